@@ -1,0 +1,2 @@
+//! The brownout command.
+fn main() {}

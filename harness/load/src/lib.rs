@@ -1,0 +1,1 @@
+//! Arrivals, clients and the one dispatcher.

@@ -1,0 +1,2 @@
+//! Observations to histograms, books, expectations, records and verdicts.
+pub mod record;

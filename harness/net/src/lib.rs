@@ -1,0 +1,1 @@
+//! Listen and connect over TCP or the in-memory network; the gateway.

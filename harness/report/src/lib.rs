@@ -1,0 +1,1 @@
+//! A run record drawn as pages, charts, summaries and JUnit.

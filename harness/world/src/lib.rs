@@ -1,0 +1,1 @@
+//! Providers, gateway, targets and load assembled on either clock.

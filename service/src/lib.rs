@@ -1,0 +1,1 @@
+//! The reference LLM service: four designs, one API.
