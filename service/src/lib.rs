@@ -1,1 +1,42 @@
-//! The reference LLM service: four designs, one API.
+//! A reference service for LLM applications: four designs behind one API, every resilience part with its own switch.
+//!
+//! It is meant to be copied. Read it in this order:
+//!
+//! - [`ports`]: what the service is given (listener, provider connection, stores, clock, seed, shutdown). Nothing else
+//!   comes in from outside: no statics, no globals, so a hundred instances fit in one process.
+//! - [`settings`]: what it is told, and every problem with it at once.
+//! - [`error`]: one typed hierarchy, rendered as RFC 9457 problem JSON.
+//! - `features`: one module per feature (`chat`, `jobs`, `health`, `metrics`), each with its routes, logic and models.
+//! - `designs`: how a request meets the model: `blocking`, `coupled`, `background`, `queued`.
+//! - [`resilience`]: one file per concern (`deadline`, `retry`, `fallback`, `disconnect`) and `course`, the one place
+//!   where they meet.
+//! - [`upstream`]: the narrow trait to the providers, two clients behind it, the OpenAI wire format.
+//! - [`storage`] and [`queue`]: the database and the durable queue: a trait each, in memory and on SQLite.
+//! - `telemetry`: spans that leave as OTLP/HTTP JSON, metrics that are scraped.
+//! - `app`, `server`, `tasks`: the parts put together, the accept loop, and what happens to tasks at the end.
+//!
+//! It depends on no harness and knows of none: faults are the provider's, never switches in here.
+
+mod app;
+pub mod clock;
+mod designs;
+mod draws;
+pub mod error;
+mod features;
+pub mod ports;
+pub mod queue;
+pub mod resilience;
+mod server;
+pub mod settings;
+pub mod storage;
+mod sync;
+mod tasks;
+mod telemetry;
+pub mod upstream;
+
+pub use clock::Clock;
+pub use error::ServiceError;
+pub use ports::{Ports, Stores, WorkerPorts};
+pub use server::{run, worker};
+pub use settings::{Settings, SettingsError};
+pub use upstream::Upstream;

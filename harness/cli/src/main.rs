@@ -1,2 +1,7 @@
-//! The brownout command.
-fn main() {}
+//! The `brownout` command.
+
+use clap::Parser;
+
+fn main() -> std::process::ExitCode {
+    brownout::main(brownout::args::Cli::parse()).into()
+}

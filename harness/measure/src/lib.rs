@@ -1,2 +1,41 @@
 //! Observations to histograms, books, expectations, records and verdicts.
+//!
+//! In reading order: [`record`] (what comes out), [`histogram`] and [`spectrum`] (how times and tokens are kept),
+//! `join` (requests to ledger rows) and [`waste`] (who used what was billed), then one file per part of a variant's
+//! record (`latencies`, `counts`, `tokens`, `phases`, `timeline`, [`attribution`], [`books`]), which [`measure()`] puts
+//! together. A finished set of variants becomes a run through [`expect`] and [`run`]; runs are held against each other
+//! by [`gate`] and [`fidelity`].
+//!
+//! Deliberately absent: a runtime, a clock, randomness, files and the terminal. The same observations give the same
+//! record, to the last byte.
+
+mod answer;
+pub mod attribution;
+mod bounds;
+pub mod books;
+mod counts;
+pub mod expect;
+pub mod fidelity;
+mod fingerprint;
+pub mod gate;
+pub mod histogram;
+mod join;
+mod latencies;
+mod measure;
+pub mod metric;
+mod phases;
+mod prices;
+mod rank;
 pub mod record;
+pub mod run;
+pub mod spectrum;
+mod span_sweep;
+#[cfg(test)]
+mod testing;
+mod timeline;
+mod tokens;
+pub mod tolerance;
+pub mod waste;
+pub mod words;
+
+pub use measure::{Observations, measure};

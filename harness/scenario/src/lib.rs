@@ -1,15 +1,61 @@
 //! Scenario files, plans, the seed tree and the samplers.
 //!
 //! In reading order: [`units`] (time, money, rates), [`distribution`] and [`seed`] (every draw), [`plan`] (what will be
-//! played), [`schedule`] (which request falls due when), [`tracer`] (text that joins both ends), [`observe`] (what is
-//! seen while it is played). A file becomes a plan through [`Scenario`]: `file` holds the shapes serde reads, `resolve`
-//! turns them into a plan or into an error with line, key and remedy.
+//! played), [`schedule`] (which request falls due when), [`prices`], [`tracer`] (text that joins both ends),
+//! [`observe`] (what is seen while it is played). A file becomes a plan through [`Scenario`]: `file` holds the shapes
+//! serde reads, `resolve` and its two helpers turn them into a plan, [`error`] into a message with line and remedy.
 //!
-//! Deliberately absent: a runtime, a clock, ambient randomness, knowledge of the service's own settings.
+//! Deliberately absent: a runtime, a clock, ambient randomness, knowledge of the service's own settings and of which
+//! figures a run record has (whoever knows them finds the place in the file through [`SourceText`]).
 
 pub mod distribution;
+pub mod error;
+mod file;
 pub mod observe;
 pub mod plan;
+pub mod prices;
+mod resolve;
+mod resolve_fault;
+mod resolve_load;
+pub mod schedule;
 pub mod seed;
 pub mod tracer;
 pub mod units;
+
+pub use error::{ScenarioError, SourceText};
+pub use plan::Plan;
+
+/// A scenario file, read and resolved.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// What will be played.
+    pub plan: Plan,
+    /// The file, for errors that only others can find.
+    pub source: SourceText,
+}
+
+impl Scenario {
+    /// Reads `text`, which came from the file `path`; the scenario is named after the file's stem.
+    pub fn parse(path: &str, text: &str) -> Result<Self, Box<ScenarioError>> {
+        let source = SourceText { name: path.to_owned(), text: text.to_owned() };
+        let file: file::File = toml::from_str(text).map_err(|e| {
+            let span = e.span().unwrap_or(0..0);
+            let (message, remedy) = explain(e.message());
+            Box::new(source.error(span, message, remedy))
+        })?;
+        let stem = std::path::Path::new(path).file_stem().and_then(|s| s.to_str()).unwrap_or("scenario");
+        let plan = resolve::resolve(stem, &source, &file)?;
+        Ok(Self { plan, source })
+    }
+}
+
+/// Splits serde's message into what is wrong and what to write instead.
+fn explain(message: &str) -> (String, String) {
+    if let Some((wrong, expected)) = message.split_once(", expected ") {
+        return (wrong.to_owned(), format!("expected {expected}"));
+    }
+    if let Some((wrong, remedy)) = message.split_once(": write ") {
+        return (wrong.to_owned(), format!("write {remedy}"));
+    }
+    (message.to_owned(), "docs/scenarios.md lists every key with its unit".to_owned())
+}

@@ -320,6 +320,40 @@ impl Variant {
 }
 
 impl Plan {
+    /// The beginning of this plan, up to `duration`: without expectations, which were written for the whole.
+    #[must_use]
+    pub fn beginning(&self, duration: Micros) -> Self {
+        let mut plan = self.clone();
+        plan.duration = duration.min(self.duration);
+        if plan.warmup >= plan.duration {
+            plan.warmup = Micros::ZERO;
+        }
+        plan.expectations.clear();
+        for provider in plan.variants.iter_mut().flat_map(|v| &mut v.providers) {
+            provider.faults.retain(|fault| fault.from < plan.duration);
+            for fault in &mut provider.faults {
+                fault.until = fault.until.min(plan.duration);
+            }
+        }
+        plan
+    }
+
+    /// This plan with the named variants only, and the expectations that speak of no other. `None` if a name is unknown.
+    #[must_use]
+    pub fn only(&self, names: &[String]) -> Option<Self> {
+        if names.iter().any(|name| !self.variants.iter().any(|v| v.name == *name)) {
+            return None;
+        }
+        let kept = |name: &String| names.contains(name);
+        let mut plan = self.clone();
+        plan.variants.retain(|v| kept(&v.name));
+        plan.expectations.retain(|e| {
+            e.variant.as_ref().is_none_or(kept)
+                && e.compare.as_ref().is_none_or(|c| kept(&c.numerator) && kept(&c.denominator))
+        });
+        Some(plan)
+    }
+
     /// SHA-256 over the plan's canonical JSON, in hex.
     pub fn fingerprint(&self) -> String {
         use sha2::Digest;

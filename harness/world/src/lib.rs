@@ -1,1 +1,20 @@
 //! Providers, gateway, targets and load assembled on either clock.
+//!
+//! In reading order: [`mount`] (what a target must offer to be played), [`run`] (a plan in, a record out), `stage` (one
+//! variant, assembled the same way on both clocks), `hosts` (the target's processes: tasks on the virtual clock,
+//! `children` on the real one), `collector` (the OTLP receiver), [`event`] (what a terminal may show meanwhile).
+//!
+//! Deliberately absent: the reference service (it is mounted from outside), printing, reading the environment, and any
+//! second way to assemble a world for the second clock.
+
+mod children;
+mod collector;
+pub mod event;
+mod hosts;
+pub mod mount;
+pub mod run;
+mod stage;
+
+pub use event::Event;
+pub use mount::{HostSpec, Mount, MountError, ProviderEndpoint, Role};
+pub use run::{Options, WorldError, run};

@@ -1,0 +1,212 @@
+//! The command line, as clap reads it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Benchmark and resilience experiments for services that call LLMs.
+#[derive(Debug, Parser)]
+#[command(name = "brownout", version, about, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    /// What to do.
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 pass, 1 unexpected, 2 usage, 100 an expectation failed, 102 scenario invalid, 103 service did not start,
+104 provider did not start, 105 interrupted (what was measured is written), 106 run invalid, 107 inconclusive,
+108 worse than baseline.";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Play scenarios; without one: the headline suite on the virtual clock, then a spot check on the real one
+    Run(RunArgs),
+    /// Validate scenarios; print the resolved plans and their fingerprints
+    Check(CheckArgs),
+    /// List the scenarios and their questions
+    List(ScenarioArgs),
+    /// Show finished runs side by side
+    Compare {
+        /// Run folders, suite folders or run.json files
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+    },
+    /// Write a run's figures as a baseline
+    Baseline {
+        /// Run folder, suite folder or run.json
+        run: PathBuf,
+        /// The baseline file; for a suite: the folder that gets one file per scenario
+        #[arg(long)]
+        write: PathBuf,
+    },
+    /// Judge a run against a baseline: exact on the virtual clock
+    Gate {
+        /// Run folder, suite folder or run.json
+        run: PathBuf,
+        /// The baseline file; for a suite: the folder with one file per scenario
+        #[arg(long)]
+        baseline: PathBuf,
+    },
+    /// Play a scenario on both clocks and print how far they differ
+    Fidelity(FidelityArgs),
+    /// Redraw a report from its record
+    Report {
+        /// Run folder, suite folder or run.json
+        run: PathBuf,
+        /// Where to write; default: the run's own folder
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Serve a simulated provider on its own
+    Provider(ProviderArgs),
+    /// Run the reference service
+    Serve(ServeArgs),
+    /// Run a queue worker of the reference service
+    Worker(WorkerArgs),
+}
+
+/// Which clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Clock {
+    /// Exact, in one process, in a fraction of the time
+    Virtual,
+    /// Child processes, sockets, real time
+    Real,
+}
+
+/// Arguments of commands that read scenarios.
+#[derive(Debug, Args)]
+pub struct ScenarioArgs {
+    /// Scenario files or folders; default: the five that are built in
+    pub scenarios: Vec<PathBuf>,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Scenario files or folders; default: the headline suite and a spot check
+    pub scenarios: Vec<PathBuf>,
+    /// The clock to play on
+    #[arg(long, value_enum, default_value = "virtual")]
+    pub clock: Clock,
+    /// Play only this variant (repeatable)
+    #[arg(long)]
+    pub variant: Vec<String>,
+    /// Root of every draw; default: the scenario's own
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Where to write; default: reports/runs/<time>
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Print the record (several scenarios: the records) as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Print nothing but errors (and the JSON, if asked for)
+    #[arg(long)]
+    pub quiet: bool,
+    /// Leave the real-clock spot check of the headline suite out
+    #[arg(long)]
+    pub no_spot_check: bool,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Scenario files or folders; default: the five that are built in
+    pub scenarios: Vec<PathBuf>,
+    /// Print the resolved plans as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `fidelity`.
+#[derive(Debug, Args)]
+pub struct FidelityArgs {
+    /// A scenario file, or the name of one that is built in
+    pub scenario: PathBuf,
+    /// Play only the beginning, such as 15s
+    #[arg(long)]
+    pub first: Option<String>,
+    /// Play only this variant (repeatable)
+    #[arg(long)]
+    pub variant: Vec<String>,
+    /// Root of every draw; default: the scenario's own
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Where to write both records; default: nowhere
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `provider`.
+#[derive(Debug, Args)]
+pub struct ProviderArgs {
+    /// The wire format
+    #[arg(long, value_enum, default_value = "openai")]
+    pub dialect: DialectArg,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8089")]
+    pub listen: SocketAddr,
+    /// Take the provider from this scenario; default: a calm gpt-4o-mini
+    #[arg(long)]
+    pub scenario: Option<PathBuf>,
+    /// Which of the scenario's providers; default: the first
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Which of the scenario's variants; default: the first
+    #[arg(long)]
+    pub variant: Option<String>,
+    /// Root of every draw; default: the scenario's own, or 1
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Write the ledger as JSON lines when it stops
+    #[arg(long)]
+    pub ledger: Option<PathBuf>,
+}
+
+/// Wire formats of simulated providers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DialectArg {
+    /// OpenAI Chat Completions
+    Openai,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Settings file (TOML); environment variables BROWNOUT_SERVICE__... override it
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Only check the settings
+    #[arg(long)]
+    pub check: bool,
+    /// End when standard input closes
+    #[arg(long, hide = true)]
+    pub lifeline: bool,
+    /// Root of the service's own draws
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// Arguments of `worker`.
+#[derive(Debug, Args)]
+pub struct WorkerArgs {
+    /// Settings file (TOML); environment variables BROWNOUT_SERVICE__... override it
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// The worker's name; must be unique
+    #[arg(long)]
+    pub name: Option<String>,
+    /// End when standard input closes
+    #[arg(long, hide = true)]
+    pub lifeline: bool,
+    /// Root of the worker's own draws
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}

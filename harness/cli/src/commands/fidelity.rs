@@ -1,0 +1,46 @@
+//! `brownout fidelity`: the virtual clock held against the real one.
+
+use brownout_scenario::units::Micros;
+
+use super::fail;
+use super::play::Player;
+use super::run::both_clocks;
+use crate::args::FidelityArgs;
+use crate::exit::Exit;
+use crate::scenarios;
+
+/// Runs the command.
+pub fn fidelity(args: &FidelityArgs) -> Exit {
+    let mut scenarios = match scenarios::load(std::slice::from_ref(&args.scenario)) {
+        Ok(scenarios) => scenarios,
+        Err(error) => {
+            error.print();
+            return Exit::ScenarioInvalid;
+        }
+    };
+    let player = Player::new(false);
+    let mut exit = Exit::Pass;
+    for scenario in &mut scenarios {
+        if let Some(seed) = args.seed {
+            scenario.plan.seed = seed;
+        }
+        if !args.variant.is_empty() {
+            match scenario.plan.only(&args.variant) {
+                Some(plan) => scenario.plan = plan,
+                None => return fail(Exit::Usage, &format!("{} has no such variant", scenario.plan.scenario)),
+            }
+        }
+        let length: Micros = match args.first.as_deref().map(str::parse).transpose() {
+            Ok(length) => length.unwrap_or(scenario.plan.duration),
+            Err(error) => return fail(Exit::Usage, &error),
+        };
+        match both_clocks(scenario, length, &player, args.out.as_ref()) {
+            Ok(report) => {
+                print!("{report}");
+                exit = exit.or_worse(if report.agrees() { Exit::Pass } else { Exit::ExpectationFailed });
+            }
+            Err(failed) => exit = exit.or_worse(failed),
+        }
+    }
+    exit
+}

@@ -1,0 +1,21 @@
+//! `brownout list`: the scenarios and their questions.
+
+use crate::args::ScenarioArgs;
+use crate::exit::Exit;
+use crate::scenarios;
+
+/// Runs the command.
+pub fn list(args: &ScenarioArgs) -> Exit {
+    match scenarios::load(&args.scenarios) {
+        Ok(scenarios) => {
+            for scenario in scenarios {
+                println!("{:24} {}", scenario.plan.scenario, scenario.plan.question);
+            }
+            Exit::Pass
+        }
+        Err(error) => {
+            error.print();
+            Exit::ScenarioInvalid
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! One plan played from the command line: Ctrl-C, scratch folders, exit codes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use brownout_measure::record::{ClockKind, RunRecord};
+use brownout_scenario::Plan;
+use brownout_scenario::units::Micros;
+use brownout_world::run::Events;
+use brownout_world::{Options, WorldError};
+use tokio_util::sync::CancellationToken;
+
+use super::fail;
+use crate::exit::Exit;
+use crate::mount::ReferenceService;
+use crate::{ENGINE, VERSION, terminal};
+
+/// Plays plans until it is told to stop.
+pub struct Player {
+    events: Events,
+    stop: CancellationToken,
+}
+
+impl Player {
+    /// A player that ends early on Ctrl-C (or SIGTERM), with what it has.
+    pub fn new(quiet: bool) -> Self {
+        let stop = CancellationToken::new();
+        stop_on_signal(stop.clone());
+        Self { events: terminal::watch(quiet), stop }
+    }
+
+    /// Whether it was told to stop.
+    pub fn interrupted(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Plays `plan`; an error has been printed.
+    pub fn play(&self, plan: &Plan, clock: ClockKind, command: String) -> Result<RunRecord, Exit> {
+        let scratch = tempfile::Builder::new()
+            .prefix("brownout-")
+            .tempdir()
+            .map_err(|e| fail(Exit::Unexpected, &format!("no temporary folder could be made: {e}; set TMPDIR")))?;
+        let options = Options {
+            clock,
+            brownout: VERSION.to_owned(),
+            engine: ENGINE.to_owned(),
+            command,
+            started: if clock == ClockKind::Real { now() } else { String::new() },
+            scratch: scratch.path().to_owned(),
+            stop: self.stop.clone(),
+        };
+        brownout_world::run(plan, &Arc::new(ReferenceService), &options, &self.events).map_err(|error| {
+            let exit = match &error {
+                WorldError::Service { .. } => Exit::ServiceNotStarted,
+                WorldError::Provider { .. } => Exit::ProviderNotStarted,
+                WorldError::Listen { .. } | WorldError::Begin(_) => Exit::Unexpected,
+            };
+            fail(exit, &error)
+        })
+    }
+}
+
+/// The command that plays `scenario` again.
+pub fn command(file: &str, plan: &Plan, clock: ClockKind, first: Option<Micros>) -> String {
+    let clock = match clock {
+        ClockKind::Virtual => "virtual",
+        ClockKind::Real => "real",
+    };
+    match first {
+        None => format!("brownout run {file} --clock {clock} --seed {}", plan.seed),
+        Some(first) => format!("brownout fidelity {file} --first {first} --seed {}", plan.seed),
+    }
+}
+
+/// The folder for a run that names none: `reports/runs/<time>`.
+pub fn default_out() -> PathBuf {
+    Path::new("reports/runs").join(now().replace(':', "-"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the time of day is told to people and is in no fingerprint")]
+fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+#[expect(clippy::disallowed_methods, reason = "signals have a thread and a runtime of their own, apart from any run")]
+fn stop_on_signal(stop: CancellationToken) {
+    std::thread::spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        runtime.block_on(async {
+            wait_for_signal().await;
+            eprintln!("stopping: what was measured so far will be written (again to stop at once)");
+            stop.cancel();
+            wait_for_signal().await;
+            std::process::exit(i32::from(Exit::Interrupted as u8));
+        });
+    });
+}
+
+/// Waits for Ctrl-C, or for SIGTERM where there is such a thing.
+pub async fn wait_for_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                biased;
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -1,0 +1,117 @@
+//! `brownout serve` and `brownout worker`: the reference service as processes of their own.
+
+use std::path::{Path, PathBuf};
+
+use brownout_net::Listener;
+use brownout_service::settings::Settings;
+use brownout_service::{Clock, Ports, Stores, WorkerPorts, upstream};
+use tokio::io::AsyncReadExt;
+use tokio_util::sync::CancellationToken;
+
+use super::fail;
+use super::play::wait_for_signal;
+use crate::args::{ServeArgs, WorkerArgs};
+use crate::exit::Exit;
+
+/// Where data goes when the settings name no file.
+const DEFAULT_DATABASE: &str = "brownout-service.db";
+
+/// Serves until SIGTERM, Ctrl-C, or the end of its lifeline.
+pub fn serve(args: &ServeArgs) -> Exit {
+    let settings = match load(args.config.as_deref()) {
+        Ok(settings) => settings,
+        Err(exit) => return exit,
+    };
+    if args.check {
+        println!("the settings are good");
+        return Exit::Pass;
+    }
+    in_runtime(async {
+        let shutdown = shutdown(args.lifeline);
+        let bound = tokio::net::TcpListener::bind(args.listen).await.and_then(Listener::over);
+        let listener = match bound {
+            Ok(listener) => listener,
+            Err(error) => {
+                let message = format!("cannot listen on {}: {error}\nname a free address with --listen", args.listen);
+                return fail(Exit::ServiceNotStarted, &message);
+            }
+        };
+        let (stores, upstream) = match parts(&settings).await {
+            Ok(parts) => parts,
+            Err(exit) => return exit,
+        };
+        // A line of its own that whoever started this process waits for.
+        println!("listening on {}", listener.authority());
+        let ports = Ports { listener, upstream, stores, clock: Clock::real(), seed: args.seed, shutdown };
+        ended(brownout_service::run(settings, ports).await)
+    })
+}
+
+/// Works on queued jobs until SIGTERM, Ctrl-C, or the end of its lifeline.
+pub fn worker(args: &WorkerArgs) -> Exit {
+    let settings = match load(args.config.as_deref()) {
+        Ok(settings) => settings,
+        Err(exit) => return exit,
+    };
+    in_runtime(async {
+        let shutdown = shutdown(args.lifeline);
+        let (stores, upstream) = match parts(&settings).await {
+            Ok(parts) => parts,
+            Err(exit) => return exit,
+        };
+        println!("working");
+        let name = args.name.clone().unwrap_or_else(|| format!("worker-{}", std::process::id()));
+        let ports = WorkerPorts { upstream, stores, clock: Clock::real(), seed: args.seed, shutdown, name };
+        ended(brownout_service::worker(settings, ports).await)
+    })
+}
+
+fn load(config: Option<&Path>) -> Result<Settings, Exit> {
+    Settings::load(config).map_err(|error| fail(Exit::ServiceNotStarted, &error))
+}
+
+async fn parts(settings: &Settings) -> Result<(Stores, std::sync::Arc<dyn upstream::Upstream>), Exit> {
+    let database = settings.database_path.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATABASE));
+    let stores = Stores::sqlite(settings, &database).await.map_err(|e| fail(Exit::ServiceNotStarted, &e))?;
+    let upstream = upstream::reqwest().map_err(|e| fail(Exit::ServiceNotStarted, &e))?;
+    Ok((stores, upstream))
+}
+
+fn ended(result: Result<(), brownout_service::ServiceError>) -> Exit {
+    match result {
+        Ok(()) => Exit::Pass,
+        Err(error) => fail(Exit::ServiceNotStarted, &error),
+    }
+}
+
+fn in_runtime(work: impl Future<Output = Exit>) -> Exit {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let exit = runtime.block_on(work);
+            // A thread that is still reading standard input must not keep the process.
+            runtime.shutdown_background();
+            exit
+        }
+        Err(error) => fail(Exit::Unexpected, &error),
+    }
+}
+
+/// A token that is cancelled by a signal, or by the end of standard input for a process on a lifeline.
+fn shutdown(lifeline: bool) -> CancellationToken {
+    let token = CancellationToken::new();
+    let on_signal = token.clone();
+    tokio::spawn(async move {
+        wait_for_signal().await;
+        on_signal.cancel();
+    });
+    if lifeline {
+        let on_end = token.clone();
+        tokio::spawn(async move {
+            let mut sink = [0; 64];
+            let mut stdin = tokio::io::stdin();
+            while stdin.read(&mut sink).await.is_ok_and(|n| n > 0) {}
+            on_end.cancel();
+        });
+    }
+    token
+}

@@ -1,0 +1,104 @@
+//! The reference service, offered to the harness: in process on the virtual clock, as children of this binary on the
+//! real one. The only place where the two meet.
+
+use std::path::Path;
+use std::process::Command;
+
+use brownout_net::Listener;
+use brownout_service::settings::Settings;
+use brownout_service::{Clock, Ports, Stores, WorkerPorts, upstream};
+use brownout_world::mount::{HostIo, HostSpec, Mount, MountError, Role, Running, SettingProblem};
+use serde_json::{Map, Value, json};
+
+/// Simulated providers take any key; this one says whose it is.
+const API_KEY: &str = "brownout-simulated";
+
+/// The reference service.
+pub struct ReferenceService;
+
+impl Mount for ReferenceService {
+    type Shared = Stores;
+
+    fn check(&self, settings: &Map<String, Value>) -> Result<(), Vec<SettingProblem>> {
+        // The keys that only a host knows are filled in, so that what is reported is the author's own.
+        let complete = with_host_keys(settings, &[], "http://127.0.0.1:9");
+        Settings::from_map(complete).map(drop).map_err(|error| {
+            error
+                .problems()
+                .iter()
+                .map(|p| SettingProblem { key: p.key.clone(), message: p.message.clone(), remedy: p.remedy.clone() })
+                .collect()
+        })
+    }
+
+    fn shared(&self, spec: &HostSpec) -> Result<Stores, MountError> {
+        Ok(Stores::memory(&settings(spec)?))
+    }
+
+    fn serve(&self, spec: HostSpec, shared: Stores, io: HostIo, listener: Listener) -> Running {
+        Box::pin(async move {
+            let ports = Ports {
+                listener,
+                upstream: upstream::over_connector(io.network.connector()),
+                stores: shared.replica(),
+                clock: Clock::starting_at(io.unix_us),
+                seed: spec.seed,
+                shutdown: io.shutdown,
+            };
+            brownout_service::run(settings(&spec)?, ports).await.map_err(|e| MountError(e.to_string()))
+        })
+    }
+
+    fn work(&self, spec: HostSpec, shared: Stores, io: HostIo) -> Running {
+        Box::pin(async move {
+            let ports = WorkerPorts {
+                upstream: upstream::over_connector(io.network.connector()),
+                stores: shared.replica(),
+                clock: Clock::starting_at(io.unix_us),
+                seed: spec.seed,
+                shutdown: io.shutdown,
+                name: spec.name.clone(),
+            };
+            brownout_service::worker(settings(&spec)?, ports).await.map_err(|e| MountError(e.to_string()))
+        })
+    }
+
+    fn command(&self, role: Role, spec: &HostSpec, dir: &Path, shared: &Path) -> std::io::Result<Command> {
+        let mut keys = with_host_keys(&spec.settings, &spec.providers, &spec.telemetry_url);
+        keys.insert("database_path".to_owned(), json!(shared.join("service.db")));
+        let config = dir.join("service.toml");
+        let text = toml::to_string(&keys).map_err(std::io::Error::other)?;
+        std::fs::write(&config, text)?;
+        let mut command = Command::new(std::env::current_exe()?);
+        match role {
+            Role::Serve => command.args(["serve", "--listen", "127.0.0.1:0"]),
+            Role::Work => command.args(["worker", "--name", &spec.name]),
+        };
+        command.arg("--lifeline").arg("--config").arg(config).arg("--seed").arg(spec.seed.to_string());
+        Ok(command)
+    }
+}
+
+fn settings(spec: &HostSpec) -> Result<Settings, MountError> {
+    let keys = with_host_keys(&spec.settings, &spec.providers, &spec.telemetry_url);
+    Settings::from_map(keys).map_err(|e| MountError(e.to_string()))
+}
+
+/// The author's keys, and those that only a host knows.
+fn with_host_keys(
+    settings: &Map<String, Value>,
+    providers: &[brownout_world::ProviderEndpoint],
+    telemetry_url: &str,
+) -> Map<String, Value> {
+    let mut keys = settings.clone();
+    let mut providers: Vec<Value> = providers
+        .iter()
+        .map(|p| json!({ "name": p.name, "base_url": p.base_url, "model": p.model, "api_key": API_KEY }))
+        .collect();
+    if providers.is_empty() {
+        providers.push(json!({ "name": "none", "base_url": "http://127.0.0.1:9/v1", "model": "none", "api_key": API_KEY }));
+    }
+    keys.insert("providers".to_owned(), Value::Array(providers));
+    keys.insert("otlp_endpoint".to_owned(), json!(telemetry_url));
+    keys
+}

@@ -1,0 +1,140 @@
+//! Finds, reads and validates scenarios: files, folders, and the five that are built in.
+//!
+//! This is where the three who know a part of a scenario meet: the file's own grammar, the service's settings and the
+//! record's figures. Each problem is reported at its place in the file.
+
+use std::path::{Path, PathBuf};
+
+use brownout_scenario::{Scenario, ScenarioError};
+use brownout_world::Mount;
+use miette::Report;
+
+use crate::mount::ReferenceService;
+
+/// The headline suite, built in so that the tool works from any folder.
+pub const BUILT_IN: [(&str, &str); 5] = [
+    ("scenarios/blocking-vs-decoupled.toml", include_str!("../../../scenarios/blocking-vs-decoupled.toml")),
+    ("scenarios/client-disconnects.toml", include_str!("../../../scenarios/client-disconnects.toml")),
+    ("scenarios/latency-spike.toml", include_str!("../../../scenarios/latency-spike.toml")),
+    ("scenarios/pool-exhaustion.toml", include_str!("../../../scenarios/pool-exhaustion.toml")),
+    ("scenarios/rate-limited.toml", include_str!("../../../scenarios/rate-limited.toml")),
+];
+
+/// Scenarios that cannot be played.
+#[derive(Debug)]
+pub enum LoadError {
+    /// A path that names no scenario.
+    NotFound(PathBuf),
+    /// A file that cannot be read.
+    Unreadable(PathBuf, std::io::Error),
+    /// A folder without scenarios.
+    Empty(PathBuf),
+    /// What is wrong with the files.
+    Invalid(Vec<Report>),
+}
+
+impl LoadError {
+    /// Says it on standard error.
+    pub fn print(&self) {
+        match self {
+            Self::NotFound(path) => eprintln!(
+                "error: there is no scenario {}\nWrite the path of a .toml file or of a folder, or one of the built-in names: {}",
+                path.display(),
+                BUILT_IN.map(|(path, _)| stem(path)).join(", ")
+            ),
+            Self::Unreadable(path, error) => eprintln!("error: {} cannot be read: {error}", path.display()),
+            Self::Empty(path) => eprintln!("error: the folder {} holds no .toml file", path.display()),
+            Self::Invalid(reports) => {
+                for report in reports {
+                    eprintln!("{report:?}");
+                }
+            }
+        }
+    }
+}
+
+/// The scenarios at `paths`; all that are built in when there is none.
+pub fn load(paths: &[PathBuf]) -> Result<Vec<Scenario>, LoadError> {
+    let mut texts: Vec<(String, String)> = Vec::new();
+    for path in paths {
+        texts.extend(read(path)?);
+    }
+    if paths.is_empty() {
+        texts.extend(BUILT_IN.map(|(path, text)| (path.to_owned(), text.to_owned())));
+    }
+    let mut scenarios = Vec::with_capacity(texts.len());
+    let mut problems = Vec::new();
+    for (path, text) in &texts {
+        match Scenario::parse(path, text) {
+            Err(error) => problems.push(Report::new(*error)),
+            Ok(scenario) => {
+                problems.extend(deeper_problems(&scenario).into_iter().map(Report::new));
+                scenarios.push(scenario);
+            }
+        }
+    }
+    if problems.is_empty() { Ok(scenarios) } else { Err(LoadError::Invalid(problems)) }
+}
+
+fn read(path: &Path) -> Result<Vec<(String, String)>, LoadError> {
+    let file = |path: &Path| {
+        let text = std::fs::read_to_string(path).map_err(|e| LoadError::Unreadable(path.to_owned(), e))?;
+        Ok((path.display().to_string(), text))
+    };
+    if path.is_dir() {
+        let entries = std::fs::read_dir(path).map_err(|e| LoadError::Unreadable(path.to_owned(), e))?;
+        let mut files: Vec<PathBuf> =
+            entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "toml")).collect();
+        files.sort();
+        if files.is_empty() {
+            return Err(LoadError::Empty(path.to_owned()));
+        }
+        return files.iter().map(|path| file(path)).collect();
+    }
+    if path.exists() {
+        return Ok(vec![file(path)?]);
+    }
+    let named = BUILT_IN.iter().find(|(built_in, _)| path.as_os_str() == stem(built_in));
+    named.map(|(path, text)| vec![((*path).to_owned(), (*text).to_owned())]).ok_or_else(|| LoadError::NotFound(path.to_owned()))
+}
+
+fn stem(path: &str) -> &str {
+    Path::new(path).file_stem().and_then(|s| s.to_str()).unwrap_or(path)
+}
+
+/// Problems that the grammar of the file cannot see.
+fn deeper_problems(scenario: &Scenario) -> Vec<ScenarioError> {
+    let mut problems = Vec::new();
+    for (position, variant) in scenario.plan.variants.iter().enumerate() {
+        let position = position.to_string();
+        for problem in ReferenceService.check(&variant.service.settings).err().unwrap_or_default() {
+            let mut path = vec!["variant", &position, "service"];
+            path.extend(problem.key.split('.'));
+            let span = scenario.source.locate(&path);
+            problems.push(scenario.source.error(span, problem.message, problem.remedy));
+        }
+    }
+    for (position, expectation) in scenario.plan.expectations.iter().enumerate() {
+        if let Err(error) = brownout_measure::metric_exists(&expectation.metric) {
+            let span = scenario.source.locate(&["expect", &position.to_string(), "metric"]);
+            let remedy = error.remedy();
+            problems.push(scenario.source.error(span, error.to_string(), remedy));
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_scenario_can_be_played() {
+        assert_eq!(load(&[]).map_err(|e| e.print()).unwrap().len(), BUILT_IN.len());
+    }
+
+    #[test]
+    fn a_built_in_scenario_is_found_by_its_name() {
+        assert_eq!(load(&["rate-limited".into()]).map_err(|e| e.print()).unwrap()[0].plan.scenario, "rate-limited");
+    }
+}

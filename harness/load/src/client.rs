@@ -1,0 +1,298 @@
+//! One client with one request: it asks, reads, may leave, and remembers what it saw.
+//!
+//! Whatever ends it (its plan to leave, its patience, the end of the drain), what it had seen by then is kept.
+
+use brownout_net::{Network, RunClock};
+use brownout_scenario::observe::{Delivered, FailureClass, Outcome, RequestObservation, Usage};
+use brownout_scenario::plan::{Endpoint, HangUp, LoadPlan};
+use brownout_scenario::schedule::{LeavePoint, PlannedRequest};
+use brownout_scenario::tracer::Reader;
+use brownout_scenario::units::Micros;
+use http::StatusCode;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, JobState, StreamEvent};
+use crate::connection::Connection;
+use crate::sse::Decoder;
+
+/// Longest body a client reads: bounds its memory.
+const LONGEST_BODY: u64 = 16 << 20;
+
+/// What all clients of a run share.
+pub(crate) struct Surroundings {
+    pub(crate) network: Network,
+    pub(crate) authority: String,
+    pub(crate) clock: RunClock,
+    pub(crate) load: LoadPlan,
+    /// Nobody stays longer than this.
+    pub(crate) closing_time: Micros,
+}
+
+/// Plays `planned`, which fell due at `due`. When the run is stopped it ends at once, unfinished.
+pub(crate) async fn ask(
+    around: &Surroundings,
+    planned: PlannedRequest,
+    due: Micros,
+    stop: &CancellationToken,
+) -> RequestObservation {
+    let sent = around.now();
+    let mut exchange = Exchange::new(around, &planned);
+    let (deadline, at_deadline) = exchange.deadline(sent);
+    let until = around.clock.instant(deadline.0);
+    let outcome = tokio::select! {
+        biased;
+        outcome = exchange.run() => outcome,
+        () = tokio::time::sleep_until(until) => at_deadline,
+        () = stop.cancelled() => Outcome::Failed(FailureClass::Unfinished),
+    };
+    exchange.hang_up(outcome);
+    let ended = around.now();
+    exchange.observe(due, sent, ended, outcome)
+}
+
+impl Surroundings {
+    pub(crate) fn now(&self) -> Micros {
+        Micros(self.clock.now_us())
+    }
+}
+
+struct Exchange<'a> {
+    around: &'a Surroundings,
+    planned: &'a PlannedRequest,
+    connection: Option<Connection>,
+    reader: Reader,
+    acknowledged: Option<Micros>,
+    headers: Option<Micros>,
+    first_token: Option<Micros>,
+    last_token: Option<Micros>,
+    gaps: Vec<Micros>,
+    status: Option<u16>,
+    reported: Option<Usage>,
+    bytes: u64,
+}
+
+/// Why an exchange ended before its answer was complete.
+type Failure = FailureClass;
+
+impl<'a> Exchange<'a> {
+    fn new(around: &'a Surroundings, planned: &'a PlannedRequest) -> Self {
+        Self {
+            around,
+            planned,
+            connection: None,
+            reader: Reader::new(planned.prompt),
+            acknowledged: None,
+            headers: None,
+            first_token: None,
+            last_token: None,
+            gaps: Vec::new(),
+            status: None,
+            reported: None,
+            bytes: 0,
+        }
+    }
+
+    /// The instant that ends the exchange whatever happens, and what it is called then.
+    fn deadline(&self, sent: Micros) -> (Micros, Outcome) {
+        let mut deadline = (self.around.closing_time, Outcome::Failed(FailureClass::Unfinished));
+        let mut consider = |at: Micros, outcome| {
+            if at < deadline.0 {
+                deadline = (at, outcome);
+            }
+        };
+        if let Some(patience) = self.around.load.patience {
+            consider(sent.plus(patience), Outcome::Failed(FailureClass::ClientTimeout));
+        }
+        if let Some(LeavePoint::Time(after)) = self.planned.leave.map(|leave| leave.after) {
+            consider(sent.plus(after), Outcome::Aborted);
+        }
+        deadline
+    }
+
+    async fn run(&mut self) -> Outcome {
+        let result = match self.around.load.endpoint {
+            Endpoint::Chat => self.chat().await.map(|()| Outcome::Answered),
+            Endpoint::Stream => self.stream().await,
+            Endpoint::Jobs => self.job().await.map(|()| Outcome::Answered),
+        };
+        result.unwrap_or_else(Outcome::Failed)
+    }
+
+    /// Opens the exchange and waits for the status line.
+    async fn open(&mut self) -> Result<http::Response<Incoming>, Failure> {
+        let load = &self.around.load;
+        let request = api::ask(&self.around.authority, load.endpoint, self.planned, load.max_tokens);
+        let response = self.send(request).await?;
+        self.headers = Some(self.around.now());
+        Ok(response)
+    }
+
+    async fn send(
+        &mut self,
+        request: http::Request<http_body_util::Full<bytes::Bytes>>,
+    ) -> Result<http::Response<Incoming>, Failure> {
+        let connection = Connection::open(&self.around.network, &self.around.authority).await;
+        let connection = self.connection.insert(connection.map_err(|_| FailureClass::Connect)?);
+        let response = connection.send(request).await.map_err(|_| FailureClass::ConnectionLost)?;
+        self.status = Some(response.status().as_u16());
+        Ok(response)
+    }
+
+    async fn chat(&mut self) -> Result<(), Failure> {
+        let response = self.open().await?;
+        expect_status(&response, StatusCode::OK)?;
+        let body = self.body(response.into_body()).await?;
+        let answer: api::Answer = serde_json::from_slice(&body).map_err(|_| FailureClass::Malformed)?;
+        self.take(answer)
+    }
+
+    async fn job(&mut self) -> Result<(), Failure> {
+        let response = self.open().await?;
+        expect_status(&response, StatusCode::ACCEPTED)?;
+        let body = self.body(response.into_body()).await?;
+        let job: api::Accepted = serde_json::from_slice(&body).map_err(|_| FailureClass::Malformed)?;
+        let accepted = self.around.now();
+        self.acknowledged = Some(accepted);
+        for round in 1.. {
+            self.around.clock.sleep_until(accepted.0 + round * self.around.load.poll.0).await;
+            match self.poll(&job.id).await {
+                // A poll that fails is asked again: the job is not lost because one answer was.
+                Ok(JobState::Open) | Err(_) => {}
+                Ok(JobState::Succeeded(answer)) => return self.take(answer),
+                Ok(JobState::Failed) => break,
+            }
+        }
+        Err(FailureClass::JobFailed)
+    }
+
+    async fn poll(&mut self, job: &str) -> Result<JobState, Failure> {
+        let response = self.send(api::poll(&self.around.authority, job, self.planned)).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(JobState::Failed);
+        }
+        expect_status(&response, StatusCode::OK)?;
+        let body = self.body(response.into_body()).await?;
+        let job: api::Job = serde_json::from_slice(&body).map_err(|_| FailureClass::Malformed)?;
+        Ok(job.state())
+    }
+
+    /// Takes an answer that arrived whole.
+    fn take(&mut self, answer: api::Answer) -> Result<(), Failure> {
+        self.reader.push(&answer.content);
+        self.reported = answer.usage.map(Into::into);
+        if answer.content.is_empty() { Err(FailureClass::Malformed) } else { Ok(()) }
+    }
+
+    async fn body(&mut self, mut body: Incoming) -> Result<Vec<u8>, Failure> {
+        let mut whole = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| FailureClass::ConnectionLost)?;
+            if let Some(data) = frame.data_ref() {
+                self.count(data.len())?;
+                whole.extend_from_slice(data);
+            }
+        }
+        Ok(whole)
+    }
+
+    fn count(&mut self, bytes: usize) -> Result<(), Failure> {
+        self.bytes += bytes as u64;
+        if self.bytes > LONGEST_BODY { Err(FailureClass::Malformed) } else { Ok(()) }
+    }
+
+    async fn stream(&mut self) -> Result<Outcome, Failure> {
+        let response = self.open().await?;
+        expect_status(&response, StatusCode::OK)?;
+        let mut body = response.into_body();
+        let mut decoder = Decoder::default();
+        let mut events = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| FailureClass::ConnectionLost)?;
+            let Some(data) = frame.data_ref() else { continue };
+            self.count(data.len())?;
+            decoder.push(data, |event| events.push(event));
+            if decoder.overflowed() {
+                return Err(FailureClass::Malformed);
+            }
+            for event in events.drain(..) {
+                match api::stream_event(&event) {
+                    StreamEvent::Delta(text) => {
+                        if self.words(&text) {
+                            return Ok(Outcome::Aborted);
+                        }
+                    }
+                    StreamEvent::Usage(usage) => self.reported = Some(usage),
+                    StreamEvent::Error => return Err(FailureClass::ErrorEvent),
+                    StreamEvent::Done => return Ok(Outcome::Answered),
+                    StreamEvent::Malformed => return Err(FailureClass::Malformed),
+                    StreamEvent::Other => {}
+                }
+            }
+        }
+        Err(FailureClass::Truncated)
+    }
+
+    /// Takes words of a stream; true when its client has seen enough and leaves.
+    fn words(&mut self, text: &str) -> bool {
+        let before = self.reader.words();
+        self.reader.push(text);
+        let arrived = self.reader.words() - before;
+        if arrived > 0 {
+            let now = self.around.now();
+            if let Some(last) = self.last_token {
+                self.gaps.push(now.since(last));
+                // Words that arrive together have no time between them.
+                self.gaps.extend((1..arrived).map(|_| Micros::ZERO));
+            } else {
+                self.first_token = Some(now);
+                self.gaps.extend((1..arrived).map(|_| Micros::ZERO));
+            }
+            self.last_token = Some(now);
+        }
+        let enough = self.planned.leave.and_then(|leave| match leave.after {
+            LeavePoint::Tokens(tokens) => Some(tokens),
+            LeavePoint::Time(_) => None,
+        });
+        enough.is_some_and(|tokens| self.reader.words() >= tokens)
+    }
+
+    /// Lets go of the connection, as the plan says a leaving client does.
+    fn hang_up(&mut self, outcome: Outcome) {
+        let reset = outcome == Outcome::Aborted && self.planned.leave.is_some_and(|leave| leave.how == HangUp::Rst);
+        match self.connection.take() {
+            Some(connection) if reset => connection.reset(),
+            other => drop(other),
+        }
+    }
+
+    fn observe(self, due: Micros, sent: Micros, ended: Micros, outcome: Outcome) -> RequestObservation {
+        let delivered: Delivered = self.reader.finish();
+        RequestObservation {
+            index: self.planned.index,
+            prompt: self.planned.prompt,
+            due,
+            sent: Some(sent),
+            acknowledged: self.acknowledged,
+            headers: self.headers,
+            first_token: self.first_token,
+            ended,
+            status: self.status,
+            outcome,
+            gaps: self.gaps,
+            delivered,
+            reported: self.reported,
+            bytes: self.bytes,
+        }
+    }
+}
+
+fn expect_status(response: &http::Response<Incoming>, expected: StatusCode) -> Result<(), Failure> {
+    let status = response.status();
+    match status.as_u16() {
+        _ if status == expected => Ok(()),
+        error @ 400..=599 => Err(FailureClass::of_status(error)),
+        _ => Err(FailureClass::Malformed),
+    }
+}

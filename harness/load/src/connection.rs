@@ -1,0 +1,57 @@
+//! One connection for one request. Dropping it hangs up; [`Connection::reset`] hangs up with a reset.
+
+use std::future::Future;
+
+use brownout_net::{AbortHandle, Network};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::task::JoinHandle;
+
+/// A connection to the target, with the task that drives it.
+pub(crate) struct Connection {
+    sender: http1::SendRequest<Full<Bytes>>,
+    driver: JoinHandle<()>,
+    abort: AbortHandle,
+}
+
+/// No connection, or none that speaks HTTP.
+#[derive(Debug, thiserror::Error)]
+#[error("could not connect to the target")]
+pub(crate) struct ConnectError;
+
+impl Connection {
+    /// Connects to `authority`.
+    pub(crate) async fn open(network: &Network, authority: &str) -> Result<Self, ConnectError> {
+        let stream = network.connect(authority).await.map_err(|_| ConnectError)?;
+        let abort = stream.abort_handle();
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| ConnectError)?;
+        let driver = tokio::spawn(async move {
+            // Its errors reach whoever waits for the answer.
+            let _ = connection.await;
+        });
+        Ok(Self { sender, driver, abort })
+    }
+
+    /// Sends `request`; the answer's body arrives while the connection is alive.
+    pub(crate) fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> impl Future<Output = hyper::Result<Response<Incoming>>> + use<> {
+        self.sender.send_request(request)
+    }
+
+    /// Hangs up with a reset.
+    pub(crate) fn reset(self) {
+        self.abort.reset_on_drop();
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}

@@ -1,0 +1,176 @@
+//! Whether the books balance: counts, tokens, usage and prices, told twice by independent witnesses.
+//!
+//! Says in words what does not add up. It covers the whole run, warm-up and drain included; what an unbalanced book
+//! means for the verdict is [`crate::run`]'s part.
+
+use std::collections::BTreeSet;
+
+use brownout_scenario::observe::{Finish, LedgerRow, Outcome, RequestObservation};
+use brownout_scenario::units::PromptId;
+
+use crate::join::{Join, Joined};
+use crate::prices::Prices;
+use crate::record::Books;
+use crate::waste::used_attempt;
+use crate::words::thousands;
+
+/// Discrepancies spelled out; the others are only counted.
+const MOST_SPELLED_OUT: usize = 20;
+
+/// What does not add up.
+#[derive(Debug, Default)]
+struct Discrepancies {
+    spelled_out: Vec<String>,
+    more: usize,
+}
+
+impl Discrepancies {
+    /// Notes `what` unless `holds`.
+    fn demand(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if holds {
+            return;
+        }
+        if self.spelled_out.len() < MOST_SPELLED_OUT {
+            self.spelled_out.push(what());
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn into_words(mut self) -> Vec<String> {
+        if self.more > 0 {
+            self.spelled_out.push(format!("and {} more", thousands(self.more as u64)));
+        }
+        self.spelled_out
+    }
+}
+
+/// Balances the books of a variant. `planned` is how many requests the schedule has, where that is known before the
+/// run and nobody interrupted it; `overhead` goes into the record as it is.
+pub(crate) fn balance(join: &Join, prices: &Prices, planned: Option<u64>, overhead: u64) -> Books {
+    let joined = texts_join(join);
+    let mut found = Discrepancies::default();
+    check_counts(&mut found, join, planned);
+    for each in &join.requests {
+        each.rows.iter().for_each(|row| check_row(&mut found, row, prices));
+        if joined {
+            check_tokens(&mut found, each);
+        }
+    }
+    join.strangers.iter().for_each(|row| check_row(&mut found, row, prices));
+    let discrepancies = found.into_words();
+    Books { balanced: discrepancies.is_empty(), joined, discrepancies, overhead }
+}
+
+/// Whether the words that clients got are the provider's: not if more than half of them are foreign.
+fn texts_join(join: &Join) -> bool {
+    let answered = join.requests.iter().filter(|joined| joined.request.outcome == Outcome::Answered);
+    let (mut own, mut foreign) = (0, 0);
+    for delivered in answered.map(|joined| joined.request.delivered) {
+        own += delivered.tokens + delivered.duplicates;
+        foreign += delivered.foreign;
+    }
+    foreign <= own
+}
+
+fn check_counts(found: &mut Discrepancies, join: &Join, planned: Option<u64>) {
+    let due = join.requests.len() as u64;
+    if let Some(planned) = planned {
+        found.demand(due == planned, || {
+            format!("the schedule has {} requests, the clients account for {}", thousands(planned), thousands(due))
+        });
+    }
+    let (mut prompts, mut indices) = (BTreeSet::<PromptId>::new(), BTreeSet::<u64>::new());
+    for RequestObservation { prompt, index, due, sent, ended, outcome, .. } in join.requests.iter().map(|j| j.request) {
+        found.demand(prompts.insert(*prompt), || format!("prompt {prompt}: more than one request carried it"));
+        found.demand(indices.insert(*index), || format!("request {index} of the schedule is counted twice"));
+        let left = sent.is_some();
+        let in_order = sent.unwrap_or(*due) >= *due && *ended >= sent.unwrap_or(*due);
+        found.demand(in_order, || format!("prompt {prompt}: not in the order due, sent, ended"));
+        match outcome {
+            Outcome::Answered | Outcome::Aborted => {
+                found.demand(left, || format!("prompt {prompt}: it has an outcome, but never left its client"));
+            }
+            Outcome::NotSent => {
+                found.demand(!left, || format!("prompt {prompt}: not sent, but it left its client"));
+            }
+            Outcome::Failed(_) => {}
+        }
+    }
+}
+
+/// What must hold for every row of a ledger.
+fn check_row(found: &mut Discrepancies, row: &LedgerRow, prices: &Prices) {
+    let here = || format!("prompt {}, attempt {} at {}", row.prompt, row.attempt, row.provider);
+    found.demand(row.arrived <= row.ended, || format!("{}: it ended before it arrived", here()));
+    found.demand(row.flushed <= row.generated, || {
+        format!("{}: {} tokens handed over, but {} generated", here(), row.flushed, row.generated)
+    });
+    let may_go_unbilled = matches!(row.finish, Finish::Fault | Finish::RateLimited | Finish::Refused);
+    found.demand(row.billed >= row.flushed || may_go_unbilled, || {
+        format!("{}: {} tokens handed over, but {} billed", here(), row.flushed, row.billed)
+    });
+    found.demand(row.status == 200 || row.billed == 0, || {
+        format!("{}: answered {}, but {} tokens billed", here(), row.status, row.billed)
+    });
+    let Some(price) = prices.of_row(row) else {
+        found.demand(false, || format!("{}: the plan has no such provider", here()));
+        return;
+    };
+    let expected = price.prompt + row.billed * price.per_token;
+    found.demand(row.price.0 == expected, || {
+        let (price, expected) = (thousands(row.price.0), thousands(expected));
+        format!("{}: priced {price} picodollars, its tokens cost {expected}", here())
+    });
+}
+
+/// What must hold between a request and its rows.
+fn check_tokens(found: &mut Discrepancies, joined: &Joined) {
+    let (request, prompt) = (joined.request, joined.request.prompt);
+    let accounted: u64 = joined.fates.iter().map(|fate| fate.used + fate.wasted).sum();
+    found.demand(joined.billed() == accounted, || {
+        format!("prompt {prompt}: {} tokens billed, {accounted} used or wasted", joined.billed())
+    });
+    match request.outcome {
+        Outcome::Answered => check_answered(found, joined),
+        Outcome::Aborted | Outcome::Failed(_) => {
+            let flushed: u64 = joined.rows.iter().map(|row| row.flushed).sum();
+            found.demand(request.delivered.tokens <= flushed, || {
+                format!("prompt {prompt}: {} tokens delivered, {flushed} handed over", request.delivered.tokens)
+            });
+        }
+        Outcome::NotSent => found.demand(joined.rows.is_empty(), || {
+            format!("prompt {prompt}: not sent, but a provider saw {} attempts at it", joined.rows.len())
+        }),
+    }
+}
+
+/// A complete answer is some attempt's whole answer, word for word, and the service says so.
+fn check_answered(found: &mut Discrepancies, joined: &Joined) {
+    let (request, prompt) = (joined.request, joined.request.prompt);
+    let delivered = request.delivered;
+    let Some(used) = used_attempt(request, &joined.rows) else {
+        let tokens = delivered.tokens;
+        found.demand(false, || format!("prompt {prompt}: answered with {tokens} tokens, but no attempt gave as many"));
+        return;
+    };
+    let row = joined.rows[used];
+    found.demand(delivered.tokens == row.flushed, || {
+        format!("prompt {prompt}: {} tokens delivered, {} handed over", delivered.tokens, row.flushed)
+    });
+    found.demand(delivered.foreign == 0 && delivered.duplicates == 0, || {
+        format!("prompt {prompt}: {} foreign and {} repeated words", delivered.foreign, delivered.duplicates)
+    });
+    let Some(reported) = request.reported else { return };
+    found.demand(reported.completion_tokens == row.billed, || {
+        let completion = reported.completion_tokens;
+        format!("prompt {prompt}: the service reports {completion} completion tokens, the provider {}", row.billed)
+    });
+    found.demand(reported.prompt_tokens == row.prompt_tokens, || {
+        let reported = reported.prompt_tokens;
+        format!("prompt {prompt}: the service reports {reported} prompt tokens, the provider {}", row.prompt_tokens)
+    });
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! Tokens, money and attempts of a set of requests.
+//!
+//! Sums what [`crate::waste`] decided row by row.
+
+use crate::histogram::Histogram;
+use crate::join::Joined;
+use crate::prices::Prices;
+use crate::record::{AttemptRecord, TokenHistograms, TokenRecord, WastedBy};
+use brownout_scenario::observe::Finish;
+
+/// Picodollars billed and, of these, wasted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Cost {
+    /// All of it, as the providers bill it.
+    pub(crate) billed: u64,
+    /// Completion tokens nobody used, and prompts of attempts of which nothing was used.
+    pub(crate) wasted: u64,
+}
+
+/// The token books.
+pub(crate) fn tokens(subset: &[&Joined]) -> TokenRecord {
+    let mut record = TokenRecord::default();
+    let mut by = WastedBy::default();
+    for joined in subset {
+        record.delivered += joined.request.delivered.tokens;
+        for (row, fate) in joined.attempts() {
+            record.billed += row.billed;
+            record.prompt += row.billed_prompt;
+            record.used += fate.used;
+            by.add(fate.why, fate.wasted);
+        }
+    }
+    record.wasted_by = by;
+    record.wasted = by.total();
+    record.wasted_ratio = if record.billed == 0 { 0.0 } else { record.wasted as f64 / record.billed as f64 };
+    record.histogram = histograms(subset);
+    record
+}
+
+/// Tokens per request that was sent.
+fn histograms(subset: &[&Joined]) -> TokenHistograms {
+    let sent: Vec<_> = subset.iter().filter(|joined| joined.request.sent.is_some()).collect();
+    let per_request =
+        |tokens: fn(&Joined) -> u64| sent.iter().map(|joined| tokens(joined)).collect::<Histogram>().tokens();
+    TokenHistograms {
+        billed: per_request(Joined::billed),
+        delivered: per_request(|joined| joined.request.delivered.tokens),
+        wasted: per_request(|joined| joined.fates.iter().map(|fate| fate.wasted).sum()),
+    }
+}
+
+/// The bill.
+pub(crate) fn cost(subset: &[&Joined], prices: &Prices) -> Cost {
+    let mut cost = Cost::default();
+    for (row, fate) in subset.iter().flat_map(|joined| joined.attempts()) {
+        cost.billed += row.price.0;
+        let Some(price) = prices.of_row(row) else { continue };
+        let prompt = if fate.served { 0 } else { price.prompt };
+        cost.wasted += prompt + fate.wasted * price.per_token;
+    }
+    cost
+}
+
+/// Attempts that reached a provider, for `sent` requests.
+pub(crate) fn attempts(subset: &[&Joined], sent: u64) -> AttemptRecord {
+    let mut record = AttemptRecord::default();
+    for row in subset.iter().flat_map(|joined| &joined.rows) {
+        record.upstream += 1;
+        record.rate_limited += u64::from(row.finish == Finish::RateLimited);
+        *record.by_provider.entry(row.provider.clone()).or_insert(0) += 1;
+    }
+    record.amplification = if sent == 0 { 0.0 } else { record.upstream as f64 / sent as f64 };
+    record
+}
+
+#[cfg(test)]
+mod tests {
+    use brownout_scenario::observe::{LedgerRow, Outcome, RequestObservation};
+    use brownout_scenario::plan::Endpoint;
+
+    use super::*;
+    use crate::join::join;
+    use crate::testing::{provider, request, row};
+
+    #[test]
+    fn an_attempt_without_use_costs_its_prompt_too() {
+        let requests = [RequestObservation { outcome: Outcome::Aborted, ..request(1, 0, 100, 4) }];
+        let ledger = [
+            LedgerRow { finish: Finish::Fault, ..row(1, 0, 10, 3) },
+            LedgerRow { finish: Finish::HungUp, ..row(1, 20, 90, 10) },
+        ];
+        let providers = [provider()];
+        let join = join(&requests, &ledger, Endpoint::Stream);
+        let all: Vec<_> = join.requests.iter().collect();
+        let cost = cost(&all, &Prices::of(&providers));
+        let (prompt, token) = (10 * 150_000, 600_000);
+        assert_eq!(cost, Cost { billed: 2 * prompt + 13 * token, wasted: prompt + 3 * token + 6 * token });
+        let tokens = tokens(&all);
+        assert_eq!((tokens.billed, tokens.used, tokens.wasted, tokens.prompt), (13, 4, 9, 20));
+        assert_eq!((tokens.wasted_by.superseded, tokens.wasted_by.abandoned), (3, 6));
+        assert_eq!(attempts(&all, 1).amplification, 2.0);
+    }
+}

@@ -1,0 +1,163 @@
+//! Who used the tokens of an attempt, and why nobody used the rest: one fate per ledger row.
+//!
+//! A pure function of a request and its rows. It does not check whether the rows make sense (that is [`crate::books`])
+//! and knows no prices.
+
+use brownout_scenario::observe::{FailureClass, Finish, LedgerRow, Outcome, RequestObservation};
+use brownout_scenario::plan::Endpoint;
+
+use crate::record::WastedBy;
+
+/// Why nobody used what was billed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waste {
+    /// The client had left.
+    Abandoned,
+    /// Another attempt took its place.
+    Superseded,
+    /// The answer was there, but the client got an error in its place.
+    Discarded,
+    /// Part of an answer that broke off.
+    Truncated,
+    /// A job's result that nobody fetched.
+    Unfetched,
+}
+
+/// What became of one attempt's billed completion tokens: `used + wasted` is all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fate {
+    /// Tokens in an answer that somebody read.
+    pub used: u64,
+    /// The other tokens.
+    pub wasted: u64,
+    /// Why they were wasted, if there are any.
+    pub why: Waste,
+    /// Whether the attempt was of any use; if not, its prompt was paid for nothing too.
+    pub served: bool,
+}
+
+impl Fate {
+    fn unused(row: &LedgerRow, why: Waste) -> Self {
+        Self { used: 0, wasted: row.billed, why, served: false }
+    }
+
+    fn partly_used(row: &LedgerRow, delivered: u64, why: Waste) -> Self {
+        let used = delivered.min(row.billed);
+        Self { used, wasted: row.billed - used, why, served: used > 0 }
+    }
+}
+
+impl WastedBy {
+    /// Adds `tokens` to the class `why`.
+    pub fn add(&mut self, why: Waste, tokens: u64) {
+        *match why {
+            Waste::Abandoned => &mut self.abandoned,
+            Waste::Superseded => &mut self.superseded,
+            Waste::Discarded => &mut self.discarded,
+            Waste::Truncated => &mut self.truncated,
+            Waste::Unfetched => &mut self.unfetched,
+        } += tokens;
+    }
+
+    /// All classes together.
+    pub fn total(&self) -> u64 {
+        self.abandoned + self.superseded + self.discarded + self.truncated + self.unfetched
+    }
+}
+
+/// The fate of each of `rows`, which are the request's own, in the order of arrival.
+pub fn fates(request: &RequestObservation, rows: &[&LedgerRow], endpoint: Endpoint) -> Vec<Fate> {
+    match request.outcome {
+        Outcome::Answered => answered(request, rows),
+        Outcome::Aborted => aborted(request, rows, endpoint),
+        Outcome::NotSent => rows.iter().map(|row| Fate::unused(row, Waste::Abandoned)).collect(),
+        Outcome::Failed(class) => failed(request, class, rows, endpoint),
+    }
+}
+
+/// The attempt whose answer the client got: the last one that was handed over whole and is long enough.
+pub fn used_attempt(request: &RequestObservation, rows: &[&LedgerRow]) -> Option<usize> {
+    rows.iter().rposition(|row| is_whole(row) && row.flushed >= request.delivered.tokens)
+}
+
+/// Whether the provider handed the whole answer over.
+pub(crate) fn is_whole(row: &LedgerRow) -> bool {
+    matches!(row.finish, Finish::Stop | Finish::Length)
+}
+
+fn answered(request: &RequestObservation, rows: &[&LedgerRow]) -> Vec<Fate> {
+    let used = used_attempt(request, rows);
+    let fate = |(position, row): (usize, &&LedgerRow)| {
+        if Some(position) != used {
+            return Fate::unused(row, Waste::Superseded);
+        }
+        Fate { served: true, ..Fate::partly_used(row, request.delivered.tokens, Waste::Discarded) }
+    };
+    rows.iter().enumerate().map(fate).collect()
+}
+
+/// The client left on purpose. What it had read was of use; the attempt it read from and all that came after its
+/// leaving go on its account.
+fn aborted(request: &RequestObservation, rows: &[&LedgerRow], endpoint: Endpoint) -> Vec<Fate> {
+    let left = if endpoint == Endpoint::Jobs { Waste::Unfetched } else { Waste::Abandoned };
+    let in_time = rows.partition_point(|row| row.arrived <= request.ended);
+    let long_enough = rows[..in_time].iter().rposition(|row| row.flushed >= request.delivered.tokens);
+    let live = long_enough.or(in_time.checked_sub(1));
+    let fate = |(position, row): (usize, &&LedgerRow)| match live {
+        Some(live) if position == live => Fate::partly_used(row, request.delivered.tokens, left),
+        Some(_) if position < in_time => Fate::unused(row, Waste::Superseded),
+        _ => Fate::unused(row, left),
+    };
+    rows.iter().enumerate().map(fate).collect()
+}
+
+/// The client got no usable answer, so nothing was used; only the reason differs.
+fn failed(request: &RequestObservation, class: FailureClass, rows: &[&LedgerRow], endpoint: Endpoint) -> Vec<Fate> {
+    let why = |(position, row): (usize, &&LedgerRow)| {
+        let is_last = position + 1 == rows.len();
+        Fate::unused(row, why_failed(request, class, row, is_last, endpoint))
+    };
+    rows.iter().enumerate().map(why).collect()
+}
+
+fn why_failed(
+    request: &RequestObservation,
+    class: FailureClass,
+    row: &LedgerRow,
+    is_last: bool,
+    endpoint: Endpoint,
+) -> Waste {
+    use FailureClass as Class;
+    let nobody_came = matches!(class, Class::ClientTimeout | Class::Unfinished);
+    if is_whole(row) {
+        let fetchable = endpoint == Endpoint::Jobs && nobody_came;
+        return if fetchable { Waste::Unfetched } else { Waste::Discarded };
+    }
+    match class {
+        // Cut off because somebody in front gave up. The last attempt had nobody to take its place, even if its own end
+        // was seen before the client's.
+        Class::GatewayTimeout | Class::ClientTimeout | Class::Unfinished if is_last || row.ended >= request.ended => {
+            Waste::Abandoned
+        }
+        Class::Truncated | Class::ConnectionLost | Class::ErrorEvent if is_last => Waste::Truncated,
+        Class::GatewayTimeout
+        | Class::ClientTimeout
+        | Class::Unfinished
+        | Class::Truncated
+        | Class::ConnectionLost
+        | Class::ErrorEvent => Waste::Superseded,
+        Class::BadGateway
+        | Class::Unavailable
+        | Class::RateLimited
+        | Class::ServerError
+        | Class::ClientError
+        | Class::Connect
+        | Class::Malformed
+        | Class::JobFailed => {
+            if is_last { Waste::Discarded } else { Waste::Superseded }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! Each outcome's rule, just on both sides of its boundary, and the law that nothing is lost.
+
+use brownout_scenario::units::Micros;
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::{ALL_CLASSES, ALL_FINISHES, request, row};
+
+/// `(used, wasted, why)` of each row.
+fn sorted(request: &RequestObservation, rows: &[LedgerRow], endpoint: Endpoint) -> Vec<(u64, u64, Waste)> {
+    let rows: Vec<&LedgerRow> = rows.iter().collect();
+    fates(request, &rows, endpoint).iter().map(|fate| (fate.used, fate.wasted, fate.why)).collect()
+}
+
+fn cut_off(arrived: u64, ended: u64, billed: u64) -> LedgerRow {
+    LedgerRow { finish: Finish::HungUp, hung_up: Some(Micros(ended)), ..row(1, arrived, ended, billed) }
+}
+
+fn outcome(outcome: Outcome, ended: u64, delivered: u64) -> RequestObservation {
+    let mut request = request(1, 0, ended, delivered);
+    request.outcome = outcome;
+    request
+}
+
+#[test]
+fn the_last_whole_attempt_of_an_answered_request_is_the_used_one() {
+    let rows = [row(1, 10, 50, 30), row(1, 20, 90, 30)];
+    let seen = sorted(&outcome(Outcome::Answered, 100, 30), &rows, Endpoint::Chat);
+    assert_eq!(seen, [(0, 30, Waste::Superseded), (30, 0, Waste::Discarded)]);
+}
+
+#[test]
+fn an_attempt_shorter_than_the_answer_cannot_be_the_used_one() {
+    let rows = [row(1, 10, 50, 30), row(1, 20, 90, 29)];
+    let seen = sorted(&outcome(Outcome::Answered, 100, 30), &rows, Endpoint::Chat);
+    assert_eq!(seen, [(30, 0, Waste::Discarded), (0, 29, Waste::Superseded)]);
+}
+
+#[test]
+fn an_attempt_cut_off_by_the_service_is_superseded_by_the_answer() {
+    let rows = [cut_off(10, 50, 12), row(1, 60, 90, 30)];
+    let seen = sorted(&outcome(Outcome::Answered, 100, 30), &rows, Endpoint::Stream);
+    assert_eq!(seen, [(0, 12, Waste::Superseded), (30, 0, Waste::Discarded)]);
+}
+
+#[test]
+fn a_client_that_leaves_has_used_what_it_read() {
+    let rows = [cut_off(10, 30, 5), cut_off(40, 120, 60)];
+    let seen = sorted(&outcome(Outcome::Aborted, 100, 20), &rows, Endpoint::Stream);
+    assert_eq!(seen, [(0, 5, Waste::Superseded), (20, 40, Waste::Abandoned)]);
+}
+
+#[test]
+fn an_attempt_made_after_the_client_left_is_abandoned() {
+    let rows = [cut_off(10, 100, 25), row(1, 101, 200, 60)];
+    let seen = sorted(&outcome(Outcome::Aborted, 100, 20), &rows, Endpoint::Stream);
+    assert_eq!(seen, [(20, 5, Waste::Abandoned), (0, 60, Waste::Abandoned)]);
+}
+
+#[test]
+fn a_job_whose_client_left_is_unfetched() {
+    let seen = sorted(&outcome(Outcome::Aborted, 100, 0), &[row(1, 10, 150, 60)], Endpoint::Jobs);
+    assert_eq!(seen, [(0, 60, Waste::Unfetched)]);
+}
+
+#[test]
+fn a_whole_answer_behind_a_504_is_discarded_but_a_job_nobody_came_for_is_unfetched() {
+    let rows = [row(1, 10, 150, 60)];
+    for class in ALL_CLASSES {
+        let nobody_came = matches!(class, FailureClass::ClientTimeout | FailureClass::Unfinished);
+        let for_jobs = if nobody_came { Waste::Unfetched } else { Waste::Discarded };
+        let failed = outcome(Outcome::Failed(class), 100, 0);
+        assert_eq!(sorted(&failed, &rows, Endpoint::Jobs), [(0, 60, for_jobs)], "{class:?}");
+        assert_eq!(sorted(&failed, &rows, Endpoint::Chat), [(0, 60, Waste::Discarded)], "{class:?}");
+    }
+}
+
+#[test]
+fn work_that_outlives_the_patience_in_front_is_abandoned_and_work_before_it_superseded() {
+    for class in [FailureClass::GatewayTimeout, FailureClass::ClientTimeout, FailureClass::Unfinished] {
+        let failed = outcome(Outcome::Failed(class), 100, 0);
+        let rows = [cut_off(10, 99, 7), cut_off(12, 100, 8), cut_off(40, 99, 9)];
+        let expected = [(0, 7, Waste::Superseded), (0, 8, Waste::Abandoned), (0, 9, Waste::Abandoned)];
+        assert_eq!(sorted(&failed, &rows, Endpoint::Chat), expected, "{class:?}");
+    }
+}
+
+#[test]
+fn only_the_last_attempt_of_a_broken_answer_is_truncated() {
+    for class in [FailureClass::Truncated, FailureClass::ConnectionLost, FailureClass::ErrorEvent] {
+        let failed = outcome(Outcome::Failed(class), 100, 3);
+        let rows = [cut_off(10, 30, 7), cut_off(40, 100, 9)];
+        let expected = [(0, 7, Waste::Superseded), (0, 9, Waste::Truncated)];
+        assert_eq!(sorted(&failed, &rows, Endpoint::Stream), expected, "{class:?}");
+    }
+}
+
+#[test]
+fn behind_any_other_error_the_last_attempt_is_discarded() {
+    for class in [FailureClass::BadGateway, FailureClass::ServerError, FailureClass::Malformed, FailureClass::JobFailed] {
+        let failed = outcome(Outcome::Failed(class), 100, 0);
+        let rows = [cut_off(10, 30, 7), cut_off(40, 60, 9)];
+        let expected = [(0, 7, Waste::Superseded), (0, 9, Waste::Discarded)];
+        assert_eq!(sorted(&failed, &rows, Endpoint::Chat), expected, "{class:?}");
+    }
+}
+
+#[test]
+fn a_prompt_is_paid_for_nothing_unless_its_attempt_was_of_use() {
+    let empty = outcome(Outcome::Answered, 100, 0);
+    assert!(fates(&empty, &[&row(1, 10, 50, 0)], Endpoint::Chat)[0].served, "an empty answer is an answer");
+    let unread = outcome(Outcome::Aborted, 100, 0);
+    assert!(!fates(&unread, &[&cut_off(10, 50, 9)], Endpoint::Chat)[0].served);
+}
+
+fn any_row() -> impl Strategy<Value = LedgerRow> {
+    (0u64..200, 0u64..200, 0u64..50, 0u64..60, prop::sample::select(ALL_FINISHES.to_vec())).prop_map(
+        |(arrived, lasted, flushed, billed, finish)| LedgerRow {
+            finish,
+            flushed,
+            ..row(1, arrived, arrived + lasted, billed)
+        },
+    )
+}
+
+fn any_outcome() -> impl Strategy<Value = Outcome> {
+    let failed = prop::sample::select(ALL_CLASSES.to_vec()).prop_map(Outcome::Failed);
+    prop_oneof![Just(Outcome::Answered), Just(Outcome::Aborted), Just(Outcome::NotSent), failed]
+}
+
+proptest! {
+    #[test]
+    fn the_classes_partition_what_was_billed(
+        mut rows in prop::collection::vec(any_row(), 0..6),
+        how in any_outcome(),
+        ended in 0u64..300,
+        delivered in 0u64..60,
+        endpoint in prop::sample::select(vec![Endpoint::Chat, Endpoint::Stream, Endpoint::Jobs]),
+    ) {
+        rows.sort_by_key(|row| row.arrived);
+        let request = outcome(how, ended, delivered);
+        let refs: Vec<&LedgerRow> = rows.iter().collect();
+        let fates = fates(&request, &refs, endpoint);
+        let mut by = WastedBy::default();
+        for (fate, row) in fates.iter().zip(&rows) {
+            prop_assert_eq!(fate.used + fate.wasted, row.billed);
+            by.add(fate.why, fate.wasted);
+        }
+        let used: u64 = fates.iter().map(|fate| fate.used).sum();
+        prop_assert_eq!(used + by.total(), rows.iter().map(|row| row.billed).sum::<u64>());
+        prop_assert!(used <= delivered);
+        prop_assert!(fates.iter().filter(|fate| fate.served).count() <= 1);
+        prop_assert!(used == 0 || !matches!(how, Outcome::Failed(_) | Outcome::NotSent));
+    }
+}

@@ -1,0 +1,165 @@
+//! A connection over TCP or in memory, and how to give it up with a reset.
+//!
+//! Does not know HTTP: while hyper owns the stream, an [`AbortHandle`] says how its end shall look to the peer.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::memory::MemoryStream;
+
+/// One connection. Dropping it sends what was written and then FIN, unless a reset was asked for.
+#[derive(Debug)]
+pub struct Stream {
+    transport: Transport,
+    abort: AbortHandle,
+}
+
+#[derive(Debug)]
+enum Transport {
+    Tcp(TcpStream),
+    Memory(MemoryStream),
+}
+
+/// Decides how a stream ends that somebody else owns by then.
+#[derive(Clone, Debug, Default)]
+pub struct AbortHandle {
+    reset: Arc<AtomicBool>,
+}
+
+impl AbortHandle {
+    /// Makes the later drop of the stream a reset: RST instead of FIN on the wire.
+    ///
+    /// The drop is the owner's: a hyper server drops a connection whose service or body returned an error, a hyper
+    /// client when its connection future is dropped.
+    pub fn reset_on_drop(&self) {
+        self.reset.store(true, Ordering::Relaxed);
+    }
+
+    fn is_reset(&self) -> bool {
+        self.reset.load(Ordering::Relaxed)
+    }
+}
+
+impl Stream {
+    /// Takes over a TCP connection, which then sends small writes at once (`TCP_NODELAY`).
+    pub fn over(tcp: TcpStream) -> io::Result<Self> {
+        tcp.set_nodelay(true)?;
+        Ok(Self::new(Transport::Tcp(tcp)))
+    }
+
+    pub(crate) fn in_memory(stream: MemoryStream) -> Self {
+        Self::new(Transport::Memory(stream))
+    }
+
+    fn new(transport: Transport) -> Self {
+        Self {
+            transport,
+            abort: AbortHandle::default(),
+        }
+    }
+
+    /// A handle that can still turn the end into a reset while hyper owns the stream.
+    pub fn abort_handle(&self) -> AbortHandle {
+        self.abort.clone()
+    }
+
+    /// Gives the connection up with a reset: the peer reads what had arrived, then `ConnectionReset`.
+    pub fn reset(self) {
+        self.abort.reset_on_drop();
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if !self.abort.is_reset() {
+            return;
+        }
+        match &mut self.transport {
+            // It can fail only when the peer has left already, and then there is nobody to tell.
+            Transport::Tcp(tcp) => drop(tcp.set_zero_linger()),
+            Transport::Memory(memory) => memory.reset(),
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.transport {
+            Transport::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Transport::Memory(memory) => memory.poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.transport {
+            Transport::Tcp(tcp) => Pin::new(tcp).poll_write(cx, data),
+            Transport::Memory(memory) => memory.poll_write(cx, data),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.transport {
+            Transport::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
+            Transport::Memory(memory) => {
+                let first = slices.iter().find(|slice| !slice.is_empty());
+                memory.poll_write(cx, first.map_or(&[], |slice| slice))
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        matches!(&self.transport, Transport::Tcp(tcp) if tcp.is_write_vectored())
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.transport {
+            Transport::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
+            Transport::Memory(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.abort.is_reset() {
+            return Poll::Ready(Ok(())); // no FIN before the RST
+        }
+        match &mut self.transport {
+            Transport::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Transport::Memory(memory) => {
+                memory.shutdown();
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::Network;
+
+    #[tokio::test]
+    async fn small_writes_leave_at_once_on_both_sides_of_a_tcp_connection() {
+        let network = Network::tcp();
+        let mut listener = network.listen("").await.unwrap();
+        let authority = listener.authority().to_owned();
+        let (near, far) = tokio::join!(network.connect(&authority), listener.accept());
+        for stream in [near.unwrap(), far.unwrap()] {
+            let Transport::Tcp(tcp) = &stream.transport else {
+                panic!("not TCP")
+            };
+            assert!(tcp.nodelay().unwrap());
+        }
+    }
+}

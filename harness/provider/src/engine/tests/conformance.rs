@@ -1,0 +1,171 @@
+//! Both engines put the same on the wire: same script, same seed, real sockets.
+
+use std::time::{Duration, Instant};
+
+use brownout_net::{Network, RunClock};
+use brownout_scenario::distribution::Distribution;
+use brownout_scenario::observe::{Finish, LedgerRow};
+use brownout_scenario::plan::{FaultPlan, ProviderPlan};
+use brownout_scenario::seed::SeedTree;
+use brownout_scenario::units::Micros;
+use http::Method;
+use tokio_util::sync::CancellationToken;
+
+use super::{Answer, CHAT, Client, STREAM, chat, read};
+use crate::Provider;
+use crate::desk::MAX_BODY;
+use crate::samples::{limits, lognormal, plan_with, status};
+
+/// Headers that belong to the transport and not to the provider.
+const TRANSPORT: [&str; 4] = ["date", "content-length", "transfer-encoding", "connection"];
+
+/// Tiny latencies: this is real time.
+fn quick(change: impl FnOnce(&mut ProviderPlan)) -> ProviderPlan {
+    plan_with(|plan| {
+        plan.first_token = lognormal(3_000.0, 9_000.0);
+        plan.inter_token = Distribution::Constant { value: 100.0 };
+        plan.output_tokens = Distribution::Uniform { min: 1.0, max: 40.0 };
+        change(plan);
+    })
+}
+
+/// What each request got, and what the ledger says about it.
+type Seen = (Vec<Answer>, Vec<LedgerRow>);
+
+async fn play(plan: &ProviderPlan, requests: &[(Method, &str, String)], on_wiremock: bool) -> Seen {
+    let (seed, clock, shutdown) = (SeedTree::new(11), RunClock::start(), CancellationToken::new());
+    let network = Network::tcp();
+    let provider = if on_wiremock {
+        Provider::start_wiremock(plan.clone(), seed, clock).await
+    } else {
+        let listener = network.listen("provider").await.unwrap();
+        Provider::start_streaming(plan.clone(), seed, clock, listener, &shutdown)
+    };
+    let mut answers = Vec::new();
+    for (method, path, body) in requests {
+        let mut client = Client::connect(&network, &provider.authority).await;
+        let request = client.request(method.clone(), path, body);
+        let mut answer = read(client.send(request).await).await;
+        for name in TRANSPORT {
+            answer.headers.remove(name);
+        }
+        answers.push(answer);
+    }
+    (answers, provider.ledger.rows())
+}
+
+/// A row without its times, which differ between two real runs.
+fn timeless(row: &LedgerRow) -> LedgerRow {
+    LedgerRow {
+        arrived: Micros::ZERO,
+        first_token: row.first_token.map(|first| first.since(row.arrived)),
+        ended: row.ended.since(row.arrived),
+        ..row.clone()
+    }
+}
+
+fn assert_same(streaming: &Seen, wiremock: &Seen) {
+    for (n, (one, other)) in streaming.0.iter().zip(&wiremock.0).enumerate() {
+        assert_eq!(one, other, "request {n}");
+    }
+    let rows = |seen: &Seen| seen.1.iter().map(timeless).collect::<Vec<_>>();
+    assert_eq!(rows(streaming), rows(wiremock));
+}
+
+#[tokio::test]
+async fn answers_errors_and_refusals_are_equal() {
+    let plan = quick(|plan| {
+        let hit = |id: &str, fault: FaultPlan, first| FaultPlan {
+            id: id.to_owned(),
+            first: Some(first),
+            ..fault
+        };
+        plan.faults = vec![
+            hit("status#0", status(429, Some(Micros(1_500_000))), 1),
+            hit("status#1", status(500, None), 2),
+        ];
+    });
+    let post = |body: String| (Method::POST, CHAT, body);
+    let requests = [
+        post(chat(1, "")),
+        post(chat(1, "")),
+        post(chat(1, "")),
+        post(chat(2, r#","max_tokens":1"#)),
+        post(chat(3, STREAM)),
+        post(chat(3, r#","stream":true,"stream_options":{"include_usage":true}"#)),
+        post(chat(4, "").replace("gpt-4o-mini", "gpt-9")),
+        post("not json [prompt 5]".to_owned()),
+        post(format!("{}{}", chat(6, ""), " ".repeat(MAX_BODY))),
+        (Method::GET, "/v1/models", String::new()),
+        (Method::GET, "/v1/nothing", String::new()),
+        (Method::DELETE, CHAT, String::new()),
+    ];
+    let streaming = play(&plan, &requests, false).await;
+    let wiremock = play(&plan, &requests, true).await;
+    let statuses: Vec<u16> = streaming.0.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [429, 500, 200, 200, 200, 200, 404, 400, 413, 200, 404, 405]);
+    assert_same(&streaming, &wiremock);
+}
+
+#[tokio::test]
+async fn rate_limits_are_equal_but_for_the_moment_they_are_asked() {
+    let plan = quick(|plan| plan.limits = Some(limits(Some(2), Some(500))));
+    let requests = [1, 2, 3].map(|n| (Method::POST, CHAT, chat(n, r#","max_tokens":50"#)));
+    let [streaming, wiremock] = [false, true].map(|engine| play(&plan, &requests, engine));
+    let (mut streaming, mut wiremock) = (streaming.await, wiremock.await);
+    assert_eq!(streaming.0[2].status, 429);
+    assert_eq!(streaming.1[2].finish, Finish::RateLimited);
+    for (answers, _) in [&mut streaming, &mut wiremock] {
+        for answer in answers {
+            for name in [
+                "x-ratelimit-reset-requests",
+                "x-ratelimit-reset-tokens",
+                "retry-after-ms",
+            ] {
+                assert_eq!(
+                    answer.headers.remove(name).is_some(),
+                    name != "retry-after-ms" || answer.status == 429
+                );
+            }
+            let said = answer
+                .text
+                .split(" Please try again in")
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            answer.text = said;
+        }
+    }
+    assert_same(&streaming, &wiremock);
+}
+
+#[tokio::test]
+async fn wiremock_waits_until_the_last_token_is_due() {
+    let plan = quick(|plan| plan.first_token = Distribution::Constant { value: 80_000.0 });
+    let provider = Provider::start_wiremock(plan, SeedTree::new(1), RunClock::start()).await;
+    let mut client = Client::connect(&Network::tcp(), &provider.authority).await;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "wiremock runs in real time, and the test measures it from outside"
+    )]
+    let sent = Instant::now();
+    assert_eq!(client.post(&chat(1, "")).await.status, 200);
+    assert!(sent.elapsed() >= Duration::from_millis(80), "{:?}", sent.elapsed());
+}
+
+#[tokio::test]
+async fn what_wiremock_has_not_answered_at_the_end_of_the_run_is_unfinished() {
+    let plan = quick(|plan| plan.first_token = Distribution::Constant { value: 5e6 });
+    let clock = RunClock::start();
+    let provider = Provider::start_wiremock(plan, SeedTree::new(1), clock).await;
+    let mut client = Client::connect(&Network::tcp(), &provider.authority).await;
+    let request = client.request(Method::POST, CHAT, &chat(1, ""));
+    let answer = tokio::time::timeout(Duration::from_millis(200), client.send(request)).await;
+    assert!(answer.is_err(), "answered five seconds early");
+    provider.ledger.close(clock.now_us());
+    let row = provider.ledger.rows().remove(0);
+    assert_eq!(
+        (row.finish, row.generated, row.flushed, row.billed),
+        (Finish::Unfinished, 0, 0, 0)
+    );
+}

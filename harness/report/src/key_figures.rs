@@ -1,0 +1,204 @@
+//! The figures that decide between variants, once, for every table.
+//!
+//! Says what each is called, where it is in the record and which direction is good. Draws no table.
+
+use brownout_measure::record::{Distribution, VariantRecord};
+
+use crate::figures;
+
+/// One figure of a variant.
+pub(crate) struct KeyFigure {
+    /// Short, for the head of a column.
+    pub(crate) label: &'static str,
+    /// One line for who has not met it.
+    pub(crate) meaning: &'static str,
+    /// Its unit.
+    pub(crate) unit: Unit,
+    /// Which direction is good.
+    pub(crate) better: Better,
+    /// Where it is.
+    pub(crate) of: fn(&VariantRecord) -> Option<f64>,
+}
+
+/// The unit of a figure, which decides how it is written.
+#[derive(Clone, Copy)]
+pub(crate) enum Unit {
+    /// Of one.
+    Share,
+    /// Milliseconds.
+    Milliseconds,
+    /// Per second.
+    PerSecond,
+    /// Whole things.
+    Count,
+    /// US dollars.
+    Usd,
+    /// Times.
+    Factor,
+}
+
+/// Which direction is good.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Better {
+    /// Less.
+    Lower,
+    /// More.
+    Higher,
+    /// It depends on the rest.
+    Neither,
+}
+
+impl KeyFigure {
+    /// The variant's figure as text.
+    pub(crate) fn text(&self, variant: &VariantRecord) -> String {
+        (self.of)(variant).map_or_else(|| figures::NONE.to_owned(), |value| self.unit.text(value))
+    }
+
+    /// True if `variant` has the best value of all, and not all have it.
+    pub(crate) fn is_best(&self, variant: &VariantRecord, all: &[VariantRecord]) -> bool {
+        let values = || all.iter().filter_map(self.of);
+        let (lowest, highest) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
+        let best = match self.better {
+            Better::Lower => lowest,
+            Better::Higher => highest,
+            Better::Neither => return false,
+        };
+        lowest < highest && (self.of)(variant).is_some_and(|value| value.total_cmp(&best).is_eq())
+    }
+}
+
+impl Unit {
+    /// A value in this unit.
+    pub(crate) fn text(self, value: f64) -> String {
+        match self {
+            Self::Share => figures::share(value),
+            Self::Milliseconds => figures::milliseconds(value),
+            Self::PerSecond => figures::per_second(value),
+            Self::Count => figures::count(value as u64),
+            Self::Usd => figures::usd(value),
+            Self::Factor => figures::factor(value),
+        }
+    }
+}
+
+/// A percentile, where anything was recorded.
+fn known(distribution: &Distribution, ms: f64) -> Option<f64> {
+    (distribution.count > 0).then_some(ms)
+}
+
+/// All of them, in the order of tables.
+pub(crate) const KEY_FIGURES: [KeyFigure; 15] = [
+    KeyFigure {
+        label: "answered",
+        meaning: "of the requests that fell due, those with a complete, usable answer",
+        unit: Unit::Share,
+        better: Better::Higher,
+        of: |v| figures::ratio(v.requests.answered, v.requests.due),
+    },
+    KeyFigure {
+        label: "failed",
+        meaning: "of the requests that fell due",
+        unit: Unit::Share,
+        better: Better::Lower,
+        of: |v| figures::ratio(v.requests.failed, v.requests.due),
+    },
+    KeyFigure {
+        label: "p50",
+        meaning: "median latency of the answered, from due to the usable answer",
+        unit: Unit::Milliseconds,
+        better: Better::Lower,
+        of: |v| known(&v.latency, v.latency.p50_ms),
+    },
+    KeyFigure {
+        label: "p95",
+        meaning: "latency that 95 % of the answered stay within",
+        unit: Unit::Milliseconds,
+        better: Better::Lower,
+        of: |v| known(&v.latency, v.latency.p95_ms),
+    },
+    KeyFigure {
+        label: "p99",
+        meaning: "latency that 99 % of the answered stay within",
+        unit: Unit::Milliseconds,
+        better: Better::Lower,
+        of: |v| known(&v.latency, v.latency.p99_ms),
+    },
+    KeyFigure {
+        label: "ttft p99",
+        meaning: "from due to the first word of a streamed answer",
+        unit: Unit::Milliseconds,
+        better: Better::Lower,
+        of: |v| known(&v.ttft, v.ttft.p99_ms),
+    },
+    KeyFigure {
+        label: "ack p99",
+        meaning: "from due to the 202 that accepts a job",
+        unit: Unit::Milliseconds,
+        better: Better::Lower,
+        of: |v| known(&v.ack, v.ack.p99_ms),
+    },
+    KeyFigure {
+        label: "throughput",
+        meaning: "answers per second of measured time",
+        unit: Unit::PerSecond,
+        better: Better::Higher,
+        of: |v| Some(v.throughput_rps),
+    },
+    KeyFigure {
+        label: "billed",
+        meaning: "completion tokens on the invoice",
+        unit: Unit::Count,
+        better: Better::Neither,
+        of: |v| Some(v.tokens.billed as f64),
+    },
+    KeyFigure {
+        label: "used",
+        meaning: "of these, in an answer that somebody read",
+        unit: Unit::Count,
+        better: Better::Neither,
+        of: |v| Some(v.tokens.used as f64),
+    },
+    KeyFigure {
+        label: "wasted",
+        meaning: "billed and not used",
+        unit: Unit::Count,
+        better: Better::Lower,
+        of: |v| Some(v.tokens.wasted as f64),
+    },
+    KeyFigure {
+        label: "wasted %",
+        meaning: "wasted of billed",
+        unit: Unit::Share,
+        better: Better::Lower,
+        of: |v| (v.tokens.billed > 0).then_some(v.tokens.wasted_ratio),
+    },
+    KeyFigure {
+        label: "cost",
+        meaning: "what the providers bill, prompts included",
+        unit: Unit::Usd,
+        better: Better::Neither,
+        of: |v| Some(v.cost_usd),
+    },
+    KeyFigure {
+        label: "cost wasted",
+        meaning: "of this, for answers that nobody used",
+        unit: Unit::Usd,
+        better: Better::Lower,
+        of: |v| Some(v.wasted_picodollars as f64 / 1e12),
+    },
+    KeyFigure {
+        label: "attempts",
+        meaning: "attempts at a provider per request sent",
+        unit: Unit::Factor,
+        better: Better::Neither,
+        of: |v| (v.requests.sent > 0).then_some(v.attempts.amplification),
+    },
+];
+
+/// Those that at least one of the variants has.
+pub(crate) fn present<'v>(variants: impl Iterator<Item = &'v VariantRecord> + Clone) -> Vec<&'static KeyFigure> {
+    KEY_FIGURES
+        .iter()
+        .filter(|figure| variants.clone().any(|variant| (figure.of)(variant).is_some()))
+        .collect()
+}

@@ -1,0 +1,146 @@
+//! What the record's keys are called in front of people.
+//!
+//! Only words: a key that is not known is spelled out, never dropped.
+
+use brownout_measure::record::{ClockKind, Verdict};
+
+/// The verdict as a word.
+pub(crate) const fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "passed",
+        Verdict::Failed => "failed",
+        Verdict::Invalid => "invalid",
+        Verdict::Inconclusive => "inconclusive",
+    }
+}
+
+/// The verdict as a sign that does not need colour.
+pub(crate) const fn sign(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "✓",
+        Verdict::Failed => "✗",
+        Verdict::Invalid => "!",
+        Verdict::Inconclusive => "?",
+    }
+}
+
+/// What a verdict means for the reader.
+pub(crate) const fn verdict_means(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "All that was expected holds.",
+        Verdict::Failed => "Something that was expected does not hold.",
+        Verdict::Invalid => "No figure here may be trusted: the books do not balance, or the harness was the bottleneck.",
+        Verdict::Inconclusive => "There is not enough to judge.",
+    }
+}
+
+/// The clock as a word.
+pub(crate) const fn clock(clock: ClockKind) -> &'static str {
+    match clock {
+        ClockKind::Virtual => "virtual",
+        ClockKind::Real => "real",
+    }
+}
+
+/// A phase of a request's time: `wait.pool` is "waiting for a pool slot".
+pub(crate) fn phase(key: &str) -> String {
+    let known = match key {
+        "wait.pool" | "pool" | "pool_wait" => "waiting for a free worker",
+        "wait.queue" | "queue" | "queue_wait" => "waiting in the queue",
+        "wait.rate_limit" | "rate_limit" => "held back by the rate limit",
+        "wait.concurrency" | "wait.limit" => "waiting for a concurrency slot",
+        "wait.database" | "wait.db" | "database" => "waiting for the database",
+        "wait.breaker" | "breaker" => "refused by the breaker",
+        "wait.backoff" | "backoff" | "back_off" => "backing off before a retry",
+        "wait.poll" | "poll" => "finished, not yet fetched",
+        "cache" | "cache.lookup" => "looking in the cache",
+        "provider" | "upstream" | "attempt" | "attempts" => "at the provider",
+        "send" | "lateness" => "late out of the client",
+        "own" | "own_code" | "service" => "the service's own code",
+        "network" => "on the network",
+        "gateway" => "in the gateway",
+        "other" | "unknown" | "unaccounted" => "not accounted for",
+        _ => "",
+    };
+    if !known.is_empty() {
+        return known.to_owned();
+    }
+    match key.strip_prefix("attempt.").or_else(|| key.strip_prefix("attempt_")) {
+        Some(which) => format!("at the provider, attempt {which}"),
+        None => spelled(key.strip_prefix("wait.").map_or(key.to_owned(), |what| format!("waiting: {what}"))),
+    }
+}
+
+/// A class of failure: `gateway_timeout_in_model` is "gateway timeout, model was working".
+pub(crate) fn failure(class: &str) -> String {
+    let known = match class {
+        "gateway_timeout" => "gateway timeout (504)",
+        "gateway_timeout_before_model" => "gateway timeout (504), before the model was called",
+        "gateway_timeout_in_model" => "gateway timeout (504), while the model worked",
+        "bad_gateway" => "bad gateway (502)",
+        "unavailable" => "unavailable (503)",
+        "rate_limited" => "rate limited (429)",
+        "server_error" => "server error (5xx)",
+        "client_error" => "client error (4xx)",
+        "connect" => "no connection",
+        "connection_lost" => "connection lost",
+        "truncated" => "answer cut short",
+        "error_event" => "error event in the stream",
+        "malformed" => "answer not understood",
+        "client_timeout" => "client's patience ran out",
+        "job_failed" => "job failed",
+        "unfinished" => "still open at the end",
+        _ => return spelled(class.to_owned()),
+    };
+    known.to_owned()
+}
+
+fn spelled(key: String) -> String {
+    key.replace(['_', '.'], " ")
+}
+
+/// A name as part of a file name: letters, digits, `-`, `_` and `.` stay, anything else becomes `-`.
+pub(crate) fn file_name(name: &str) -> String {
+    let kept = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let text: String = name.chars().map(|c| if kept(c) { c } else { '-' }).collect();
+    let text = text.trim_start_matches('.');
+    if text.is_empty() { "unnamed".to_owned() } else { text.chars().take(100).collect() }
+}
+
+/// File names for `names`, in order, no two alike (compared without case, as some file systems do).
+pub(crate) fn file_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let mut taken = std::collections::BTreeSet::new();
+    names
+        .into_iter()
+        .map(|name| {
+            let stem = file_name(name);
+            let mut candidate = stem.clone();
+            let mut copy = 2;
+            while !taken.insert(candidate.to_ascii_lowercase()) {
+                candidate = format!("{stem}-{copy}");
+                copy += 1;
+            }
+            candidate
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_nobody_named_is_spelled_out() {
+        assert_eq!(phase("wait.pool"), "waiting for a free worker");
+        assert_eq!(phase("wait.tool_call"), "waiting: tool call");
+        assert_eq!(phase("attempt.2"), "at the provider, attempt 2");
+        assert_eq!(failure("quota_exceeded"), "quota exceeded");
+    }
+
+    #[test]
+    fn a_name_cannot_leave_its_folder_or_take_anothers_place() {
+        assert_eq!(file_name("../../etc/passwd"), "-..-etc-passwd");
+        assert_eq!(file_name(".."), "unnamed");
+        assert_eq!(file_names(["a b", "a/b", "A-b"]), ["a-b", "a-b-2", "A-b-3"]);
+    }
+}

@@ -1,0 +1,389 @@
+//! From the shapes of a file to a plan: defaults filled in, variants spelled out, every value checked.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use toml::Spanned;
+
+use crate::distribution::Distribution;
+use crate::error::{ScenarioError, SourceText};
+use crate::file::{ExpectBlock, File, GatewayBlock, LoadBlock, ProviderBlock, VariantBlock};
+use crate::plan::{
+    Comparison, Dialect, Expectation, GatewayPlan, Limits, OnDisconnect, Plan, Price, ProviderPlan, RateLimits,
+    ServicePlan, Variant,
+};
+use crate::units::{Micros, Share};
+use crate::{prices, resolve_fault, resolve_load};
+
+/// Longest run: bounds memory, and a typing error in a unit.
+const LONGEST_RUN: Micros = Micros::from_secs(4 * 3600);
+const LONGEST_DRAIN: Micros = Micros::from_secs(60);
+/// Cloud load balancers give a request 60 s and an idle connection as long, unless told otherwise.
+const GATEWAY_DEFAULT: Micros = Micros::from_secs(60);
+const MOST_PROCESSES: u32 = 16;
+
+pub(crate) type Resolved<T> = Result<T, Box<ScenarioError>>;
+
+/// What every step of resolving may look at.
+pub(crate) struct Context<'a> {
+    pub(crate) source: &'a SourceText,
+    pub(crate) duration: Micros,
+}
+
+impl Context<'_> {
+    pub(crate) fn fail<T>(&self, span: Range<usize>, message: impl Into<String>, remedy: impl Into<String>) -> Resolved<T> {
+        Err(Box::new(self.source.error(span, message, remedy)))
+    }
+}
+
+pub(crate) fn resolve(name: &str, source: &SourceText, file: &File) -> Resolved<Plan> {
+    let context = Context { source, duration: *file.duration.get_ref() };
+    let warmup = file.warmup.as_ref().map_or(Micros::ZERO, |w| *w.get_ref());
+    check_times(&context, file, warmup)?;
+    if file.provider.is_empty() {
+        return context.fail(
+            file.load.span(),
+            "the scenario has no provider",
+            "add a [[provider]] with name, model and first_token: the service needs somebody to call",
+        );
+    }
+    if file.variant.is_empty() {
+        return context.fail(
+            file.load.span(),
+            "the scenario has no variant",
+            "add at least one [[variant]] with a name and a service, such as service = { preset = \"naive\", design = \"coupled\" }",
+        );
+    }
+    let mut names = BTreeSet::new();
+    let mut variants = Vec::with_capacity(file.variant.len());
+    for block in &file.variant {
+        let variant_name = &block.get_ref().name;
+        check_name(&context, variant_name, "variant")?;
+        if !names.insert(variant_name.get_ref().as_str()) {
+            return context.fail(
+                variant_name.span(),
+                format!("a variant named `{}` is there already", variant_name.get_ref()),
+                "give every variant a name of its own: figures and expectations are found by it",
+            );
+        }
+        variants.push(variant(&context, file, block)?);
+    }
+    let expectations =
+        file.expect.iter().map(|block| expectation(&context, &names, &variants, block)).collect::<Resolved<_>>()?;
+    Ok(Plan {
+        scenario: name.to_owned(),
+        question: file.question.get_ref().clone(),
+        claim: file.claim.clone(),
+        seed: file.seed.unwrap_or(1),
+        warmup,
+        duration: context.duration,
+        drain: file.drain.as_ref().map_or(LONGEST_DRAIN, |d| *d.get_ref()),
+        limits: Limits { lateness_p99: file.limits.lateness_p99.unwrap_or(Micros::from_millis(25)) },
+        variants,
+        expectations,
+    })
+}
+
+fn check_times(context: &Context<'_>, file: &File, warmup: Micros) -> Resolved<()> {
+    let span = file.duration.span();
+    if context.duration == Micros::ZERO || context.duration > LONGEST_RUN {
+        return context.fail(
+            span,
+            format!("a run of {} cannot be played", context.duration),
+            format!("write a duration above 0 and up to {LONGEST_RUN}"),
+        );
+    }
+    if let Some(spanned) = file.warmup.as_ref().filter(|_| warmup >= context.duration) {
+        return context.fail(
+            spanned.span(),
+            format!("a warm-up of {warmup} leaves nothing of a run of {}", context.duration),
+            "the warm-up is part of the duration: make it shorter",
+        );
+    }
+    if let Some(spanned) = file.drain.as_ref().filter(|d| *d.get_ref() > LONGEST_DRAIN) {
+        return context.fail(
+            spanned.span(),
+            format!("a drain of {} is too long", spanned.get_ref()),
+            format!("what is still open {LONGEST_DRAIN} after the last arrival counts as unfinished: write at most that"),
+        );
+    }
+    Ok(())
+}
+
+/// Names become file names and parts of metric paths.
+fn check_name(context: &Context<'_>, name: &Spanned<String>, what: &str) -> Resolved<()> {
+    let ok = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.get_ref().is_empty() || !name.get_ref().chars().all(ok) {
+        return context.fail(
+            name.span(),
+            format!("`{}` cannot be the name of a {what}", name.get_ref()),
+            "use letters, digits, `-` and `_`: the name becomes part of file names",
+        );
+    }
+    Ok(())
+}
+
+fn variant(context: &Context<'_>, file: &File, block: &Spanned<VariantBlock>) -> Resolved<Variant> {
+    let raw = block.get_ref();
+    for patched in raw.provider.keys() {
+        let known = |p: &&Spanned<ProviderBlock>| {
+            p.get_ref().name.as_ref().is_some_and(|name| name.get_ref() == patched.get_ref())
+        };
+        if !file.provider.iter().any(|p| known(&p)) {
+            return context.fail(
+                patched.span(),
+                format!("there is no provider named `{}` to change", patched.get_ref()),
+                "name one of the scenario's [[provider]] blocks",
+            );
+        }
+    }
+    let mut names = BTreeSet::new();
+    let mut providers = Vec::with_capacity(file.provider.len());
+    for base in &file.provider {
+        let resolved = provider(context, base, raw)?;
+        if !names.insert(resolved.name.clone()) {
+            return context.fail(
+                base.span(),
+                format!("a provider named `{}` is there already", resolved.name),
+                "give every provider a name of its own",
+            );
+        }
+        providers.push(resolved);
+    }
+    Ok(Variant {
+        name: raw.name.get_ref().clone(),
+        service: service(context, block)?,
+        providers,
+        gateway: gateway(file.gateway.as_ref().map(Spanned::get_ref), raw.gateway.as_ref()),
+        load: resolve_load::load(context, &file.load, raw.load.as_ref().unwrap_or(&LoadBlock::default()))?,
+    })
+}
+
+fn service(context: &Context<'_>, block: &Spanned<VariantBlock>) -> Resolved<ServicePlan> {
+    let mut settings = serde_json::Map::new();
+    let (mut replicas, mut workers) = (1, None);
+    for (key, value) in &block.get_ref().service {
+        let processes = || match value.as_integer().and_then(|n| u32::try_from(n).ok()) {
+            Some(n) if (1..=MOST_PROCESSES).contains(&n) => Ok(n),
+            _ => context.fail(
+                block.span(),
+                format!("service.{key} is not a number of processes"),
+                format!("write a whole number from 1 to {MOST_PROCESSES}"),
+            ),
+        };
+        match key.as_str() {
+            "replicas" => replicas = processes()?,
+            "queue_workers" => workers = Some(processes()?),
+            _ => {
+                let json = serde_json::to_value(value).unwrap_or_default();
+                settings.insert(key.clone(), json);
+            }
+        }
+    }
+    let design = settings.get("design").and_then(|d| d.as_str()).unwrap_or("coupled").to_owned();
+    let workers = workers.unwrap_or(u32::from(design == "queued"));
+    Ok(ServicePlan { design, replicas, workers, settings })
+}
+
+fn gateway(base: Option<&GatewayBlock>, patch: Option<&GatewayBlock>) -> Option<GatewayPlan> {
+    if base.is_none() && patch.is_none() {
+        return None;
+    }
+    let pick = |field: fn(&GatewayBlock) -> Option<Micros>| {
+        patch.and_then(field).or_else(|| base.and_then(field)).unwrap_or(GATEWAY_DEFAULT)
+    };
+    Some(GatewayPlan { request_timeout: pick(|g| g.request_timeout), idle_timeout: pick(|g| g.idle_timeout) })
+}
+
+fn provider(context: &Context<'_>, base: &Spanned<ProviderBlock>, variant: &VariantBlock) -> Resolved<ProviderPlan> {
+    let raw = base.get_ref();
+    let Some(name) = &raw.name else {
+        return context.fail(base.span(), "a provider has no name", "write name = \"primary\" or the like");
+    };
+    check_name(context, name, "provider")?;
+    let none = ProviderBlock::default();
+    let patch =
+        variant.provider.iter().find(|(key, _)| key.get_ref() == name.get_ref()).map_or(&none, |(_, patch)| patch);
+    macro_rules! pick {
+        ($field:ident) => {
+            patch.$field.as_ref().or(raw.$field.as_ref())
+        };
+    }
+    let required = |what: &str, example: &str| {
+        context.source.error(
+            base.span(),
+            format!("provider `{}` has no {what}", name.get_ref()),
+            format!("add {what} = {example}"),
+        )
+    };
+    let Some(model) = pick!(model) else { return Err(Box::new(required("model", "\"gpt-4o-mini\""))) };
+    let Some(first_token) = pick!(first_token) else {
+        return Err(Box::new(required("first_token", "{ kind = \"lognormal\", p50 = \"350ms\", p99 = \"1.2s\" }")));
+    };
+    let times = |spanned: &Spanned<crate::file::Times>| checked(context, &spanned.span(), &spanned.get_ref().0);
+    let on_disconnect = pick!(on_disconnect).map_or(OnDisconnect::Stop { lag: Micros::ZERO }, |b| match b.get_ref() {
+        crate::file::OnDisconnectBlock::Stop { lag } => OnDisconnect::Stop { lag: *lag },
+        crate::file::OnDisconnectBlock::RunToCompletion => OnDisconnect::RunToCompletion,
+    });
+    Ok(ProviderPlan {
+        name: name.get_ref().clone(),
+        dialect: patch.dialect.or(raw.dialect).unwrap_or(Dialect::OpenAi),
+        first_token: times(first_token)?,
+        inter_token: pick!(inter_token).map_or(Ok(Distribution::Constant { value: 0.0 }), times)?,
+        output_tokens: pick!(output_tokens)
+            .map_or(Ok(Distribution::Constant { value: 200.0 }), |s| checked(context, &s.span(), &s.get_ref().0))?,
+        on_disconnect,
+        limits: pick!(limits).map(|l| rate_limits(context, l)).transpose()?,
+        faults: resolve_fault::faults(context, pick!(fault).map_or(&[], Vec::as_slice))?,
+        price: price(context, model, pick!(price))?,
+        model: model.get_ref().clone(),
+    })
+}
+
+fn rate_limits(context: &Context<'_>, block: &Spanned<crate::file::RateLimitBlock>) -> Resolved<RateLimits> {
+    let raw = block.get_ref();
+    let zero = raw.requests_per_minute == Some(0) || raw.tokens_per_minute == Some(0);
+    let none = raw.requests_per_minute.is_none() && raw.tokens_per_minute.is_none();
+    let burst = raw.burst.unwrap_or(Share::ALL);
+    if zero || none || burst.get() == 0.0 {
+        return context.fail(
+            block.span(),
+            "these rate limits limit nothing or admit nothing",
+            "write requests_per_minute and/or tokens_per_minute above 0, and a burst above 0",
+        );
+    }
+    Ok(RateLimits { requests_per_minute: raw.requests_per_minute, tokens_per_minute: raw.tokens_per_minute, burst })
+}
+
+fn price(
+    context: &Context<'_>,
+    model: &Spanned<String>,
+    block: Option<&Spanned<crate::file::PriceBlock>>,
+) -> Resolved<Price> {
+    if let Some(block) = block {
+        let raw = block.get_ref();
+        let cached = raw.cached_usd_per_million.unwrap_or(raw.prompt_usd_per_million);
+        let all = [raw.prompt_usd_per_million, cached, raw.completion_usd_per_million];
+        if all.iter().any(|usd| !(0.0..=10_000.0).contains(usd)) {
+            return context.fail(
+                block.span(),
+                "a price is below 0 or above 10000 US dollars per million tokens",
+                "prices are in US dollars per million tokens, such as 0.15",
+            );
+        }
+        let [prompt, cached, completion] = all.map(prices::per_million);
+        return Ok(Price { prompt, cached, completion });
+    }
+    match prices::list_price(model.get_ref()) {
+        Some(row) => Ok(row.price),
+        None => context.fail(
+            model.span(),
+            format!("the price of `{}` is not known", model.get_ref()),
+            format!(
+                "add price = {{ prompt_usd_per_million = ..., completion_usd_per_million = ... }}, or use one of: {}",
+                prices::known_models().collect::<Vec<_>>().join(", ")
+            ),
+        ),
+    }
+}
+
+/// A distribution that can be drawn from.
+pub(crate) fn checked(context: &Context<'_>, span: &Range<usize>, d: &Distribution) -> Resolved<Distribution> {
+    let problem = match d {
+        Distribution::Lognormal { p50, p99, .. } if p50 > p99 => {
+            Some(("p50 is above p99: no distribution has such percentiles", "swap them, or raise p99"))
+        }
+        Distribution::Lognormal { p50, shift, .. } if shift >= p50 => {
+            Some(("the shift is not below p50", "the shift is the smallest possible value: make it smaller than p50"))
+        }
+        Distribution::Uniform { min, max } if min > max => Some(("min is above max", "swap them")),
+        Distribution::Empirical { values } if values.is_empty() => {
+            Some(("there are no values to draw from", "list at least one value"))
+        }
+        Distribution::Mixture { parts } => {
+            for part in parts {
+                checked(context, span, &part.of)?;
+            }
+            let sum: f64 = parts.iter().map(|p| p.weight).sum();
+            let bad = parts.iter().any(|p| p.weight <= 0.0) || (sum - 1.0).abs() > 1e-9;
+            bad.then_some(("the weights of the parts do not sum to 1", "give every part a weight above 0, together 1"))
+        }
+        _ => None,
+    };
+    match problem {
+        Some((message, remedy)) => context.fail(span.clone(), message, remedy),
+        None => Ok(d.clone()),
+    }
+}
+
+fn expectation(
+    context: &Context<'_>,
+    names: &BTreeSet<&str>,
+    variants: &[Variant],
+    block: &Spanned<ExpectBlock>,
+) -> Resolved<Expectation> {
+    let raw = block.get_ref();
+    let listed = || names.iter().copied().collect::<Vec<_>>().join(", ");
+    let known = |name: &str, span: Range<usize>| {
+        if names.contains(name) {
+            return Ok(name.to_owned());
+        }
+        context.fail(span, format!("there is no variant named `{name}`"), format!("the variants are: {}", listed()))
+    };
+    if raw.at_least.is_none() && raw.at_most.is_none() {
+        return context.fail(block.span(), "this expectation can never fail", "add at_least, at_most or both");
+    }
+    if let (Some(low), Some(high)) = (raw.at_least, raw.at_most)
+        && low > high
+    {
+        return context.fail(block.span(), "at_least is above at_most: nothing can meet this", "swap the bounds");
+    }
+    let compare = match &raw.compare {
+        None => None,
+        Some(text) => {
+            let Some((numerator, denominator)) = text.get_ref().split_once('/') else {
+                return context.fail(
+                    text.span(),
+                    format!("`{}` does not compare two variants", text.get_ref()),
+                    "write compare = \"resilient / naive\": the first figure is divided by the second",
+                );
+            };
+            let numerator = known(numerator.trim(), text.span())?;
+            let denominator = known(denominator.trim(), text.span())?;
+            Some(Comparison { numerator, denominator })
+        }
+    };
+    if let Some(variant) = raw.variant.as_ref().filter(|_| compare.is_some()) {
+        return context.fail(
+            variant.span(),
+            "an expectation is about one variant or compares two, not both",
+            "remove variant or compare",
+        );
+    }
+    if let Some(phase) = &raw.phase {
+        if !["before", "during", "after"].contains(&phase.get_ref().as_str()) {
+            return context.fail(
+                phase.span(),
+                format!("there is no phase `{}`", phase.get_ref()),
+                "phases are before, during and after, seen from the fault window",
+            );
+        }
+        if variants.iter().all(|v| v.fault_window().is_none()) {
+            return context.fail(
+                phase.span(),
+                "without a fault there are no phases",
+                "add a [[provider.fault]] with from and until, or remove phase",
+            );
+        }
+    }
+    let variant = raw.variant.as_ref().map(|v| known(v.get_ref(), v.span())).transpose()?;
+    Ok(Expectation {
+        because: raw.because.clone(),
+        variant,
+        metric: raw.metric.get_ref().clone(),
+        phase: raw.phase.as_ref().map(|p| p.get_ref().clone()),
+        compare,
+        at_least: raw.at_least,
+        at_most: raw.at_most,
+    })
+}

@@ -1,0 +1,174 @@
+//! Which request falls due when, and what its client is like: drawn from the plan before the run.
+//!
+//! Every attribute is keyed by the request's own prompt id, so all variants of a plan meet the same clients at the same
+//! instants and differ in nothing but their design.
+
+use serde::Serialize;
+
+use crate::distribution::Distribution;
+use crate::plan::{Arrivals, Endpoint, HangUp, LeaveAfter, LoadPlan, Plan};
+use crate::seed::{Purpose, SeedTree};
+use crate::units::{Micros, PromptId};
+
+/// One request of the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedRequest {
+    /// Position in the schedule, from 0.
+    pub index: u64,
+    /// The prompt it carries.
+    pub prompt: PromptId,
+    /// Length of the prompt, in tokens.
+    pub prompt_tokens: u64,
+    /// When and how its client leaves, if it does.
+    pub leave: Option<Leave>,
+}
+
+/// When and how a client leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Leave {
+    /// The moment.
+    pub after: LeavePoint,
+    /// What its peer sees.
+    pub how: HangUp,
+}
+
+/// The moment a client leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum LeavePoint {
+    /// With this many tokens in hand.
+    Tokens(u64),
+    /// This long after sending.
+    Time(Micros),
+}
+
+/// The instants at which requests fall due on an open schedule, ascending; `None` for closed arrivals, where each user's
+/// next request depends on the answer before.
+pub fn due_times(plan: &Plan, load: &LoadPlan) -> Option<Vec<Micros>> {
+    let end = plan.duration.as_secs_f64();
+    let mut gaps = SeedTree::new(plan.seed).stream(Purpose::Arrival, "", PromptId(0), 0);
+    let unit = Distribution::Exponential { mean: 1.0 };
+    // Arrival times are those of a unit-rate process, stretched by the inverse of the cumulative rate.
+    let (mut progress, mut due) = (0.0, Vec::new());
+    loop {
+        progress += match load.arrivals {
+            Arrivals::Closed { .. } => return None,
+            Arrivals::Constant { .. } if due.is_empty() => 0.0,
+            Arrivals::Constant { .. } => 1.0,
+            Arrivals::Poisson { .. } | Arrivals::Ramp { .. } => unit.quantile(gaps.unit()),
+        };
+        let at = match load.arrivals {
+            Arrivals::Constant { rate } | Arrivals::Poisson { rate } => progress / rate.0,
+            Arrivals::Ramp { from, to } => ramp_time(from.0, to.0, end, progress),
+            Arrivals::Closed { .. } => return None,
+        };
+        if !(at < end) {
+            return Some(due);
+        }
+        due.push(Micros(libm::round(at * 1e6) as u64));
+    }
+}
+
+/// When a rate that goes evenly from `from` to `to` over `end` seconds has produced `count` arrivals; not a number if
+/// it never does.
+fn ramp_time(from: f64, to: f64, end: f64, count: f64) -> f64 {
+    let slope = (to - from) / end;
+    if slope == 0.0 {
+        return count / from;
+    }
+    (libm::sqrt(from * from + 2.0 * slope * count) - from) / slope
+}
+
+/// Request `index` of the schedule.
+pub fn planned(plan: &Plan, load: &LoadPlan, index: u64) -> PlannedRequest {
+    let prompt = PromptId(index + 1);
+    let tree = SeedTree::new(plan.seed);
+    let mut class = tree.stream(Purpose::ClientClass, "", prompt, 0).unit();
+    let client = load.clients.iter().find(|client| {
+        class -= client.share.get();
+        class < 0.0
+    });
+    let leave = client.and_then(|c| c.disconnect.as_ref()).map(|disconnect| {
+        let mut draws = tree.stream(Purpose::Disconnect, "", prompt, 0);
+        let after = match &disconnect.after {
+            LeaveAfter::Tokens(tokens) => LeavePoint::Tokens(draws.whole(tokens).max(1)),
+            LeaveAfter::Time(time) => LeavePoint::Time(Micros(draws.whole(time))),
+        };
+        Leave { after, how: disconnect.how }
+    });
+    let prompt_tokens = tree.stream(Purpose::PromptLength, "", prompt, 0).whole(&load.prompt_tokens).max(2);
+    PlannedRequest { index, prompt, prompt_tokens, leave }
+}
+
+/// How long the user behind request `index` thinks before asking it: at least a millisecond, so that a user whose
+/// requests fail at once cannot ask for ever in the same instant.
+pub fn think_time(plan: &Plan, think: &Distribution, index: u64) -> Micros {
+    Micros(SeedTree::new(plan.seed).stream(Purpose::Think, "", PromptId(index + 1), 0).whole(think).max(1_000))
+}
+
+/// Whether anybody in this load hangs up before the end: then a provider must be able to see it.
+pub fn somebody_leaves(load: &LoadPlan) -> bool {
+    load.patience.is_some() || load.clients.iter().any(|client| client.disconnect.is_some())
+}
+
+/// Whether the clients read streams.
+pub fn streams(load: &LoadPlan) -> bool {
+    load.endpoint == Endpoint::Stream
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Scenario;
+
+    fn plan(arrivals: &str, client: &str) -> Plan {
+        let text = format!(
+            "question = \"?\"\nduration = \"100s\"\n[[provider]]\nname = \"p\"\nmodel = \"gpt-4o\"\nfirst_token = \"1s\"\n\
+             [load]\nendpoint = \"stream\"\narrivals = {arrivals}\nclient = [{client}]\n[[variant]]\nname = \"v\"\n"
+        );
+        Scenario::parse("x.toml", &text).unwrap().plan
+    }
+
+    fn due(arrivals: &str) -> Vec<Micros> {
+        let plan = plan(arrivals, "");
+        due_times(&plan, &plan.variants[0].load).unwrap()
+    }
+
+    #[test]
+    fn constant_arrivals_are_evenly_spaced_from_the_start() {
+        let due = due("{ kind = \"constant\", rate = \"4/s\" }");
+        assert_eq!(due.len(), 400);
+        assert_eq!(due[..3], [Micros(0), Micros(250_000), Micros(500_000)]);
+    }
+
+    #[test]
+    fn poisson_arrivals_have_the_rate_and_the_scatter_they_should() {
+        let due = due("{ kind = \"poisson\", rate = \"50/s\" }");
+        let n = due.len() as f64;
+        assert!((n - 5000.0).abs() < 4.0 * 5000.0_f64.sqrt(), "{n}");
+        let gaps: Vec<f64> = due.windows(2).map(|w| w[1].since(w[0]).as_secs_f64()).collect();
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let deviation = (gaps.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / gaps.len() as f64).sqrt();
+        assert!((deviation / mean - 1.0).abs() < 0.06, "{}", deviation / mean);
+    }
+
+    #[test]
+    fn a_ramp_gives_each_half_its_part() {
+        for (from, to, first_half) in [("0/s", "40/s", 0.25), ("40/s", "0/s", 0.75), ("20/s", "20/s", 0.5)] {
+            let due = due(&format!("{{ kind = \"ramp\", from = \"{from}\", to = \"{to}\" }}"));
+            let early = due.iter().filter(|d| **d < Micros::from_secs(50)).count() as f64;
+            assert!((due.len() as f64 - 2000.0).abs() < 180.0, "{}", due.len());
+            assert!((early / due.len() as f64 - first_half).abs() < 0.05, "{from} to {to}: {early}");
+        }
+    }
+
+    #[test]
+    fn clients_leave_in_the_share_they_should_and_stay_the_same_whoever_asks() {
+        let leaver = "{ share = 0.1, disconnect = { after_tokens = { kind = \"uniform\", min = 20, max = 150 } } }";
+        let plan = plan("{ kind = \"constant\", rate = \"1/s\" }", leaver);
+        let load = &plan.variants[0].load;
+        let leave: Vec<_> = (0..5000).filter_map(|i| planned(&plan, load, i).leave).collect();
+        assert!((leave.len() as f64 - 500.0).abs() < 70.0, "{}", leave.len());
+        assert!(leave.iter().all(|l| matches!(l.after, LeavePoint::Tokens(20..=150))));
+        assert_eq!(planned(&plan, load, 77), planned(&plan, load, 77));
+    }
+}

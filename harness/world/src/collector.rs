@@ -1,0 +1,165 @@
+//! The OTLP/HTTP receiver: takes spans as JSON from any service and joins them to prompts by their trace id.
+//!
+//! Spans of traces that the load generator did not open are left out; whole bodies that cannot be read are counted.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use brownout_scenario::observe::SpanRow;
+use brownout_scenario::units::{Micros, PromptId};
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use serde::Deserialize;
+
+/// Largest export that is read.
+const LONGEST_EXPORT: usize = 16 << 20;
+/// Most spans kept: bounds memory on a service gone wild.
+const MOST_SPANS: usize = 5_000_000;
+/// Start of the trace ids that the load generator gives out; the prompt id follows.
+const TRACE_ID_HIGH: &str = "62726f776e6f7574";
+
+/// Spans received so far.
+#[derive(Clone, Default)]
+pub(crate) struct Collector {
+    received: Arc<Mutex<Received>>,
+}
+
+#[derive(Default)]
+struct Received {
+    spans: Vec<Span>,
+    unreadable: u64,
+}
+
+impl Collector {
+    /// The service to put on a listener.
+    pub(crate) fn service(
+        &self,
+    ) -> impl hyper::service::Service<
+        Request<Incoming>,
+        Response = Response<Full<Bytes>>,
+        Error = Infallible,
+        Future: Send,
+    > + Clone
+    + Send
+    + 'static {
+        let collector = self.clone();
+        service_fn(move |request| {
+            let collector = collector.clone();
+            async move { Ok(collector.answer(request).await) }
+        })
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let status = if request.method() == Method::POST && request.uri().path() == "/v1/traces" {
+            match Limited::new(request.into_body(), LONGEST_EXPORT).collect().await {
+                Ok(body) => self.take(&body.to_bytes()),
+                Err(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            }
+        } else {
+            StatusCode::NOT_FOUND
+        };
+        let mut response = Response::new(Full::new(Bytes::from_static(b"{}")));
+        *response.status_mut() = status;
+        response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+        response
+    }
+
+    fn take(&self, body: &[u8]) -> StatusCode {
+        let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(export) = serde_json::from_slice::<Export>(body) else {
+            received.unreadable += 1;
+            return StatusCode::BAD_REQUEST;
+        };
+        let spans = export.resource_spans.into_iter().flat_map(|r| r.scope_spans).flat_map(|s| s.spans);
+        let room = MOST_SPANS.saturating_sub(received.spans.len());
+        received.spans.extend(spans.take(room));
+        StatusCode::OK
+    }
+
+    /// The spans that belong to prompts, on the run's clock, which began at `origin_unix_us`. Ordered by prompt, start
+    /// and name, so that the order of arrival does not show.
+    pub(crate) fn rows(&self, origin_unix_us: u64) -> Vec<SpanRow> {
+        let received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rows: Vec<SpanRow> = received.spans.iter().filter_map(|span| span.row(origin_unix_us)).collect();
+        rows.sort_by(|a, b| (a.prompt, a.start, a.end, &a.name).cmp(&(b.prompt, b.start, b.end, &b.name)));
+        rows
+    }
+
+    /// Exports that could not be read.
+    pub(crate) fn unreadable(&self) -> u64 {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner).unreadable
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Export {
+    #[serde(default)]
+    resource_spans: Vec<ResourceSpans>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ResourceSpans {
+    #[serde(default)]
+    scope_spans: Vec<ScopeSpans>,
+}
+
+#[derive(Deserialize)]
+struct ScopeSpans {
+    #[serde(default)]
+    spans: Vec<Span>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Span {
+    trace_id: String,
+    name: String,
+    start_time_unix_nano: String,
+    end_time_unix_nano: String,
+}
+
+impl Span {
+    fn row(&self, origin_unix_us: u64) -> Option<SpanRow> {
+        let trace = self.trace_id.to_ascii_lowercase();
+        let prompt = u64::from_str_radix(trace.strip_prefix(TRACE_ID_HIGH)?, 16).ok()?;
+        let at = |nanos: &str| {
+            let us = nanos.parse::<u64>().ok()? / 1_000;
+            Some(Micros(us.saturating_sub(origin_unix_us)))
+        };
+        let (start, end) = (at(&self.start_time_unix_nano)?, at(&self.end_time_unix_nano)?);
+        Some(SpanRow { prompt: PromptId(prompt), name: self.name.clone(), start, end: end.max(start) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXPORT: &str = r#"{"resourceSpans":[{"resource":{},"scopeSpans":[{"spans":[
+        {"traceId":"62726F776E6F75740000000000000011","spanId":"1","name":"wait.pool",
+         "startTimeUnixNano":"5000000","endTimeUnixNano":"7000000","attributes":[]},
+        {"traceId":"00000000000000000000000000000011","spanId":"2","name":"startup",
+         "startTimeUnixNano":"1","endTimeUnixNano":"2"}]}]}]}"#;
+
+    #[test]
+    fn spans_of_our_traces_are_joined_to_their_prompt_and_others_are_left_out() {
+        let collector = Collector::default();
+        assert_eq!(collector.take(EXPORT.as_bytes()), StatusCode::OK);
+        let rows = collector.rows(4_000);
+        let expected =
+            SpanRow { prompt: PromptId(17), name: "wait.pool".into(), start: Micros(1_000), end: Micros(3_000) };
+        assert_eq!(rows, [expected]);
+    }
+
+    #[test]
+    fn an_unreadable_export_is_refused_and_counted() {
+        let collector = Collector::default();
+        assert_eq!(collector.take(b"not json"), StatusCode::BAD_REQUEST);
+        assert_eq!(collector.unreadable(), 1);
+    }
+}

@@ -1,0 +1,99 @@
+//! What a target must offer to be played: a way to start in process, and a way to start as a child.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::process::Command;
+
+use brownout_net::{Listener, Network};
+use tokio_util::sync::CancellationToken;
+
+/// A target that can be played on both clocks. The command line mounts the reference service; any axum application can
+/// be given its own.
+pub trait Mount: Send + Sync + 'static {
+    /// What the hosts of one variant share and what outlives them: data stores.
+    type Shared: Clone + Send + 'static;
+
+    /// Reads a variant's settings without starting anything; every problem is listed.
+    fn check(&self, settings: &serde_json::Map<String, serde_json::Value>) -> Result<(), Vec<SettingProblem>>;
+
+    /// Makes the shared state of a variant that runs in process.
+    fn shared(&self, spec: &HostSpec) -> Result<Self::Shared, MountError>;
+
+    /// Serves requests in process until `io.shutdown`.
+    fn serve(&self, spec: HostSpec, shared: Self::Shared, io: HostIo, listener: Listener) -> Running;
+
+    /// Works on queued jobs in process until `io.shutdown`.
+    fn work(&self, spec: HostSpec, shared: Self::Shared, io: HostIo) -> Running;
+
+    /// The command that does the same as a child process. Its folder `dir` is its own; `shared` is the variant's.
+    ///
+    /// The child serves on a free loopback port, prints `listening on ADDRESS` (a worker: `working`) as a line of its
+    /// own once it is ready, and ends by itself when its standard input closes.
+    fn command(&self, role: Role, spec: &HostSpec, dir: &Path, shared: &Path) -> std::io::Result<Command>;
+}
+
+/// A host at work.
+pub type Running = Pin<Box<dyn Future<Output = Result<(), MountError>> + Send>>;
+
+/// What a process of the target is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Serves requests.
+    Serve,
+    /// Works on queued jobs.
+    Work,
+}
+
+/// What a host is told.
+#[derive(Debug, Clone)]
+pub struct HostSpec {
+    /// Its name, unique in the variant.
+    pub name: String,
+    /// The variant's settings, as the scenario has them.
+    pub settings: serde_json::Map<String, serde_json::Value>,
+    /// The providers, in order of preference.
+    pub providers: Vec<ProviderEndpoint>,
+    /// Where it sends its spans: an OTLP/HTTP base URL.
+    pub telemetry_url: String,
+    /// Root of its own draws.
+    pub seed: u64,
+}
+
+/// A provider, as a host reaches it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderEndpoint {
+    /// The provider's name in the plan.
+    pub name: String,
+    /// Base URL, up to and including `/v1`.
+    pub base_url: String,
+    /// The model to ask for.
+    pub model: String,
+}
+
+/// What a host in process is connected to.
+#[derive(Clone)]
+pub struct HostIo {
+    /// The network that reaches the providers and the collector.
+    pub network: Network,
+    /// Unix time in microseconds at this moment of the run's clock.
+    pub unix_us: u64,
+    /// Cancelled when it is to stop, as SIGTERM would.
+    pub shutdown: CancellationToken,
+}
+
+/// A target that did not start, or did not stay up.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct MountError(pub String);
+
+/// A setting that the target does not accept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingProblem {
+    /// Dotted path of the key, such as `retry.max_attempts`.
+    pub key: String,
+    /// What is wrong with it.
+    pub message: String,
+    /// What to write instead.
+    pub remedy: String,
+}

@@ -1,0 +1,226 @@
+//! A plan in, a record out: every variant on the clock that was asked for, then the measuring.
+//!
+//! On the virtual clock variants share nothing, so they are played side by side; on the real clock they would disturb
+//! each other, so they are played one after the other.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use brownout_measure::record::{ClockKind, Environment, RunRecord};
+use brownout_measure::{Observations, RunMeta};
+use brownout_net::Network;
+use brownout_scenario::plan::{Plan, Variant};
+use tokio_util::sync::CancellationToken;
+
+use crate::event::Event;
+use crate::hosts::Place;
+use crate::mount::Mount;
+use crate::stage::Stage;
+
+/// Unix time at which every virtual run begins: 2026-01-01T00:00:00Z.
+const VIRTUAL_EPOCH_US: u64 = 1_767_225_600_000_000;
+
+/// How a plan is to be played.
+#[derive(Clone)]
+pub struct Options {
+    /// On which clock.
+    pub clock: ClockKind,
+    /// Version of the tool, for the record.
+    pub brownout: String,
+    /// Hash of lock file, compiler and target, for the record.
+    pub engine: String,
+    /// The command that plays it again, for the record.
+    pub command: String,
+    /// When it was started, RFC 3339; empty on the virtual clock.
+    pub started: String,
+    /// A folder for the files of child processes (real clock only); the caller removes it.
+    pub scratch: PathBuf,
+    /// Cancelled when the run is to end early: what was measured is still recorded.
+    pub stop: CancellationToken,
+}
+
+/// Why a plan could not be played.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// The service did not start, or did not stay up.
+    #[error("the service did not run in variant `{variant}`: {reason}")]
+    Service {
+        /// In which variant.
+        variant: String,
+        /// What it said.
+        reason: String,
+    },
+    /// A provider did not start.
+    #[error("provider `{provider}` could not listen: {source}")]
+    Provider {
+        /// Which.
+        provider: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The gateway or the collector did not start.
+    #[error("the harness could not listen as `{host}`: {source}")]
+    Listen {
+        /// As what.
+        host: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// No runtime or thread could be made.
+    #[error("the run could not begin: {0}")]
+    Begin(#[from] io::Error),
+}
+
+/// Where progress goes.
+pub type Events = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// Plays `plan` and measures it.
+pub fn run<M: Mount>(
+    plan: &Plan,
+    mount: &Arc<M>,
+    options: &Options,
+    events: &Events,
+) -> Result<RunRecord, WorldError> {
+    let began = stopwatch();
+    let played = match options.clock {
+        ClockKind::Virtual => side_by_side(plan, mount, options, events)?,
+        ClockKind::Real => one_by_one(plan, mount, options, events)?,
+    };
+    let measured = played
+        .iter()
+        .map(|(variant, observations)| brownout_measure::measure(variant, plan, observations))
+        .collect();
+    let environment = Environment {
+        started: options.started.clone(),
+        platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
+        cpus: processors() as u64,
+        wall_s: began.elapsed().as_secs_f64(),
+        notes: notes(options.clock),
+    };
+    let meta = RunMeta {
+        brownout: options.brownout.clone(),
+        clock: options.clock,
+        engine: options.engine.clone(),
+        command: options.command.clone(),
+        environment,
+        interrupted: options.stop.is_cancelled(),
+    };
+    Ok(brownout_measure::assemble(plan, meta, measured))
+}
+
+fn notes(clock: ClockKind) -> Vec<String> {
+    match clock {
+        ClockKind::Virtual => vec![
+            "Virtual clock: CPU time is not modelled; times are whole milliseconds.".to_owned(),
+            "Replaced on the virtual clock: sockets by an in-memory network without TLS, SQLite by stores in memory \
+             behind the same pool limits, blocking threads by tasks."
+                .to_owned(),
+        ],
+        ClockKind::Real => {
+            vec!["Real clock: child processes, loopback sockets, SQLite on disk.".to_owned()]
+        }
+    }
+}
+
+type Played<'a> = Vec<(&'a Variant, Observations)>;
+
+fn side_by_side<'a, M: Mount>(
+    plan: &'a Plan,
+    mount: &Arc<M>,
+    options: &Options,
+    events: &Events,
+) -> Result<Played<'a>, WorldError> {
+    let waiting = Mutex::new(plan.variants.iter().enumerate());
+    let played = Mutex::new(Vec::new());
+    let take = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    std::thread::scope(|scope| {
+        for _ in 0..processors().min(plan.variants.len()) {
+            scope.spawn(|| {
+                while let Some((position, variant)) = take().filter(|_| !options.stop.is_cancelled()) {
+                    let result = play_virtual(plan, variant, mount, options, events);
+                    played.lock().unwrap_or_else(PoisonError::into_inner).push((position, variant, result));
+                }
+            });
+        }
+    });
+    let mut played = played.into_inner().unwrap_or_else(PoisonError::into_inner);
+    played.sort_by_key(|(position, ..)| *position);
+    played.into_iter().map(|(_, variant, result)| Ok((variant, result?))).collect()
+}
+
+fn play_virtual<M: Mount>(
+    plan: &Plan,
+    variant: &Variant,
+    mount: &Arc<M>,
+    options: &Options,
+    events: &Events,
+) -> Result<Observations, WorldError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    let stage = Stage {
+        plan,
+        variant,
+        mount: Arc::clone(mount),
+        clock: ClockKind::Virtual,
+        network: Network::memory(),
+        place: Place::InProcess { unix_us: VIRTUAL_EPOCH_US },
+        unix_us: VIRTUAL_EPOCH_US,
+        stop: options.stop.clone(),
+        events: Arc::clone(events),
+    };
+    finish(variant, runtime.block_on(stage.play()), events)
+}
+
+fn one_by_one<'a, M: Mount>(
+    plan: &'a Plan,
+    mount: &Arc<M>,
+    options: &Options,
+    events: &Events,
+) -> Result<Played<'a>, WorldError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut played = Vec::with_capacity(plan.variants.len());
+    for variant in &plan.variants {
+        if options.stop.is_cancelled() {
+            break;
+        }
+        let stage = Stage {
+            plan,
+            variant,
+            mount: Arc::clone(mount),
+            clock: ClockKind::Real,
+            network: Network::tcp(),
+            place: Place::Children { dir: options.scratch.join(&variant.name) },
+            unix_us: unix_now_us(),
+            stop: options.stop.clone(),
+            events: Arc::clone(events),
+        };
+        played.push((variant, finish(variant, runtime.block_on(stage.play()), events)?));
+    }
+    Ok(played)
+}
+
+fn finish(
+    variant: &Variant,
+    result: Result<Observations, WorldError>,
+    events: &Events,
+) -> Result<Observations, WorldError> {
+    if result.is_ok() {
+        events(Event::VariantFinished { variant: variant.name.clone() });
+    }
+    result
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a run took is told to people and is in no fingerprint")]
+fn stopwatch() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "children stamp their spans with the system clock; only the real clock asks")]
+fn unix_now_us() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |d| d.as_micros() as u64)
+}

@@ -1,0 +1,216 @@
+//! One variant, assembled, played and taken down: the same steps on both clocks.
+//!
+//! Which clock it is shows in two values only, the network and the place of the hosts; and in which engine a provider
+//! may use, which the provider decides.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use brownout_load::Audience;
+use brownout_measure::Observations;
+use brownout_measure::record::ClockKind;
+use brownout_net::gateway::{self, GatewayConfig};
+use brownout_net::{Listener, Network, RunClock, serve};
+use brownout_provider::{EngineKind, Needs, Provider, choose};
+use brownout_scenario::observe::RequestObservation;
+use brownout_scenario::plan::{GatewayPlan, Plan, ProviderPlan, Variant};
+use brownout_scenario::schedule;
+use brownout_scenario::seed::SeedTree;
+use brownout_scenario::units::Micros;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::collector::Collector;
+use crate::event::Event;
+use crate::hosts::{Hosts, Numbers, Place};
+use crate::mount::{HostSpec, Mount, ProviderEndpoint};
+use crate::run::WorldError;
+
+/// How often it is asked whether the providers are done with what clients left behind.
+const SETTLING_STEP: Duration = Duration::from_millis(50);
+/// Connections still open when the world ends get this long.
+const FAREWELL: Duration = Duration::from_millis(100);
+/// A load balancer between replicas that the scenario does not speak of: patient for the whole run.
+const PATIENT: Micros = Micros::from_secs(24 * 3600);
+
+/// Everything a variant needs to be played.
+pub(crate) struct Stage<'a, M> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) variant: &'a Variant,
+    pub(crate) mount: Arc<M>,
+    pub(crate) clock: ClockKind,
+    pub(crate) network: Network,
+    pub(crate) place: Place,
+    /// Unix time in microseconds when the stage is set up.
+    pub(crate) unix_us: u64,
+    pub(crate) stop: CancellationToken,
+    pub(crate) events: Arc<dyn Fn(Event) + Send + Sync>,
+}
+
+impl<M: Mount> Stage<'_, M> {
+    /// Plays the variant. On an error nothing is left running.
+    pub(crate) async fn play(self) -> Result<Observations, WorldError> {
+        let set_up = RunClock::start();
+        let shutdown = CancellationToken::new();
+        let _ends_with_the_stage = shutdown.clone().drop_guard();
+        let mut world = JoinSet::new();
+
+        let mut seats = Vec::with_capacity(self.variant.providers.len());
+        for plan in &self.variant.providers {
+            seats.push(Seat::take(plan, self.needs(), &self.network).await?);
+        }
+        let collector = Collector::default();
+        let telemetry = self.listen("telemetry").await?;
+        let telemetry_url = format!("http://{}", telemetry.authority());
+        world.spawn(serve(telemetry, collector.service(), shutdown.clone(), FAREWELL));
+
+        let spec = self.spec(&seats, telemetry_url);
+        let service = &self.variant.service;
+        let numbers = Numbers { replicas: service.replicas, workers: service.workers };
+        let hosts = Hosts::start(&self.mount, &spec, numbers, &self.place, &self.network)
+            .await
+            .map_err(|e| WorldError::Service { variant: self.variant.name.clone(), reason: e.to_string() })?;
+        let authority = self.front(&hosts, &mut world, &shutdown).await?;
+
+        // The run begins here: everything before was setting up.
+        let origin_unix_us = self.unix_us + set_up.now_us();
+        let clock = RunClock::start();
+        let seed = SeedTree::new(self.plan.seed);
+        let mut providers = Vec::with_capacity(seats.len());
+        let mut engines = BTreeMap::new();
+        for (seat, plan) in seats.into_iter().zip(&self.variant.providers) {
+            engines.insert(plan.name.clone(), seat.reason.clone());
+            providers.push(seat.open(plan, seed, clock, &shutdown).await);
+        }
+        let requests = self.play_load(clock, authority).await;
+        let interrupted_at = self.stop.is_cancelled().then(|| Micros(clock.now_us()));
+        self.settle(clock, &providers).await;
+        hosts.stop().await.map_err(|e| WorldError::Service {
+            variant: self.variant.name.clone(),
+            reason: e.to_string(),
+        })?;
+        shutdown.cancel();
+        while world.join_next().await.is_some() {}
+
+        let mut ledger = Vec::new();
+        for provider in &providers {
+            provider.ledger.close(clock.now_us());
+            ledger.extend(provider.ledger.rows());
+        }
+        Ok(Observations { requests, ledger, spans: collector.rows(origin_unix_us), engines, interrupted_at })
+    }
+
+    fn needs(&self) -> Needs {
+        Needs {
+            streams: schedule::streams(&self.variant.load),
+            sees_hang_ups: schedule::somebody_leaves(&self.variant.load),
+            virtual_clock: self.clock == ClockKind::Virtual,
+        }
+    }
+
+    async fn listen(&self, host: &str) -> Result<Listener, WorldError> {
+        self.network.listen(host).await.map_err(|source| WorldError::Listen { host: host.to_owned(), source })
+    }
+
+    fn spec(&self, seats: &[Seat], telemetry_url: String) -> HostSpec {
+        let providers = seats.iter().zip(&self.variant.providers).map(|(seat, plan)| ProviderEndpoint {
+            name: plan.name.clone(),
+            base_url: format!("http://{}/v1", seat.authority),
+            model: plan.model.clone(),
+        });
+        HostSpec {
+            name: "service".to_owned(),
+            settings: self.variant.service.settings.clone(),
+            providers: providers.collect(),
+            telemetry_url,
+            seed: self.plan.seed,
+        }
+    }
+
+    /// Puts the load balancer up, where there is one, and says whom the clients call.
+    async fn front(
+        &self,
+        hosts: &Hosts,
+        world: &mut JoinSet<()>,
+        shutdown: &CancellationToken,
+    ) -> Result<String, WorldError> {
+        let planned = self.variant.gateway.clone();
+        let patient = || GatewayPlan { request_timeout: PATIENT, idle_timeout: PATIENT };
+        let plan = match planned {
+            None if hosts.authorities.len() == 1 => return Ok(hosts.authorities[0].clone()),
+            other => other.unwrap_or_else(patient),
+        };
+        let listener = self.listen("gateway").await?;
+        let authority = listener.authority().to_owned();
+        let config =
+            GatewayConfig { request_timeout: plan.request_timeout.into(), idle_timeout: plan.idle_timeout.into() };
+        let (network, backends) = (self.network.clone(), hosts.authorities.clone());
+        world.spawn(gateway::run(listener, network, backends, config, shutdown.clone(), FAREWELL));
+        Ok(authority)
+    }
+
+    async fn play_load(&self, clock: RunClock, authority: String) -> Vec<RequestObservation> {
+        let name = self.variant.name.clone();
+        let due = schedule::due_times(self.plan, &self.variant.load);
+        (self.events)(Event::VariantStarted {
+            scenario: self.plan.scenario.clone(),
+            variant: name.clone(),
+            planned: due.map(|due| due.len() as u64),
+        });
+        let events = Arc::clone(&self.events);
+        let progressed = move |ended| events(Event::Progressed { variant: name.clone(), ended });
+        let audience = Audience { network: self.network.clone(), authority, clock };
+        brownout_load::play(self.plan, &self.variant.load, audience, self.stop.clone(), progressed).await
+    }
+
+    /// Waits for the work that clients left behind, for it is billed; never past the end of the drain.
+    async fn settle(&self, clock: RunClock, providers: &[Provider]) {
+        let closing_time = self.plan.duration.plus(self.plan.drain);
+        while clock.now_us() < closing_time.0
+            && !self.stop.is_cancelled()
+            && providers.iter().any(|provider| provider.ledger.open() > 0)
+        {
+            tokio::time::sleep(SETTLING_STEP).await;
+        }
+    }
+}
+
+/// A provider's place on the network, taken before the service starts so that it can be told the address; the provider
+/// opens when the run begins, so that its windows are the run's.
+struct Seat {
+    authority: String,
+    reason: String,
+    socket: Socket,
+}
+
+enum Socket {
+    Streaming(Listener),
+    Wiremock(TcpListener),
+}
+
+impl Seat {
+    async fn take(plan: &ProviderPlan, needs: Needs, network: &Network) -> Result<Self, WorldError> {
+        let fail = |source| WorldError::Provider { provider: plan.name.clone(), source };
+        let (engine, reason) = choose(plan, needs);
+        let (authority, socket) = match engine {
+            EngineKind::Streaming => {
+                let listener = network.listen(&format!("provider-{}", plan.name)).await.map_err(fail)?;
+                (listener.authority().to_owned(), Socket::Streaming(listener))
+            }
+            EngineKind::Wiremock => {
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(fail)?;
+                (listener.local_addr().map_err(fail)?.to_string(), Socket::Wiremock(listener))
+            }
+        };
+        Ok(Self { authority, reason, socket })
+    }
+
+    async fn open(self, plan: &ProviderPlan, seed: SeedTree, clock: RunClock, shutdown: &CancellationToken) -> Provider {
+        match self.socket {
+            Socket::Streaming(listener) => Provider::start_streaming(plan, seed, clock, listener, shutdown.clone()),
+            Socket::Wiremock(listener) => Provider::start_wiremock(plan, seed, clock, listener).await,
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Every way a request can fail, and how each is said to the client: RFC 9457 problem JSON.
+//!
+//! Provider bodies never pass through here: they may hold prompts, keys or internals of somebody else's system.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+
+use crate::queue::QueueError;
+use crate::resilience::course::CallFailure;
+use crate::resilience::deadline::{Expired, Phase};
+use crate::storage::DatabaseError;
+use crate::upstream::AttemptFailure;
+
+/// Why an instance could not start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// Nobody to call.
+    #[error(
+        "no provider is configured: add [[providers]] with name, base_url and model to the settings, or set BROWNOUT_SERVICE__PROVIDERS"
+    )]
+    NoProviders,
+    /// A provider's address makes no request.
+    #[error("providers.{name}.base_url is no address: {problem}; write for example https://api.openai.com/v1")]
+    ProviderAddress {
+        /// Its name in the settings.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The collector's address makes no request.
+    #[error("otlp_endpoint is no address: {problem}; write for example http://localhost:4318")]
+    CollectorAddress {
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request itself is wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// The body is longer than `max_body_bytes`.
+    #[error("the body is too large: shorten the conversation")]
+    TooLarge,
+    /// There is no such thing.
+    #[error("there is no {0} here")]
+    NotFound(&'static str),
+    /// The path exists, the method does not.
+    #[error("this path does not take that method")]
+    MethodNotAllowed,
+    /// The job has an outcome already.
+    #[error("the job is finished and cannot be cancelled any more")]
+    JobFinished,
+    /// The client took the job back.
+    #[error("the job was cancelled")]
+    JobCancelled,
+    /// The design in use takes no jobs.
+    #[error("this design takes no jobs: use POST /chat, or set design = \"background\" or \"queued\"")]
+    NoJobs,
+    /// Every attempt was refused by a rate limit.
+    #[error("the model provider's rate limit is used up: try again later")]
+    RateLimited {
+        /// How long the provider asked to wait.
+        retry_after: Option<Duration>,
+    },
+    /// No provider gave a usable answer.
+    #[error("the model provider could not answer")]
+    BadUpstream,
+    /// The provider refused the request as wrong; another attempt would be refused as well.
+    #[error("the model provider refused the request")]
+    Refused,
+    /// The provider's answer broke off.
+    #[error("the answer broke off before its end")]
+    Truncated,
+    /// A deadline passed.
+    #[error("no answer in time: the {} deadline passed", .0.name())]
+    Deadline(Phase),
+    /// All database connections are in use.
+    #[error("no database connection became free in time")]
+    PoolTimeout,
+    /// All workers are busy and so many requests wait that one more would not be served in time.
+    #[error("too many requests wait for a worker")]
+    Overloaded,
+    /// The database or the queue failed.
+    #[error("the storage is not available")]
+    Storage,
+    /// The instance is shutting down.
+    #[error("the service is shutting down: another replica will answer")]
+    ShuttingDown,
+}
+
+impl Error {
+    /// The HTTP status.
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::JobFinished | Self::JobCancelled => StatusCode::CONFLICT,
+            Self::NoJobs => StatusCode::NOT_IMPLEMENTED,
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::BadUpstream | Self::Refused | Self::Truncated => StatusCode::BAD_GATEWAY,
+            Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::PoolTimeout | Self::Overloaded | Self::Storage | Self::ShuttingDown => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        }
+    }
+
+    /// The kind of problem: stable, for programs. The last part of the problem's `type`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid-request",
+            Self::TooLarge => "body-too-large",
+            Self::NotFound(_) => "not-found",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::JobFinished => "job-finished",
+            Self::JobCancelled => "job-cancelled",
+            Self::NoJobs => "no-jobs",
+            Self::RateLimited { .. } => "upstream-rate-limited",
+            Self::BadUpstream => "upstream-failed",
+            Self::Refused => "upstream-refused",
+            Self::Truncated => "upstream-truncated",
+            Self::Deadline(_) => "deadline-exceeded",
+            Self::PoolTimeout => "database-busy",
+            Self::Overloaded => "overloaded",
+            Self::Storage => "storage-unavailable",
+            Self::ShuttingDown => "shutting-down",
+        }
+    }
+
+    /// When it makes sense to try again, where it does and somebody knows.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after } => Some(retry_after.unwrap_or(Duration::from_secs(1))),
+            Self::PoolTimeout | Self::Overloaded | Self::Storage | Self::ShuttingDown => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+
+    /// Whether the same request can succeed later. Decides if a failed job is run again.
+    pub const fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited { .. }
+                | Self::BadUpstream
+                | Self::Truncated
+                | Self::Deadline(_)
+                | Self::PoolTimeout
+                | Self::Overloaded
+                | Self::Storage
+                | Self::ShuttingDown
+        )
+    }
+
+    /// The problem, as it is told.
+    pub fn problem(&self) -> Problem {
+        Problem {
+            kind: format!("urn:brownout-service:problem:{}", self.kind()),
+            title: self.status().canonical_reason().unwrap_or("Error"),
+            status: self.status().as_u16(),
+            detail: self.to_string(),
+        }
+    }
+
+    /// The problem as a response.
+    pub fn into_response(self) -> Response<Body> {
+        let body = serde_json::to_vec(&self.problem()).unwrap_or_default();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some(after) = self.retry_after() {
+            // Whole seconds, rounded up: coming back a moment too early only costs another refusal.
+            let seconds = after.as_millis().div_ceil(1000).max(1) as u64;
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// RFC 9457, section 3.1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Which kind of problem it is.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind in words.
+    pub title: &'static str,
+    /// The HTTP status, for those who see only the body.
+    pub status: u16,
+    /// This occurrence in words, and what to do.
+    pub detail: String,
+}
+
+impl From<CallFailure> for Error {
+    fn from(failure: CallFailure) -> Self {
+        match failure.last {
+            AttemptFailure::Status {
+                status: 429,
+                retry_after,
+                ..
+            } => Self::RateLimited { retry_after },
+            AttemptFailure::Status { status, .. } if (400..500).contains(&status) => Self::Refused,
+            AttemptFailure::Expired(Expired(phase)) => Self::Deadline(phase),
+            AttemptFailure::Truncated => Self::Truncated,
+            AttemptFailure::Status { .. }
+            | AttemptFailure::Connect
+            | AttemptFailure::Broken
+            | AttemptFailure::Malformed
+            | AttemptFailure::ErrorEvent => Self::BadUpstream,
+        }
+    }
+}
+
+impl From<Expired> for Error {
+    fn from(expired: Expired) -> Self {
+        Self::Deadline(expired.0)
+    }
+}
+
+impl From<DatabaseError> for Error {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::PoolTimeout => Self::PoolTimeout,
+            DatabaseError::Failed(error) => {
+                tracing::warn!(%error, "the database failed");
+                Self::Storage
+            }
+        }
+    }
+}
+
+impl From<QueueError> for Error {
+    fn from(error: QueueError) -> Self {
+        match error {
+            QueueError::Full => Self::Overloaded,
+            error => {
+                tracing::warn!(%error, "the queue failed");
+                Self::Storage
+            }
+        }
+    }
+}

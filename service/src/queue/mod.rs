@@ -1,0 +1,64 @@
+//! The durable queue: jobs that survive the process that took them on, and the one that works on them.
+//!
+//! `lease` is the whole meaning of the queue, as a pure state machine; a [`JobStore`] only keeps records and applies the
+//! machine to them, one at a time. So the queue means the same in memory and on SQLite, and one conformance suite proves it.
+
+#[cfg(test)]
+mod conformance;
+pub mod lease;
+mod memory;
+mod sqlite;
+
+use async_trait::async_trait;
+
+pub use self::lease::{Event, Job, Lease, LeasePolicy, Refused, State};
+pub use self::memory::MemoryJobs;
+pub use self::sqlite::SqliteJobs;
+
+/// Jobs that may be unfinished at a time: the bound of the queue.
+pub const CAPACITY: usize = 100_000;
+
+/// Jobs that one call to [`JobStore::claim`] buries at most while it looks for one to run.
+const BURIALS: usize = 64;
+
+/// Keeps jobs.
+#[async_trait]
+pub trait JobStore: Send + Sync {
+    /// Takes on a new job.
+    async fn enqueue(&self, job: Job) -> Result<(), QueueError>;
+
+    /// A job as it stands.
+    async fn get(&self, id: &str) -> Result<Option<Job>, QueueError>;
+
+    /// Leases the job that has been due for the longest to `worker`.
+    async fn claim(&self, worker: &str, now_us: u64) -> Result<Option<Job>, QueueError>;
+
+    /// Applies `event` to a job, alone and completely, and returns the job as it then is.
+    async fn update(&self, id: &str, event: Event, now_us: u64) -> Result<Job, QueueError>;
+
+    /// Forgets jobs that finished longer than `expiry` ago; returns how many.
+    async fn purge(&self, now_us: u64) -> Result<u64, QueueError>;
+
+    /// Whether the queue answers.
+    async fn ping(&self) -> Result<(), QueueError>;
+}
+
+/// The queue did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// The machine refused the event.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// There is a job with that id already.
+    #[error("there is a job with that id already")]
+    Exists,
+    /// There is no such job.
+    #[error("there is no such job")]
+    Unknown,
+    /// Too many unfinished jobs.
+    #[error("the queue is full: {CAPACITY} jobs are unfinished; add workers, or slow the producers down")]
+    Full,
+    /// The store itself failed.
+    #[error("the store failed: {0}")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}

@@ -1,0 +1,100 @@
+//! The course of one call: what is done after each failed attempt. The one place where the concerns meet.
+//!
+//! The caller makes the attempts; the course says after each failure whether there is a next one, waits until it is due,
+//! and says at which provider. It never makes an attempt itself.
+
+use crate::draws::{Purpose, unit};
+use crate::resilience::deadline::Deadline;
+use crate::resilience::fallback::{Chain, Next};
+use crate::resilience::retry::{RetryBudget, RetrySettings};
+use crate::telemetry::{Metrics, Trace};
+use crate::upstream::AttemptFailure;
+
+/// All attempts failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{attempts} attempts failed, the last one: {last}")]
+pub struct CallFailure {
+    /// How the last one failed.
+    pub last: AttemptFailure,
+    /// How many there were.
+    pub attempts: u32,
+}
+
+/// What a course needs to decide.
+pub(crate) struct Rules<'a> {
+    pub(crate) retry: &'a RetrySettings,
+    pub(crate) budget: &'a RetryBudget,
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) seed: u64,
+}
+
+/// The state of one call between its attempts.
+pub(crate) struct Course<'a> {
+    rules: Rules<'a>,
+    chain: Chain,
+    deadline: Deadline,
+    trace: &'a Trace,
+    request_id: &'a str,
+    attempts: u32,
+    retries: u32,
+}
+
+impl<'a> Course<'a> {
+    /// A call begins.
+    pub(crate) fn begin(
+        rules: Rules<'a>,
+        chain: Chain,
+        deadline: Deadline,
+        trace: &'a Trace,
+        request_id: &'a str,
+    ) -> Self {
+        rules.budget.deposit();
+        Self {
+            rules,
+            chain,
+            deadline,
+            trace,
+            request_id,
+            attempts: 0,
+            retries: 0,
+        }
+    }
+
+    /// The provider to attempt now.
+    pub(crate) const fn provider(&self) -> usize {
+        self.chain.current()
+    }
+
+    /// An attempt failed. Returns when the next one is due, or with the failure that the call ends with.
+    pub(crate) async fn after(&mut self, failure: AttemptFailure) -> Result<(), CallFailure> {
+        self.attempts += 1;
+        let give_up = |last| CallFailure {
+            last,
+            attempts: self.attempts,
+        };
+        if !failure.is_retryable() {
+            return Err(give_up(failure));
+        }
+        let floor = self.rules.retry.floor(failure.retry_after());
+        let now = tokio::time::Instant::now();
+        let Next::Again(floor) = self.chain.failed(now, floor) else {
+            self.rules.metrics.fallbacks.inc();
+            return Ok(());
+        };
+        let draw = unit(self.rules.seed, Purpose::Jitter, self.request_id, u64::from(self.attempts));
+        let wait = self.rules.retry.wait(self.retries, draw, None).max(floor);
+        if self.attempts >= self.rules.retry.max_attempts
+            || !self.deadline.allows(wait)
+            || !self.rules.budget.withdraw()
+        {
+            return Err(give_up(failure));
+        }
+        self.retries += 1;
+        self.rules.metrics.retries.inc();
+        if !wait.is_zero() {
+            let _backoff = self.trace.span("wait.backoff");
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+//! The tasks of one instance: all that it spawns ends with it.
+//!
+//! A graceful end drains them for a while. A crash (the instance's future is dropped) ends them at once, so that nothing
+//! of a dead instance goes on working inside a process that lives.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+/// Spawns, drains and ends tasks.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tasks {
+    tracker: TaskTracker,
+    killed: CancellationToken,
+}
+
+impl Tasks {
+    /// Runs `work` on its own, until it is done or the instance ends.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn(self.bounded(work));
+    }
+
+    /// Runs `work` on a thread of its own, for code that blocks. Real time only: a foreign thread does not stop a
+    /// virtual clock.
+    pub(crate) fn spawn_thread(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let runtime = tokio::runtime::Handle::current();
+        let work = self.tracker.track_future(self.bounded(work));
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the blocking design on the real clock is about real threads; the virtual clock uses `spawn`"
+        )]
+        tokio::task::spawn_blocking(move || runtime.block_on(work));
+    }
+
+    /// Ends all tasks when it is dropped.
+    pub(crate) fn lifeline(&self) -> DropGuard {
+        self.killed.clone().drop_guard()
+    }
+
+    /// Waits until all tasks are done, at most for `grace`; what is left then ends at once. True if nothing was left.
+    pub(crate) async fn drain(&self, grace: Duration) -> bool {
+        self.tracker.close();
+        let done = tokio::time::timeout(grace, self.tracker.wait()).await.is_ok();
+        self.killed.cancel();
+        done
+    }
+
+    fn bounded(&self, work: impl Future<Output = ()> + Send + 'static) -> impl Future<Output = ()> + Send + 'static {
+        let killed = self.killed.clone();
+        async move {
+            tokio::select! {
+                biased;
+                () = killed.cancelled_owned() => {}
+                () = work => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Traces: which request spent which time on what.
+//!
+//! A span records itself when it is dropped, so a wait that was cut short (a client left, a deadline passed) is recorded
+//! as far as it came. Times are the service's clock's. Does not sample: what cannot be sent is dropped and counted.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::mpsc;
+
+use super::metrics::Metrics;
+use crate::clock::Clock;
+use crate::draws::{Purpose, bits};
+
+/// A W3C trace context: the part of it that joins spans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TraceParent {
+    pub(crate) trace: u128,
+    pub(crate) span: u64,
+}
+
+impl TraceParent {
+    /// Reads a `traceparent` header, version 00. Source: W3C Trace Context, section 3.2.
+    pub(crate) fn parse(header: &str) -> Option<Self> {
+        let mut parts = header.trim().split('-');
+        let (version, trace, span) = (parts.next()?, parts.next()?, parts.next()?);
+        let right_length = version.len() == 2 && trace.len() == 32 && span.len() == 16;
+        let trace = u128::from_str_radix(trace, 16).ok()?;
+        let span = u64::from_str_radix(span, 16).ok()?;
+        (right_length && version != "ff" && trace != 0 && span != 0).then_some(Self { trace, span })
+    }
+}
+
+impl std::fmt::Display for TraceParent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "00-{:032x}-{:016x}-01", self.trace, self.span)
+    }
+}
+
+/// A finished span.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SpanRecord {
+    pub(crate) trace: u128,
+    pub(crate) id: u64,
+    pub(crate) parent: Option<u64>,
+    pub(crate) name: &'static str,
+    pub(crate) kind: SpanKind,
+    pub(crate) start_us: u64,
+    pub(crate) end_us: u64,
+    pub(crate) attributes: Vec<(&'static str, String)>,
+}
+
+/// Which side of a call a span is on. The numbers are OTLP's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SpanKind {
+    Internal = 1,
+    Server = 2,
+    Client = 3,
+}
+
+/// Makes the traces of an instance.
+#[derive(Clone)]
+pub(crate) struct Tracer {
+    /// `None` when nobody collects.
+    spans: Option<mpsc::Sender<SpanRecord>>,
+    metrics: Metrics,
+    clock: Clock,
+    seed: u64,
+    count: Arc<AtomicU64>,
+}
+
+impl Tracer {
+    pub(crate) fn new(spans: Option<mpsc::Sender<SpanRecord>>, metrics: Metrics, clock: Clock, seed: u64) -> Self {
+        Self {
+            spans,
+            metrics,
+            clock,
+            seed,
+            count: Arc::default(),
+        }
+    }
+
+    /// The trace of a request, continued from `parent` or begun here, and the span of the request itself.
+    pub(crate) fn begin(&self, parent: Option<TraceParent>, request_id: &str, name: &'static str) -> (Trace, Span) {
+        let begun = || bits(self.seed ^ self.clock.now_unix_us(), Purpose::Trace, request_id, self.next());
+        let trace = parent.map_or_else(begun, |parent| parent.trace);
+        let root = self.span_id(trace);
+        let span = self.open(trace, root, parent.map(|parent| parent.span), name, SpanKind::Server);
+        let trace = Trace {
+            tracer: self.clone(),
+            trace,
+            root,
+        };
+        (trace, span)
+    }
+
+    fn open(&self, trace: u128, id: u64, parent: Option<u64>, name: &'static str, kind: SpanKind) -> Span {
+        let start_us = self.clock.now_unix_us();
+        let record = SpanRecord {
+            trace,
+            id,
+            parent,
+            name,
+            kind,
+            start_us,
+            end_us: start_us,
+            attributes: Vec::new(),
+        };
+        Span {
+            tracer: self.clone(),
+            record: Some(record),
+        }
+    }
+
+    fn span_id(&self, trace: u128) -> u64 {
+        let mut key = String::with_capacity(32);
+        let _ = write!(key, "{trace:032x}");
+        let seed = self.seed ^ self.clock.now_unix_us();
+        (bits(seed, Purpose::Span, &key, self.next()) as u64).max(1)
+    }
+
+    fn next(&self) -> u64 {
+        self.count.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn send(&self, record: SpanRecord) {
+        if let Some(spans) = &self.spans
+            && spans.try_send(record).is_err()
+        {
+            self.metrics.spans_dropped.inc();
+        }
+    }
+}
+
+/// The trace of one request. Cheap to clone, so that detached work can keep it.
+#[derive(Clone)]
+pub(crate) struct Trace {
+    tracer: Tracer,
+    trace: u128,
+    root: u64,
+}
+
+impl Trace {
+    /// A stretch of the request's time, from now until the span is dropped.
+    pub(crate) fn span(&self, name: &'static str) -> Span {
+        self.child(name, SpanKind::Internal)
+    }
+
+    /// The same, for a call to somebody else.
+    pub(crate) fn client_span(&self, name: &'static str) -> Span {
+        self.child(name, SpanKind::Client)
+    }
+
+    /// A stretch of time that is over already, such as a wait in a queue.
+    pub(crate) fn record(&self, name: &'static str, start_us: u64, end_us: u64) {
+        let mut span = self.span(name);
+        if let Some(record) = span.record.take() {
+            self.tracer.send(SpanRecord {
+                start_us,
+                end_us,
+                ..record
+            });
+        }
+    }
+
+    /// What to store or send for somebody who continues this trace.
+    pub(crate) const fn parent(&self) -> TraceParent {
+        TraceParent {
+            trace: self.trace,
+            span: self.root,
+        }
+    }
+
+    fn child(&self, name: &'static str, kind: SpanKind) -> Span {
+        let id = self.tracer.span_id(self.trace);
+        self.tracer.open(self.trace, id, Some(self.root), name, kind)
+    }
+}
+
+/// A stretch of a request's time. It ends when it is dropped.
+#[must_use = "a span measures until it is dropped"]
+pub(crate) struct Span {
+    tracer: Tracer,
+    record: Option<SpanRecord>,
+}
+
+impl Span {
+    /// Says something about the span.
+    pub(crate) fn set(&mut self, key: &'static str, value: String) {
+        if let Some(record) = &mut self.record {
+            record.attributes.push((key, value));
+        }
+    }
+
+    /// The `traceparent` of a call that this span covers.
+    pub(crate) fn traceparent(&self) -> Option<String> {
+        let record = self.record.as_ref()?;
+        let parent = TraceParent {
+            trace: record.trace,
+            span: record.id,
+        };
+        Some(parent.to_string())
+    }
+}
+
+impl Drop for Span {
+    fn drop(&mut self) {
+        if let Some(mut record) = self.record.take() {
+            record.end_us = self.tracer.clock.now_unix_us();
+            self.tracer.send(record);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const HEADER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn traceparents_are_read_and_written_alike() {
+        assert_eq!(TraceParent::parse(HEADER).unwrap().to_string(), HEADER);
+        for bad in [
+            "",
+            "00-xyz-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(TraceParent::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_was_cut_short_is_recorded_as_far_as_it_came() {
+        let (sender, mut spans) = mpsc::channel(8);
+        let tracer = Tracer::new(Some(sender), Metrics::default(), Clock::starting_at(1_000), 7);
+        let (trace, root) = tracer.begin(TraceParent::parse(HEADER), "r", "request");
+        let wait = async {
+            let _span = trace.span("wait.pool");
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        };
+        let cut = tokio::time::timeout(Duration::from_millis(250), wait).await;
+        assert!(cut.is_err());
+        drop(root);
+        let wait = spans.recv().await.unwrap();
+        assert_eq!((wait.name, wait.start_us, wait.end_us), ("wait.pool", 1_000, 251_000));
+        let root = spans.recv().await.unwrap();
+        assert_eq!(wait.parent, Some(root.id));
+        assert_eq!(root.parent, Some(0x00f0_67aa_0ba9_02b7));
+        assert_eq!(root.trace, wait.trace);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn spans_that_nobody_takes_are_dropped_and_counted() {
+        let (sender, _spans) = mpsc::channel(1);
+        let metrics = Metrics::default();
+        let tracer = Tracer::new(Some(sender), metrics.clone(), Clock::starting_at(0), 7);
+        let (trace, _root) = tracer.begin(None, "r", "request");
+        for _ in 0..3 {
+            drop(trace.span("attempt"));
+        }
+        assert_eq!(metrics.spans_dropped.get(), 2);
+    }
+}

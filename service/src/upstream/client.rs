@@ -1,0 +1,178 @@
+//! One call to the model: the attempts it takes, along its course.
+
+use std::sync::Arc;
+
+use http::Uri;
+use secrecy::SecretString;
+
+use super::attempt::{self, Witness};
+use super::openai::{Completion, Message};
+use super::stream::AnswerStream;
+use super::{AttemptFailure, Upstream};
+use crate::error::ServiceError;
+use crate::resilience::course::{CallFailure, Course, Rules};
+use crate::resilience::deadline::Deadline;
+use crate::resilience::fallback::Chain;
+use crate::resilience::retry::{RetryBudget, RetrySettings};
+use crate::settings::{ProviderSettings, Settings};
+use crate::telemetry::{Metrics, Trace};
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Prompt {
+    pub(crate) messages: Vec<Message>,
+    pub(crate) max_tokens: Option<u32>,
+}
+
+/// A question on its way: what is asked, for whom, and until when.
+pub(crate) struct Call {
+    pub(crate) prompt: Prompt,
+    pub(crate) request_id: String,
+    pub(crate) trace: Trace,
+    pub(crate) deadline: Deadline,
+}
+
+/// A provider, ready to be called.
+pub(super) struct Provider {
+    pub(super) name: String,
+    pub(super) endpoint: Uri,
+    pub(super) model: String,
+    pub(super) api_key: Option<SecretString>,
+}
+
+/// Calls the providers of one instance.
+pub(crate) struct ModelClient {
+    upstream: Arc<dyn Upstream>,
+    providers: Vec<Provider>,
+    fallback: bool,
+    retry: RetrySettings,
+    budget: RetryBudget,
+    metrics: Metrics,
+    seed: u64,
+}
+
+impl ModelClient {
+    pub(crate) fn new(
+        settings: &Settings,
+        upstream: Arc<dyn Upstream>,
+        metrics: Metrics,
+        seed: u64,
+    ) -> Result<Self, ServiceError> {
+        let providers: Vec<Provider> = settings.providers.iter().map(Provider::new).collect::<Result<_, _>>()?;
+        if providers.is_empty() {
+            return Err(ServiceError::NoProviders);
+        }
+        Ok(Self {
+            upstream,
+            providers,
+            fallback: settings.fallback,
+            retry: settings.retry,
+            budget: RetryBudget::new(settings.retry.budget_ratio),
+            metrics,
+            seed,
+        })
+    }
+
+    /// A whole answer, and the name of the provider that gave it.
+    pub(crate) async fn complete(&self, call: &Call) -> Result<(Completion, &str), CallFailure> {
+        let mut course = self.course(call);
+        loop {
+            let provider = &self.providers[course.provider()];
+            let mut witness = Witness::begin(&call.trace, &self.metrics, provider);
+            let result = attempt::whole(self.upstream.as_ref(), provider, call, &witness).await;
+            witness.ended(result.as_ref());
+            drop(witness);
+            match result {
+                Ok(completion) => return Ok((completion, &provider.name)),
+                Err(failure) => self.next(&mut course, provider, failure).await?,
+            }
+        }
+    }
+
+    /// A streamed answer whose first token is here.
+    pub(crate) async fn open(&self, call: &Call) -> Result<AnswerStream, CallFailure> {
+        let mut course = self.course(call);
+        loop {
+            let provider = &self.providers[course.provider()];
+            let witness = Witness::begin(&call.trace, &self.metrics, provider);
+            match AnswerStream::open(self.upstream.as_ref(), provider, call, witness).await {
+                Ok(stream) => return Ok(stream),
+                Err(failure) => self.next(&mut course, provider, failure).await?,
+            }
+        }
+    }
+
+    fn course<'a>(&'a self, call: &'a Call) -> Course<'a> {
+        let rules = Rules {
+            retry: &self.retry,
+            budget: &self.budget,
+            metrics: &self.metrics,
+            seed: self.seed,
+        };
+        let chain = Chain::new(self.providers.len(), self.fallback);
+        Course::begin(rules, chain, call.deadline, &call.trace, &call.request_id)
+    }
+
+    async fn next(
+        &self,
+        course: &mut Course<'_>,
+        provider: &Provider,
+        failure: AttemptFailure,
+    ) -> Result<(), CallFailure> {
+        tracing::debug!(provider = provider.name, %failure, "an attempt failed");
+        course.after(failure).await
+    }
+}
+
+impl Provider {
+    fn new(settings: &ProviderSettings) -> Result<Self, ServiceError> {
+        Ok(Self {
+            name: settings.name.clone(),
+            endpoint: endpoint(settings)?,
+            model: settings.model.clone(),
+            api_key: settings.api_key.clone(),
+        })
+    }
+}
+
+/// `base_url` as OpenAI's own clients take it, version included; a bare host gets `/v1`.
+fn endpoint(settings: &ProviderSettings) -> Result<Uri, ServiceError> {
+    let problem = |problem: String| ServiceError::ProviderAddress {
+        name: settings.name.clone(),
+        problem,
+    };
+    let base = settings.base_url.trim_end_matches('/');
+    let uri: Uri = base.parse().map_err(|error: http::uri::InvalidUri| problem(error.to_string()))?;
+    if uri.scheme().is_none() || uri.authority().is_none() {
+        return Err(problem("it has no scheme or no host".to_owned()));
+    }
+    let version = if uri.path() == "/" { "/v1" } else { "" };
+    format!("{base}{version}/chat/completions")
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| problem(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint_of(base_url: &str) -> Result<String, ServiceError> {
+        let settings = ProviderSettings {
+            name: "a".into(),
+            base_url: base_url.into(),
+            model: "m".into(),
+            api_key: None,
+        };
+        endpoint(&settings).map(|uri| uri.to_string())
+    }
+
+    #[test]
+    fn a_base_url_is_taken_with_and_without_its_version() {
+        for base in ["http://p.sim", "http://p.sim/", "http://p.sim/v1", "http://p.sim/v1/"] {
+            assert_eq!(endpoint_of(base).unwrap(), "http://p.sim/v1/chat/completions", "{base}");
+        }
+        assert_eq!(endpoint_of("http://p.sim/x/v2").unwrap(), "http://p.sim/x/v2/chat/completions");
+        assert!(endpoint_of("p.sim/v1").is_err());
+        assert!(endpoint_of("not an address").is_err());
+    }
+}

@@ -1,0 +1,219 @@
+//! OpenAI Chat Completions on the wire: requests out, answers and chunks in.
+//!
+//! Bytes and values only: no sending, no waiting, no judging. Source: the OpenAI API reference, "Chat Completions".
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+/// One turn of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said.
+    pub content: String,
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Whoever set the conversation up.
+    System,
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// Tokens, as the provider counts and bills them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Of the prompt.
+    pub prompt_tokens: u64,
+    /// Of the completion.
+    pub completion_tokens: u64,
+}
+
+/// A whole answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completion {
+    /// The text.
+    pub content: String,
+    /// Why the model stopped, in the provider's word: `stop`, `length`, `content_filter`.
+    pub finish_reason: String,
+    /// What it cost, if the provider said so.
+    pub usage: Option<Usage>,
+    /// The model that answered.
+    pub model: String,
+}
+
+/// What one chunk of a stream brings.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Chunk {
+    pub(super) text: String,
+    pub(super) finish_reason: Option<String>,
+    pub(super) usage: Option<Usage>,
+    pub(super) model: Option<String>,
+    pub(super) is_error: bool,
+}
+
+/// The frame that closes a stream.
+pub(super) const DONE: &str = "[DONE]";
+
+/// The body of a request.
+pub(super) fn request_body(model: &str, messages: &[Message], max_tokens: Option<u32>, stream: bool) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        model: &'a str,
+        messages: &'a [Message],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        max_tokens: Option<u32>,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        stream: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stream_options: Option<StreamOptions>,
+    }
+    #[derive(Serialize)]
+    struct StreamOptions {
+        include_usage: bool,
+    }
+    let body = Body {
+        model,
+        messages,
+        max_tokens,
+        stream,
+        // Without this a stream does not say what it cost.
+        stream_options: stream.then_some(StreamOptions { include_usage: true }),
+    };
+    serde_json::to_vec(&body).unwrap_or_default()
+}
+
+/// Reads a whole answer; `None` if it is none.
+pub(super) fn read_completion(body: &[u8]) -> Option<Completion> {
+    #[derive(Deserialize)]
+    struct Body {
+        model: String,
+        choices: Vec<Choice>,
+        usage: Option<Usage>,
+    }
+    #[derive(Deserialize)]
+    struct Choice {
+        message: Content,
+        finish_reason: String,
+    }
+    #[derive(Deserialize)]
+    struct Content {
+        content: Option<String>,
+    }
+    let body: Body = serde_json::from_slice(body).ok()?;
+    let choice = body.choices.into_iter().next()?;
+    Some(Completion {
+        content: choice.message.content.unwrap_or_default(),
+        finish_reason: choice.finish_reason,
+        usage: body.usage,
+        model: body.model,
+    })
+}
+
+/// Reads one chunk of a stream; `None` if it is none. Unknown fields (such as `obfuscation`) are passed over.
+pub(super) fn read_chunk(data: &str) -> Option<Chunk> {
+    #[derive(Deserialize)]
+    struct Body<'a> {
+        #[serde(default, borrow)]
+        choices: Vec<Choice<'a>>,
+        usage: Option<Usage>,
+        #[serde(borrow)]
+        model: Option<Cow<'a, str>>,
+        error: Option<serde::de::IgnoredAny>,
+    }
+    #[derive(Deserialize)]
+    struct Choice<'a> {
+        #[serde(default, borrow)]
+        delta: Delta<'a>,
+        #[serde(borrow)]
+        finish_reason: Option<Cow<'a, str>>,
+    }
+    #[derive(Deserialize, Default)]
+    struct Delta<'a> {
+        #[serde(borrow)]
+        content: Option<Cow<'a, str>>,
+    }
+    let body: Body<'_> = serde_json::from_str(data).ok()?;
+    let choice = body.choices.into_iter().next();
+    let (delta, finish_reason) = choice.map_or((None, None), |c| (c.delta.content, c.finish_reason));
+    Some(Chunk {
+        text: delta.unwrap_or_default().into_owned(),
+        finish_reason: finish_reason.map(Cow::into_owned),
+        usage: body.usage,
+        model: body.model.map(Cow::into_owned),
+        is_error: body.error.is_some(),
+    })
+}
+
+/// Whether an error body says that the account is out of money: a 429 that no waiting cures.
+pub(super) fn is_out_of_quota(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Body {
+        error: Detail,
+    }
+    #[derive(Deserialize)]
+    struct Detail {
+        code: Option<String>,
+    }
+    serde_json::from_slice::<Body>(body).is_ok_and(|body| body.error.code.as_deref() == Some("insufficient_quota"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_asks_for_its_usage_and_a_whole_answer_does_not() {
+        let messages = [Message {
+            role: Role::User,
+            content: "Hello!".into(),
+        }];
+        assert_eq!(
+            String::from_utf8(request_body("gpt-4o-mini", &messages, Some(9), true)).unwrap(),
+            r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello!"}],"max_tokens":9,"stream":true,"stream_options":{"include_usage":true}}"#
+        );
+        assert_eq!(
+            String::from_utf8(request_body("gpt-4o-mini", &messages, None, false)).unwrap(),
+            r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello!"}]}"#
+        );
+    }
+
+    #[test]
+    fn chunks_are_read_as_the_provider_writes_them() {
+        let text = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"gpt-4o-mini","system_fingerprint":"fp","choices":[{"index":0,"delta":{"content":" caf\u00e9\n"},"logprobs":null,"finish_reason":null}],"usage":null,"obfuscation":"r4N7"}"#;
+        let chunk = read_chunk(text).unwrap();
+        assert_eq!((chunk.text.as_str(), chunk.finish_reason), (" café\n", None));
+        let end = read_chunk(r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":null}"#).unwrap();
+        assert_eq!((end.text.as_str(), end.finish_reason.as_deref()), ("", Some("stop")));
+        let usage = read_chunk(r#"{"choices":[],"usage":{"prompt_tokens":13,"completion_tokens":5,"total_tokens":18}}"#);
+        assert_eq!(
+            usage.unwrap().usage,
+            Some(Usage {
+                prompt_tokens: 13,
+                completion_tokens: 5
+            })
+        );
+        assert!(read_chunk(r#"{"error":{"message":"x","type":"server_error"}}"#).unwrap().is_error);
+        assert_eq!(read_chunk("<html>"), None);
+    }
+
+    #[test]
+    fn an_answer_without_choices_is_no_answer() {
+        assert_eq!(read_completion(b"{}"), None);
+        assert_eq!(read_completion(br#"{"model":"m","choices":[]}"#), None);
+        assert_eq!(read_completion(b""), None);
+    }
+
+    #[test]
+    fn an_empty_purse_is_told_from_a_full_bucket() {
+        assert!(is_out_of_quota(br#"{"error":{"message":"x","type":"t","param":null,"code":"insufficient_quota"}}"#));
+        assert!(!is_out_of_quota(br#"{"error":{"message":"x","type":"t","param":null,"code":"rate_limit_exceeded"}}"#));
+    }
+}
