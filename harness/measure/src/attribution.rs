@@ -25,7 +25,10 @@ pub(crate) fn attribute(subset: &[&Joined], spans: &[SpanRow], endpoint: Endpoin
     }
     let mut parts = BTreeMap::new();
     for joined in slow {
-        let spans = by_prompt.get_mut(&joined.request.prompt).map(std::mem::take).unwrap_or_default();
+        let spans = by_prompt
+            .get_mut(&joined.request.prompt)
+            .map(std::mem::take)
+            .unwrap_or_default();
         for (name, us) in sweep(joined, &spans, endpoint) {
             *parts.entry(name).or_insert(0) += us;
         }
@@ -45,7 +48,10 @@ fn slowest<'j, 'a>(subset: &[&'j Joined<'a>]) -> Vec<&'j Joined<'a>> {
 /// Shares of the whole; they sum to 1 unless there is nothing.
 pub fn shares(parts_us: &BTreeMap<String, u64>) -> BTreeMap<String, f64> {
     let total = parts_us.values().sum::<u64>().max(1) as f64;
-    parts_us.iter().map(|(name, us)| (name.clone(), *us as f64 / total)).collect()
+    parts_us
+        .iter()
+        .map(|(name, us)| (name.clone(), *us as f64 / total))
+        .collect()
 }
 
 /// The sentence about the phase that took most, such as `78 % of the p99 is waiting for a database connection
@@ -89,7 +95,11 @@ mod tests {
     #[test]
     fn only_the_slowest_hundredth_is_looked_at() {
         let requests: Vec<RequestObservation> = (1..=101).map(|id| request(id, 0, id * 1_000, 1)).collect();
-        let spans = [span(101, "wait.pool", 0, 80_000), span(100, "wait.queue", 0, 50_000), span(99, "x", 0, 99_000)];
+        let spans = [
+            span(101, "wait.pool", 0, 80_000),
+            span(100, "wait.queue", 0, 50_000),
+            span(99, "x", 0, 99_000),
+        ];
         let join = join(&requests, &[], Endpoint::Chat);
         let parts = attribute(&join.requests.iter().collect::<Vec<_>>(), &spans, Endpoint::Chat);
         let expected = [("unattributed", 71_000), ("wait.pool", 80_000), ("wait.queue", 50_000)];
@@ -98,7 +108,9 @@ mod tests {
 
     #[test]
     fn the_culprit_is_named_with_its_share() {
-        let parts = [("wait.pool", 780), ("provider", 220)].map(|(name, us)| (name.to_owned(), us)).into();
+        let parts = [("wait.pool", 780), ("provider", 220)]
+            .map(|(name, us)| (name.to_owned(), us))
+            .into();
         let sentence = "78 % of the p99 is waiting for a database connection (wait.pool)";
         assert_eq!(culprit(&parts).as_deref(), Some(sentence));
         assert_eq!(culprit(&BTreeMap::new()), None);
@@ -106,7 +118,10 @@ mod tests {
 
     #[test]
     fn clients_that_left_on_purpose_are_not_slow() {
-        let aborted = RequestObservation { outcome: Outcome::Aborted, ..request(1, 0, 9_000, 1) };
+        let aborted = RequestObservation {
+            outcome: Outcome::Aborted,
+            ..request(1, 0, 9_000, 1)
+        };
         let requests = [aborted, request(2, 0, 10, 1)];
         let join = join(&requests, &[], Endpoint::Chat);
         let parts = attribute(&join.requests.iter().collect::<Vec<_>>(), &[], Endpoint::Chat);

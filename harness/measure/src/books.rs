@@ -39,7 +39,8 @@ impl Discrepancies {
 
     fn into_words(mut self) -> Vec<String> {
         if self.more > 0 {
-            self.spelled_out.push(format!("and {} more", thousands(self.more as u64)));
+            self.spelled_out
+                .push(format!("and {} more", thousands(self.more as u64)));
         }
         self.spelled_out
     }
@@ -59,12 +60,20 @@ pub(crate) fn balance(join: &Join, prices: &Prices, planned: Option<u64>, overhe
     }
     join.strangers.iter().for_each(|row| check_row(&mut found, row, prices));
     let discrepancies = found.into_words();
-    Books { balanced: discrepancies.is_empty(), joined, discrepancies, overhead }
+    Books {
+        balanced: discrepancies.is_empty(),
+        joined,
+        discrepancies,
+        overhead,
+    }
 }
 
 /// Whether the words that clients got are the provider's: not if more than half of them are foreign.
 fn texts_join(join: &Join) -> bool {
-    let answered = join.requests.iter().filter(|joined| joined.request.outcome == Outcome::Answered);
+    let answered = join
+        .requests
+        .iter()
+        .filter(|joined| joined.request.outcome == Outcome::Answered);
     let (mut own, mut foreign) = (0, 0);
     for delivered in answered.map(|joined| joined.request.delivered) {
         own += delivered.tokens + delivered.duplicates;
@@ -77,19 +86,40 @@ fn check_counts(found: &mut Discrepancies, join: &Join, planned: Option<u64>) {
     let due = join.requests.len() as u64;
     if let Some(planned) = planned {
         found.demand(due == planned, || {
-            format!("the schedule has {} requests, the clients account for {}", thousands(planned), thousands(due))
+            format!(
+                "the schedule has {} requests, the clients account for {}",
+                thousands(planned),
+                thousands(due)
+            )
         });
     }
     let (mut prompts, mut indices) = (BTreeSet::<PromptId>::new(), BTreeSet::<u64>::new());
-    for RequestObservation { prompt, index, due, sent, ended, outcome, .. } in join.requests.iter().map(|j| j.request) {
-        found.demand(prompts.insert(*prompt), || format!("prompt {prompt}: more than one request carried it"));
-        found.demand(indices.insert(*index), || format!("request {index} of the schedule is counted twice"));
+    for RequestObservation {
+        prompt,
+        index,
+        due,
+        sent,
+        ended,
+        outcome,
+        ..
+    } in join.requests.iter().map(|j| j.request)
+    {
+        found.demand(prompts.insert(*prompt), || {
+            format!("prompt {prompt}: more than one request carried it")
+        });
+        found.demand(indices.insert(*index), || {
+            format!("request {index} of the schedule is counted twice")
+        });
         let left = sent.is_some();
         let in_order = sent.unwrap_or(*due) >= *due && *ended >= sent.unwrap_or(*due);
-        found.demand(in_order, || format!("prompt {prompt}: not in the order due, sent, ended"));
+        found.demand(in_order, || {
+            format!("prompt {prompt}: not in the order due, sent, ended")
+        });
         match outcome {
             Outcome::Answered | Outcome::Aborted => {
-                found.demand(left, || format!("prompt {prompt}: it has an outcome, but never left its client"));
+                found.demand(left, || {
+                    format!("prompt {prompt}: it has an outcome, but never left its client")
+                });
             }
             Outcome::NotSent => {
                 found.demand(!left, || format!("prompt {prompt}: not sent, but it left its client"));
@@ -102,13 +132,25 @@ fn check_counts(found: &mut Discrepancies, join: &Join, planned: Option<u64>) {
 /// What must hold for every row of a ledger.
 fn check_row(found: &mut Discrepancies, row: &LedgerRow, prices: &Prices) {
     let here = || format!("prompt {}, attempt {} at {}", row.prompt, row.attempt, row.provider);
-    found.demand(row.arrived <= row.ended, || format!("{}: it ended before it arrived", here()));
+    found.demand(row.arrived <= row.ended, || {
+        format!("{}: it ended before it arrived", here())
+    });
     found.demand(row.flushed <= row.generated, || {
-        format!("{}: {} tokens handed over, but {} generated", here(), row.flushed, row.generated)
+        format!(
+            "{}: {} tokens handed over, but {} generated",
+            here(),
+            row.flushed,
+            row.generated
+        )
     });
     let may_go_unbilled = matches!(row.finish, Finish::Fault | Finish::RateLimited | Finish::Refused);
     found.demand(row.billed >= row.flushed || may_go_unbilled, || {
-        format!("{}: {} tokens handed over, but {} billed", here(), row.flushed, row.billed)
+        format!(
+            "{}: {} tokens handed over, but {} billed",
+            here(),
+            row.flushed,
+            row.billed
+        )
     });
     found.demand(row.status == 200 || row.billed == 0, || {
         format!("{}: answered {}, but {} tokens billed", here(), row.status, row.billed)
@@ -129,18 +171,27 @@ fn check_tokens(found: &mut Discrepancies, joined: &Joined) {
     let (request, prompt) = (joined.request, joined.request.prompt);
     let accounted: u64 = joined.fates.iter().map(|fate| fate.used + fate.wasted).sum();
     found.demand(joined.billed() == accounted, || {
-        format!("prompt {prompt}: {} tokens billed, {accounted} used or wasted", joined.billed())
+        format!(
+            "prompt {prompt}: {} tokens billed, {accounted} used or wasted",
+            joined.billed()
+        )
     });
     match request.outcome {
         Outcome::Answered => check_answered(found, joined),
         Outcome::Aborted | Outcome::Failed(_) => {
             let flushed: u64 = joined.rows.iter().map(|row| row.flushed).sum();
             found.demand(request.delivered.tokens <= flushed, || {
-                format!("prompt {prompt}: {} tokens delivered, {flushed} handed over", request.delivered.tokens)
+                format!(
+                    "prompt {prompt}: {} tokens delivered, {flushed} handed over",
+                    request.delivered.tokens
+                )
             });
         }
         Outcome::NotSent => found.demand(joined.rows.is_empty(), || {
-            format!("prompt {prompt}: not sent, but a provider saw {} attempts at it", joined.rows.len())
+            format!(
+                "prompt {prompt}: not sent, but a provider saw {} attempts at it",
+                joined.rows.len()
+            )
         }),
     }
 }
@@ -151,24 +202,38 @@ fn check_answered(found: &mut Discrepancies, joined: &Joined) {
     let delivered = request.delivered;
     let Some(used) = used_attempt(request, &joined.rows) else {
         let tokens = delivered.tokens;
-        found.demand(false, || format!("prompt {prompt}: answered with {tokens} tokens, but no attempt gave as many"));
+        found.demand(false, || {
+            format!("prompt {prompt}: answered with {tokens} tokens, but no attempt gave as many")
+        });
         return;
     };
     let row = joined.rows[used];
     found.demand(delivered.tokens == row.flushed, || {
-        format!("prompt {prompt}: {} tokens delivered, {} handed over", delivered.tokens, row.flushed)
+        format!(
+            "prompt {prompt}: {} tokens delivered, {} handed over",
+            delivered.tokens, row.flushed
+        )
     });
     found.demand(delivered.foreign == 0 && delivered.duplicates == 0, || {
-        format!("prompt {prompt}: {} foreign and {} repeated words", delivered.foreign, delivered.duplicates)
+        format!(
+            "prompt {prompt}: {} foreign and {} repeated words",
+            delivered.foreign, delivered.duplicates
+        )
     });
     let Some(reported) = request.reported else { return };
     found.demand(reported.completion_tokens == row.billed, || {
         let completion = reported.completion_tokens;
-        format!("prompt {prompt}: the service reports {completion} completion tokens, the provider {}", row.billed)
+        format!(
+            "prompt {prompt}: the service reports {completion} completion tokens, the provider {}",
+            row.billed
+        )
     });
     found.demand(reported.prompt_tokens == row.prompt_tokens, || {
         let reported = reported.prompt_tokens;
-        format!("prompt {prompt}: the service reports {reported} prompt tokens, the provider {}", row.prompt_tokens)
+        format!(
+            "prompt {prompt}: the service reports {reported} prompt tokens, the provider {}",
+            row.prompt_tokens
+        )
     });
 }
 

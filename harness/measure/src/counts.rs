@@ -38,7 +38,11 @@ pub(crate) const ERROR_KEYS: [&str; 15] = [
 fn error_key(class: FailureClass, joined: &Joined) -> &'static str {
     match class {
         FailureClass::GatewayTimeout => {
-            if joined.rows.iter().any(|row| row.arrived < joined.request.ended) { IN_MODEL } else { BEFORE_MODEL }
+            if joined.rows.iter().any(|row| row.arrived < joined.request.ended) {
+                IN_MODEL
+            } else {
+                BEFORE_MODEL
+            }
         }
         FailureClass::BadGateway => "bad_gateway",
         FailureClass::Unavailable => "unavailable",
@@ -102,15 +106,23 @@ mod tests {
     use crate::testing::{ALL_CLASSES, request, row};
 
     fn failed(prompt: u64, class: FailureClass) -> RequestObservation {
-        RequestObservation { outcome: Outcome::Failed(class), ..request(prompt, 0, 100, 0) }
+        RequestObservation {
+            outcome: Outcome::Failed(class),
+            ..request(prompt, 0, 100, 0)
+        }
     }
 
     #[test]
     fn every_class_has_the_name_it_has_in_the_vocabulary() {
-        let requests: Vec<_> = (0..).zip(ALL_CLASSES).map(|(prompt, class)| failed(prompt, class)).collect();
+        let requests: Vec<_> = (0..)
+            .zip(ALL_CLASSES)
+            .map(|(prompt, class)| failed(prompt, class))
+            .collect();
         let join = join(&requests, &[], Endpoint::Chat);
         for joined in &join.requests {
-            let Outcome::Failed(class) = joined.request.outcome else { continue };
+            let Outcome::Failed(class) = joined.request.outcome else {
+                continue;
+            };
             let key = error_key(class, joined);
             assert!(ERROR_KEYS.contains(&key), "{key}");
             if class != FailureClass::GatewayTimeout {
@@ -127,7 +139,11 @@ mod tests {
         let all: Vec<_> = join.requests.iter().collect();
         let errors = errors(&all);
         assert_eq!(errors.get(IN_MODEL), Some(&1));
-        assert_eq!(errors.get(BEFORE_MODEL), Some(&2), "an attempt that arrived with the 504 came too late");
+        assert_eq!(
+            errors.get(BEFORE_MODEL),
+            Some(&2),
+            "an attempt that arrived with the 504 came too late"
+        );
         assert_eq!(errors.values().sum::<u64>(), super::requests(&all).failed);
     }
 }

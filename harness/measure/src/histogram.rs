@@ -50,7 +50,9 @@ impl Histogram {
 
     /// Adds all that `other` counted.
     pub fn merge(&mut self, other: &Self) {
-        self.counts.add(&other.counts).expect("all histograms have the same bounds");
+        self.counts
+            .add(&other.counts)
+            .expect("all histograms have the same bounds");
     }
 
     /// Values counted.
@@ -80,7 +82,11 @@ impl Histogram {
 
     /// The value that the share `q` of all values does not exceed; 0 when empty.
     pub fn quantile(&self, q: f64) -> u64 {
-        if self.is_empty() { 0 } else { self.counts.value_at_quantile(q) }
+        if self.is_empty() {
+            0
+        } else {
+            self.counts.value_at_quantile(q)
+        }
     }
 
     /// What is underneath, for iteration.
@@ -94,7 +100,9 @@ impl Histogram {
             return String::new();
         }
         let mut bytes = Vec::new();
-        V2Serializer::new().serialize(&self.counts, &mut bytes).expect("a Vec takes every byte and counts fit i64");
+        V2Serializer::new()
+            .serialize(&self.counts, &mut bytes)
+            .expect("a Vec takes every byte and counts fit i64");
         STANDARD.encode(bytes)
     }
 
@@ -108,7 +116,9 @@ impl Histogram {
         if !has_our_header(&bytes) {
             return Err(error("other bounds, another format or another length"));
         }
-        let counts = Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(|e| error(&e.to_string()))?;
+        let counts = Deserializer::new()
+            .deserialize(&mut bytes.as_slice())
+            .map_err(|e| error(&e.to_string()))?;
         Ok(Self { counts })
     }
 
@@ -155,7 +165,9 @@ impl FromIterator<u64> for Histogram {
 /// Whether `bytes` start as every histogram of ours does and are as long as they say: checked before the decoder
 /// allocates what they ask for.
 fn has_our_header(bytes: &[u8]) -> bool {
-    let Some((header, counts)) = bytes.split_at_checked(HEADER) else { return false };
+    let Some((header, counts)) = bytes.split_at_checked(HEADER) else {
+        return false;
+    };
     let bounds = [1u64.to_be_bytes(), HIGHEST.to_be_bytes()].concat();
     let expected = [&[0; 4], &u32::from(DIGITS).to_be_bytes(), bounds.as_slice()].concat();
     header[4..8] == (counts.len() as u32).to_be_bytes() && header[8..32] == expected
@@ -194,7 +206,10 @@ mod tests {
         let mut bytes = STANDARD.decode(&good).expect("ours");
         assert!(Histogram::decode(&STANDARD.encode(&bytes)).is_ok());
         bytes[4..8].copy_from_slice(&u32::MAX.to_be_bytes());
-        assert!(Histogram::decode(&STANDARD.encode(&bytes)).is_err(), "a length of 4 GiB");
+        assert!(
+            Histogram::decode(&STANDARD.encode(&bytes)).is_err(),
+            "a length of 4 GiB"
+        );
         for text in ["%", "AAAA", &good[..good.len() - 8]] {
             assert!(Histogram::decode(text).is_err(), "{text}");
         }

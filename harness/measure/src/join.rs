@@ -70,12 +70,18 @@ pub(crate) fn join<'a>(requests: &'a [RequestObservation], ledger: &'a [LedgerRo
         Joined { request, rows, fates }
     });
     let requests = requests.collect();
-    Join { requests, strangers: by_prompt.into_values().flatten().collect() }
+    Join {
+        requests,
+        strangers: by_prompt.into_values().flatten().collect(),
+    }
 }
 
 /// Those that make up the figures: due after the warm-up and, when the run was interrupted, before that.
 pub(crate) fn measured<'j, 'a>(join: &'j Join<'a>, warmup: Micros, until: Micros) -> Vec<&'j Joined<'a>> {
-    join.requests.iter().filter(|joined| (warmup..=until).contains(&joined.request.due)).collect()
+    join.requests
+        .iter()
+        .filter(|joined| (warmup..=until).contains(&joined.request.due))
+        .collect()
 }
 
 #[cfg(test)]
@@ -97,8 +103,10 @@ mod tests {
     fn a_request_due_in_the_warm_up_is_in_no_figure() {
         let requests = [request(1, 99, 150, 5), request(2, 100, 150, 5), request(3, 301, 350, 5)];
         let join = join(&requests, &[], Endpoint::Chat);
-        let prompts: Vec<u64> =
-            measured(&join, Micros(100), Micros(300)).iter().map(|joined| joined.request.prompt.0).collect();
+        let prompts: Vec<u64> = measured(&join, Micros(100), Micros(300))
+            .iter()
+            .map(|joined| joined.request.prompt.0)
+            .collect();
         assert_eq!(prompts, [2]);
     }
 }

@@ -21,12 +21,18 @@ pub(crate) fn latency(subset: &[&Joined]) -> Distribution {
 
 /// From due to the 202.
 pub(crate) fn ack(subset: &[&Joined]) -> Distribution {
-    collect(subset.iter().filter_map(|joined| Some(joined.request.acknowledged?.since(joined.request.due))))
+    collect(
+        subset
+            .iter()
+            .filter_map(|joined| Some(joined.request.acknowledged?.since(joined.request.due))),
+    )
 }
 
 /// From sent to the usable answer.
 pub(crate) fn service_time(subset: &[&Joined]) -> Distribution {
-    let answered = subset.iter().filter(|joined| joined.request.outcome == Outcome::Answered);
+    let answered = subset
+        .iter()
+        .filter(|joined| joined.request.outcome == Outcome::Answered);
     collect(answered.filter_map(|joined| Some(joined.request.ended.since(joined.request.sent?))))
 }
 
@@ -43,17 +49,24 @@ pub(crate) fn inter_token(subset: &[&Joined]) -> Distribution {
 
 /// From due to sent.
 pub(crate) fn lateness(subset: &[&Joined]) -> Distribution {
-    collect(subset.iter().filter_map(|joined| Some(joined.request.sent?.since(joined.request.due))))
+    collect(
+        subset
+            .iter()
+            .filter_map(|joined| Some(joined.request.sent?.since(joined.request.due))),
+    )
 }
 
 /// From a client's leaving to the moment a provider saw its caller leave. An attempt given up before that was the
 /// service's own decision and tells nothing.
 pub(crate) fn cancel_lag(subset: &[&Joined]) -> Distribution {
-    let aborted = subset.iter().filter(|joined| joined.request.outcome == Outcome::Aborted);
+    let aborted = subset
+        .iter()
+        .filter(|joined| joined.request.outcome == Outcome::Aborted);
     collect(aborted.flat_map(|joined| {
         let left = joined.request.ended;
         let seen = joined.rows.iter().filter_map(|row| row.hung_up);
-        seen.filter(move |hung_up| *hung_up >= left).map(move |hung_up| hung_up.since(left))
+        seen.filter(move |hung_up| *hung_up >= left)
+            .map(move |hung_up| hung_up.since(left))
     }))
 }
 
@@ -71,8 +84,10 @@ mod tests {
             outcome: Outcome::Aborted,
             ..request(prompt, 0, 1_000, 3)
         });
-        let ledger = [(1, 1_200), (1, 900), (2, 1_000)]
-            .map(|(prompt, seen)| LedgerRow { hung_up: Some(Micros(seen)), ..row(prompt, 0, seen, 9) });
+        let ledger = [(1, 1_200), (1, 900), (2, 1_000)].map(|(prompt, seen)| LedgerRow {
+            hung_up: Some(Micros(seen)),
+            ..row(prompt, 0, seen, 9)
+        });
         let join = join(&requests, &ledger, Endpoint::Stream);
         let lag = cancel_lag(&join.requests.iter().collect::<Vec<_>>());
         assert_eq!((lag.count, lag.min_ms, lag.max_ms), (2, 0.0, 0.2));
@@ -80,7 +95,10 @@ mod tests {
 
     #[test]
     fn latency_runs_from_due_and_service_time_from_sent() {
-        let requests = [RequestObservation { sent: Some(Micros(400)), ..request(1, 100, 1_000, 3) }];
+        let requests = [RequestObservation {
+            sent: Some(Micros(400)),
+            ..request(1, 100, 1_000, 3)
+        }];
         let join = join(&requests, &[], Endpoint::Chat);
         let all: Vec<_> = join.requests.iter().collect();
         assert_eq!(latency(&all).max_ms, 0.9);

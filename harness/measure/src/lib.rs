@@ -11,8 +11,8 @@
 
 mod answer;
 pub mod attribution;
-mod bounds;
 pub mod books;
+mod bounds;
 mod counts;
 pub mod expect;
 pub mod fidelity;
@@ -28,8 +28,8 @@ mod prices;
 mod rank;
 pub mod record;
 pub mod run;
-pub mod spectrum;
 mod span_sweep;
+pub mod spectrum;
 #[cfg(test)]
 mod testing;
 mod timeline;

@@ -32,12 +32,20 @@ impl Windows {
         let within = |at: Micros| at.clamp(self.start, self.end.max(self.start));
         let (from, until) = (within(self.fault.0), within(self.fault.1));
         let spans = [(self.start, from), (from, until), (until, self.end)];
-        NAMES.into_iter().zip(spans).map(|(name, (from, until))| (name, from, until)).filter(|phase| phase.1 < phase.2)
+        NAMES
+            .into_iter()
+            .zip(spans)
+            .map(|(name, (from, until))| (name, from, until))
+            .filter(|phase| phase.1 < phase.2)
     }
 }
 
 fn due_in<'j, 'a>(subset: &[&'j Joined<'a>], from: Micros, until: Micros) -> Vec<&'j Joined<'a>> {
-    subset.iter().copied().filter(|joined| (from..until).contains(&joined.request.due)).collect()
+    subset
+        .iter()
+        .copied()
+        .filter(|joined| (from..until).contains(&joined.request.due))
+        .collect()
 }
 
 /// A record for every phase that has any length.
@@ -66,7 +74,13 @@ struct Health {
 
 impl Health {
     fn of(part: &[&Joined], endpoint: Endpoint) -> Self {
-        let time = |joined: &&Joined| if endpoint == Endpoint::Stream { joined.ttft() } else { joined.latency() };
+        let time = |joined: &&Joined| {
+            if endpoint == Endpoint::Stream {
+                joined.ttft()
+            } else {
+                joined.latency()
+            }
+        };
         let mut times: Vec<u64> = part.iter().filter_map(time).map(|time| time.0).collect();
         times.sort_unstable();
         let unserved = |joined: &&&Joined| matches!(joined.request.outcome, Outcome::Failed(_) | Outcome::NotSent);
@@ -81,7 +95,11 @@ impl Health {
     fn is_as_well_as(&self, before: &Self) -> bool {
         let fails_no_more = self.unserved * before.due <= before.unserved * self.due;
         let within = |now: u64, then: u64| now.saturating_mul(4) <= then.saturating_mul(5);
-        fails_no_more && self.p95_us.zip(before.p95_us).is_some_and(|(now, then)| within(now, then))
+        fails_no_more
+            && self
+                .p95_us
+                .zip(before.p95_us)
+                .is_some_and(|(now, then)| within(now, then))
     }
 }
 
@@ -114,7 +132,9 @@ mod tests {
 
     /// A request each second; its latency in milliseconds is what `latency` says of its second.
     fn each_second(latency: impl Fn(u64) -> u64) -> Vec<RequestObservation> {
-        (5..40).map(|s| request(s, s * 1_000_000, s * 1_000_000 + latency(s) * 1_000, 1)).collect()
+        (5..40)
+            .map(|s| request(s, s * 1_000_000, s * 1_000_000 + latency(s) * 1_000, 1))
+            .collect()
     }
 
     fn recovered(requests: &[RequestObservation]) -> Option<u64> {
@@ -127,29 +147,56 @@ mod tests {
         let requests = each_second(|_| 100);
         let join = join(&requests, &[], Endpoint::Chat);
         let phases = phases(&join.requests.iter().collect::<Vec<_>>(), WINDOWS, Endpoint::Chat);
-        let due: Vec<_> = phases.iter().map(|phase| (phase.name.as_str(), phase.requests.due)).collect();
+        let due: Vec<_> = phases
+            .iter()
+            .map(|phase| (phase.name.as_str(), phase.requests.due))
+            .collect();
         assert_eq!(due, [("before", 5), ("during", 10), ("after", 20)]);
     }
 
     #[test]
     fn a_window_outside_the_measured_time_leaves_one_phase() {
-        let windows = Windows { fault: (Micros::from_secs(50), Micros::from_secs(60)), ..WINDOWS };
-        let names: Vec<_> = phases(&[], windows, Endpoint::Chat).into_iter().map(|phase| phase.name).collect();
+        let windows = Windows {
+            fault: (Micros::from_secs(50), Micros::from_secs(60)),
+            ..WINDOWS
+        };
+        let names: Vec<_> = phases(&[], windows, Endpoint::Chat)
+            .into_iter()
+            .map(|phase| phase.name)
+            .collect();
         assert_eq!(names, ["before"]);
     }
 
     #[test]
     fn recovery_is_the_first_five_seconds_within_a_quarter_of_the_old_latency() {
         assert_eq!(recovered(&each_second(|_| 100)), Some(0));
-        let slow_until = |end| move |s| if (10..end).contains(&s) { 900 } else if s >= end { 125 } else { 100 };
+        let slow_until = |end| {
+            move |s| {
+                if (10..end).contains(&s) {
+                    900
+                } else if s >= end {
+                    125
+                } else {
+                    100
+                }
+            }
+        };
         assert_eq!(recovered(&each_second(slow_until(27))), Some(10));
-        assert_eq!(recovered(&each_second(|s| if s < 10 { 100 } else { 126 })), None, "just above");
+        assert_eq!(
+            recovered(&each_second(|s| if s < 10 { 100 } else { 126 })),
+            None,
+            "just above"
+        );
     }
 
     #[test]
     fn fast_failures_are_no_recovery() {
         let mut requests = each_second(|_| 100);
-        for request in requests.iter_mut().filter(|request| request.due >= Micros::from_secs(20)).step_by(2) {
+        for request in requests
+            .iter_mut()
+            .filter(|request| request.due >= Micros::from_secs(20))
+            .step_by(2)
+        {
             request.outcome = Outcome::Failed(FailureClass::Unavailable);
         }
         assert_eq!(recovered(&requests), None);

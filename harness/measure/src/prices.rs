@@ -14,7 +14,12 @@ pub(crate) struct Prices<'a>(BTreeMap<&'a str, Price>);
 impl<'a> Prices<'a> {
     /// The plan's prices.
     pub(crate) fn of(providers: &'a [ProviderPlan]) -> Self {
-        Self(providers.iter().map(|provider| (provider.name.as_str(), provider.price)).collect())
+        Self(
+            providers
+                .iter()
+                .map(|provider| (provider.name.as_str(), provider.price))
+                .collect(),
+        )
     }
 
     /// Picodollars for the prompt and for one completion token of `row`; `None` for a provider that the plan lacks.
@@ -22,7 +27,10 @@ impl<'a> Prices<'a> {
         let price = self.0.get(row.provider.as_str())?;
         let cached = row.cached_tokens.min(row.billed_prompt);
         let prompt = (row.billed_prompt - cached) * price.prompt.0 + cached * price.cached.0;
-        Some(RowPrice { prompt, per_token: price.completion.0 })
+        Some(RowPrice {
+            prompt,
+            per_token: price.completion.0,
+        })
     }
 }
 
@@ -43,9 +51,26 @@ mod tests {
     #[test]
     fn cached_prompt_tokens_have_their_own_price() {
         let providers = [provider()];
-        let row = LedgerRow { prompt_tokens: 10, billed_prompt: 10, cached_tokens: 4, ..row(1, 0, 1, 5) };
+        let row = LedgerRow {
+            prompt_tokens: 10,
+            billed_prompt: 10,
+            cached_tokens: 4,
+            ..row(1, 0, 1, 5)
+        };
         let price = Prices::of(&providers).of_row(&row).expect("a known provider");
-        assert_eq!(price, RowPrice { prompt: 6 * 150_000 + 4 * 75_000, per_token: 600_000 });
-        assert_eq!(Prices::of(&providers).of_row(&LedgerRow { provider: "nobody".into(), ..row }), None);
+        assert_eq!(
+            price,
+            RowPrice {
+                prompt: 6 * 150_000 + 4 * 75_000,
+                per_token: 600_000
+            }
+        );
+        assert_eq!(
+            Prices::of(&providers).of_row(&LedgerRow {
+                provider: "nobody".into(),
+                ..row
+            }),
+            None
+        );
     }
 }

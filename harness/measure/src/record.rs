@@ -111,7 +111,7 @@ pub struct ExpectationRecord {
 }
 
 /// One variant's figures.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct VariantRecord {
     /// Name.
     pub name: String,
@@ -292,7 +292,7 @@ pub struct AttemptRecord {
 }
 
 /// A part of the run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct PhaseRecord {
     /// `before`, `during` or `after` the fault window.
     pub name: String,

@@ -33,7 +33,11 @@ const CLIENT: u8 = 3;
 pub(crate) fn sweep(joined: &Joined, spans: &[&SpanRow], endpoint: Endpoint) -> BTreeMap<String, u64> {
     let layers = layers(joined, spans, endpoint);
     let (due, ended) = (joined.request.due.0, joined.request.ended.0.max(joined.request.due.0));
-    let mut cuts: Vec<u64> = layers.iter().flat_map(|layer| [layer.start, layer.end]).chain([due, ended]).collect();
+    let mut cuts: Vec<u64> = layers
+        .iter()
+        .flat_map(|layer| [layer.start, layer.end])
+        .chain([due, ended])
+        .collect();
     cuts.sort_unstable();
     cuts.dedup();
     let mut parts = BTreeMap::new();
@@ -51,7 +55,11 @@ fn owner<'a>(layers: &[Layer<'a>], from: u64, until: u64) -> &'a str {
     };
     let is_attempt = winner.name == "attempt" || winner.name.starts_with("attempt.");
     if winner.rank == SPAN && is_attempt {
-        return if active().any(|layer| layer.rank == AT_PROVIDER) { "provider" } else { "network" };
+        return if active().any(|layer| layer.rank == AT_PROVIDER) {
+            "provider"
+        } else {
+            "network"
+        };
     }
     winner.name
 }
@@ -61,7 +69,12 @@ fn layers<'a>(joined: &Joined, spans: &[&'a SpanRow], endpoint: Endpoint) -> Vec
     let request = joined.request;
     let (due, ended) = (request.due.0, request.ended.0.max(request.due.0));
     let sent = request.sent.map_or(ended, |sent| sent.0.clamp(due, ended));
-    let mut layers = vec![Layer { rank: CLIENT, name: "client.lateness", start: due, end: sent }];
+    let mut layers = vec![Layer {
+        rank: CLIENT,
+        name: "client.lateness",
+        start: due,
+        end: sent,
+    }];
     let mut add = |rank, name, start: u64, end: u64| {
         let (start, end) = (start.clamp(sent, ended), end.clamp(sent, ended));
         if start < end {
@@ -105,7 +118,9 @@ mod tests {
     use crate::testing::{request, row, span};
 
     fn parts(joined: &Joined, spans: &[SpanRow], endpoint: Endpoint) -> Vec<(String, u64)> {
-        sweep(joined, &spans.iter().collect::<Vec<_>>(), endpoint).into_iter().collect()
+        sweep(joined, &spans.iter().collect::<Vec<_>>(), endpoint)
+            .into_iter()
+            .collect()
     }
 
     fn named(parts: &[(&str, u64)]) -> Vec<(String, u64)> {
@@ -114,9 +129,16 @@ mod tests {
 
     #[test]
     fn waits_win_over_attempts_and_the_innermost_span_over_its_parents() {
-        let request = RequestObservation { sent: Some(Micros(105)), ..request(1, 100, 200, 1) };
+        let request = RequestObservation {
+            sent: Some(Micros(105)),
+            ..request(1, 100, 200, 1)
+        };
         let row = row(1, 140, 170, 1);
-        let joined = Joined { request: &request, rows: vec![&row], fates: vec![] };
+        let joined = Joined {
+            request: &request,
+            rows: vec![&row],
+            fates: vec![],
+        };
         let spans = [
             span(1, "handler", 105, 195),
             span(1, "wait.pool", 110, 120),
@@ -139,8 +161,15 @@ mod tests {
     fn without_spans_the_ledger_still_tells_the_providers_part() {
         let request = request(1, 0, 100, 1);
         let row = row(1, 20, 90, 1);
-        let joined = Joined { request: &request, rows: vec![&row], fates: vec![] };
-        assert_eq!(parts(&joined, &[], Endpoint::Chat), named(&[("provider", 70), ("unattributed", 30)]));
+        let joined = Joined {
+            request: &request,
+            rows: vec![&row],
+            fates: vec![],
+        };
+        assert_eq!(
+            parts(&joined, &[], Endpoint::Chat),
+            named(&[("provider", 70), ("unattributed", 30)])
+        );
         assert_eq!(
             parts(&joined, &[], Endpoint::Jobs),
             named(&[("provider", 70), ("unattributed", 20), ("wait.poll", 10)])
@@ -150,17 +179,34 @@ mod tests {
     #[test]
     fn a_job_that_never_finished_does_not_wait_to_be_fetched() {
         let unfinished = Outcome::Failed(FailureClass::Unfinished);
-        let request = RequestObservation { outcome: unfinished, ..request(1, 0, 100, 0) };
+        let request = RequestObservation {
+            outcome: unfinished,
+            ..request(1, 0, 100, 0)
+        };
         let mut row = row(1, 0, 40, 1);
         row.finish = brownout_scenario::observe::Finish::Fault;
-        let joined = Joined { request: &request, rows: vec![&row], fates: vec![] };
-        assert_eq!(parts(&joined, &[], Endpoint::Jobs), named(&[("provider", 40), ("unattributed", 60)]));
+        let joined = Joined {
+            request: &request,
+            rows: vec![&row],
+            fates: vec![],
+        };
+        assert_eq!(
+            parts(&joined, &[], Endpoint::Jobs),
+            named(&[("provider", 40), ("unattributed", 60)])
+        );
     }
 
     #[test]
     fn a_request_that_never_left_was_late_all_along() {
-        let request = RequestObservation { sent: None, ..request(1, 0, 100, 0) };
-        let joined = Joined { request: &request, rows: vec![], fates: vec![] };
+        let request = RequestObservation {
+            sent: None,
+            ..request(1, 0, 100, 0)
+        };
+        let joined = Joined {
+            request: &request,
+            rows: vec![],
+            fates: vec![],
+        };
         assert_eq!(parts(&joined, &[], Endpoint::Chat), named(&[("client.lateness", 100)]));
     }
 

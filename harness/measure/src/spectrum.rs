@@ -27,14 +27,21 @@ pub fn percentile_spectrum(histogram: &Histogram) -> Vec<SpectrumPoint> {
     let mut count = 0;
     let points = histogram.hdr().iter_quantiles(TICKS).map(|step| {
         count += step.count_since_last_iteration();
-        SpectrumPoint { quantile: step.quantile_iterated_to(), value: step.value_iterated_to(), count }
+        SpectrumPoint {
+            quantile: step.quantile_iterated_to(),
+            value: step.value_iterated_to(),
+            count,
+        }
     });
     points.collect()
 }
 
 /// A histogram of microseconds as the text of a `.hgrm` file.
 pub fn hgrm(histogram: &Histogram) -> String {
-    let mut text = format!("{:>12} {:>14} {:>10} {:>14}\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)");
+    let mut text = format!(
+        "{:>12} {:>14} {:>10} {:>14}\n\n",
+        "Value", "Percentile", "TotalCount", "1/(1-Percentile)"
+    );
     for point in percentile_spectrum(histogram) {
         let value = point.value as f64 / MICROS_PER_MS;
         let _ = write!(text, "{value:12.3} {:2.12} {:10}", point.quantile, point.count);
@@ -47,7 +54,11 @@ pub fn hgrm(histogram: &Histogram) -> String {
     let (mean, deviation) = (hdr.mean() / MICROS_PER_MS, hdr.stdev() / MICROS_PER_MS);
     let max = histogram.max() as f64 / MICROS_PER_MS;
     let _ = writeln!(text, "#[Mean    = {mean:12.3}, StdDeviation   = {deviation:12.3}]");
-    let _ = writeln!(text, "#[Max     = {max:12.3}, Total count    = {:12}]", histogram.count());
+    let _ = writeln!(
+        text,
+        "#[Max     = {max:12.3}, Total count    = {:12}]",
+        histogram.count()
+    );
     let _ = writeln!(text, "#[Buckets = {:12}, SubBuckets     = {:12}]", hdr.buckets(), 2048);
     text
 }

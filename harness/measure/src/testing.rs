@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use brownout_scenario::distribution::Distribution;
-use brownout_scenario::observe::{
-    Delivered, FailureClass, Finish, LedgerRow, Outcome, RequestObservation, SpanRow,
-};
+use brownout_scenario::observe::{Delivered, FailureClass, Finish, LedgerRow, Outcome, RequestObservation, SpanRow};
 use brownout_scenario::plan::{
     Arrivals, Dialect, Endpoint, Expectation, Limits, LoadPlan, OnDisconnect, Plan, Price, ProviderPlan, ServicePlan,
     Variant,
@@ -59,7 +57,10 @@ pub(crate) fn request(id: u64, due: u64, ended: u64, tokens: u64) -> RequestObse
         status: Some(200),
         outcome: Outcome::Answered,
         gaps: Vec::new(),
-        delivered: Delivered { tokens, ..Delivered::default() },
+        delivered: Delivered {
+            tokens,
+            ..Delivered::default()
+        },
         reported: None,
         bytes: 0,
     }
@@ -90,7 +91,12 @@ pub(crate) fn row(prompt: u64, arrived: u64, ended: u64, billed: u64) -> LedgerR
 }
 
 pub(crate) fn span(prompt: u64, name: &str, start: u64, end: u64) -> SpanRow {
-    SpanRow { prompt: PromptId(prompt), name: name.to_owned(), start: Micros(start), end: Micros(end) }
+    SpanRow {
+        prompt: PromptId(prompt),
+        name: name.to_owned(),
+        start: Micros(start),
+        end: Micros(end),
+    }
 }
 
 pub(crate) fn provider() -> ProviderPlan {
@@ -142,7 +148,9 @@ pub(crate) fn plan(variants: &[&str], expectations: Vec<Expectation>) -> Plan {
         warmup: Micros::from_secs(1),
         duration: Micros::from_secs(10),
         drain: Micros::from_secs(60),
-        limits: Limits { lateness_p99: Micros::from_millis(10) },
+        limits: Limits {
+            lateness_p99: Micros::from_millis(10),
+        },
         variants: variants.iter().map(variant).collect(),
         expectations,
     }
@@ -152,7 +160,9 @@ pub(crate) fn plan(variants: &[&str], expectations: Vec<Expectation>) -> Plan {
 pub(crate) fn observations(latency_us: u64) -> Observations {
     let due = |id: u64| (id - 1) * 100_000;
     Observations {
-        requests: (1..=100).map(|id| request(id, due(id), due(id) + latency_us, 30)).collect(),
+        requests: (1..=100)
+            .map(|id| request(id, due(id), due(id) + latency_us, 30))
+            .collect(),
         ledger: (1..=100).map(|id| row(id, due(id), due(id) + latency_us, 30)).collect(),
         ..Observations::default()
     }

@@ -14,7 +14,12 @@ const SECOND: u64 = 1_000_000;
 /// A point for every second that has a part between `from` and `until`.
 pub(crate) fn timeline(subset: &[&Joined], from: Micros, until: Micros) -> Vec<TimelinePoint> {
     let (first, end) = (from.0 / SECOND, until.0.div_ceil(SECOND));
-    let mut points: Vec<_> = (first..end).map(|second| TimelinePoint { second, ..TimelinePoint::default() }).collect();
+    let mut points: Vec<_> = (first..end)
+        .map(|second| TimelinePoint {
+            second,
+            ..TimelinePoint::default()
+        })
+        .collect();
     let mut latencies: Vec<Vec<u64>> = vec![Vec::new(); points.len()];
     let position = |at: Micros| (at.0 / SECOND).checked_sub(first).map(|second| second as usize);
     for joined in subset {
@@ -22,7 +27,9 @@ pub(crate) fn timeline(subset: &[&Joined], from: Micros, until: Micros) -> Vec<T
         for arrived in arrivals.filter(|arrived| *arrived < points.len()).collect::<Vec<_>>() {
             points[arrived].attempts += 1;
         }
-        let Some(second) = position(joined.request.due).filter(|second| *second < points.len()) else { continue };
+        let Some(second) = position(joined.request.due).filter(|second| *second < points.len()) else {
+            continue;
+        };
         let point = &mut points[second];
         point.due += 1;
         match joined.request.outcome {
@@ -52,11 +59,21 @@ mod tests {
     #[test]
     fn each_second_counts_what_fell_due_in_it() {
         let due = [5_000_000, 5_999_999, 7_000_000];
-        let requests: Vec<_> = (1..).zip(due).map(|(id, due)| request(id, due, due + 10 * id, 1)).collect();
+        let requests: Vec<_> = (1..)
+            .zip(due)
+            .map(|(id, due)| request(id, due, due + 10 * id, 1))
+            .collect();
         let ledger = [row(1, 6_500_000, 6_600_000, 1), row(3, 9_000_000, 9_100_000, 1)];
         let join = join(&requests, &ledger, Endpoint::Chat);
-        let points = timeline(&join.requests.iter().collect::<Vec<_>>(), Micros(5_000_000), Micros(7_500_000));
-        let seen: Vec<_> = points.iter().map(|p| (p.second, p.due, p.p50_us, p.max_us, p.attempts)).collect();
+        let points = timeline(
+            &join.requests.iter().collect::<Vec<_>>(),
+            Micros(5_000_000),
+            Micros(7_500_000),
+        );
+        let seen: Vec<_> = points
+            .iter()
+            .map(|p| (p.second, p.due, p.p50_us, p.max_us, p.attempts))
+            .collect();
         assert_eq!(seen, [(5, 2, 10, 20, 0), (6, 0, 0, 0, 1), (7, 1, 30, 30, 0)]);
     }
 }

@@ -32,7 +32,11 @@ pub(crate) fn tokens(subset: &[&Joined]) -> TokenRecord {
     }
     record.wasted_by = by;
     record.wasted = by.total();
-    record.wasted_ratio = if record.billed == 0 { 0.0 } else { record.wasted as f64 / record.billed as f64 };
+    record.wasted_ratio = if record.billed == 0 {
+        0.0
+    } else {
+        record.wasted as f64 / record.billed as f64
+    };
     record.histogram = histograms(subset);
     record
 }
@@ -69,7 +73,11 @@ pub(crate) fn attempts(subset: &[&Joined], sent: u64) -> AttemptRecord {
         record.rate_limited += u64::from(row.finish == Finish::RateLimited);
         *record.by_provider.entry(row.provider.clone()).or_insert(0) += 1;
     }
-    record.amplification = if sent == 0 { 0.0 } else { record.upstream as f64 / sent as f64 };
+    record.amplification = if sent == 0 {
+        0.0
+    } else {
+        record.upstream as f64 / sent as f64
+    };
     record
 }
 
@@ -84,19 +92,37 @@ mod tests {
 
     #[test]
     fn an_attempt_without_use_costs_its_prompt_too() {
-        let requests = [RequestObservation { outcome: Outcome::Aborted, ..request(1, 0, 100, 4) }];
+        let requests = [RequestObservation {
+            outcome: Outcome::Aborted,
+            ..request(1, 0, 100, 4)
+        }];
         let ledger = [
-            LedgerRow { finish: Finish::Fault, ..row(1, 0, 10, 3) },
-            LedgerRow { finish: Finish::HungUp, ..row(1, 20, 90, 10) },
+            LedgerRow {
+                finish: Finish::Fault,
+                ..row(1, 0, 10, 3)
+            },
+            LedgerRow {
+                finish: Finish::HungUp,
+                ..row(1, 20, 90, 10)
+            },
         ];
         let providers = [provider()];
         let join = join(&requests, &ledger, Endpoint::Stream);
         let all: Vec<_> = join.requests.iter().collect();
         let cost = cost(&all, &Prices::of(&providers));
         let (prompt, token) = (10 * 150_000, 600_000);
-        assert_eq!(cost, Cost { billed: 2 * prompt + 13 * token, wasted: prompt + 3 * token + 6 * token });
+        assert_eq!(
+            cost,
+            Cost {
+                billed: 2 * prompt + 13 * token,
+                wasted: prompt + 3 * token + 6 * token
+            }
+        );
         let tokens = tokens(&all);
-        assert_eq!((tokens.billed, tokens.used, tokens.wasted, tokens.prompt), (13, 4, 9, 20));
+        assert_eq!(
+            (tokens.billed, tokens.used, tokens.wasted, tokens.prompt),
+            (13, 4, 9, 20)
+        );
         assert_eq!((tokens.wasted_by.superseded, tokens.wasted_by.abandoned), (3, 6));
         assert_eq!(attempts(&all, 1).amplification, 2.0);
     }

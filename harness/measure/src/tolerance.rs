@@ -14,7 +14,9 @@ pub fn median_us(larger: u64) -> u64 {
 
 /// Sums of tokens or money over requests: 5 %, or three standard deviations of a sum of `requests` independent parts.
 pub fn sum(larger: u64, requests: u64) -> u64 {
-    (larger / 20).max(larger.saturating_mul(3) / requests.isqrt().max(1)).max(2)
+    (larger / 20)
+        .max(larger.saturating_mul(3) / requests.isqrt().max(1))
+        .max(2)
 }
 
 #[cfg(test)]

@@ -38,12 +38,22 @@ pub struct Fate {
 
 impl Fate {
     fn unused(row: &LedgerRow, why: Waste) -> Self {
-        Self { used: 0, wasted: row.billed, why, served: false }
+        Self {
+            used: 0,
+            wasted: row.billed,
+            why,
+            served: false,
+        }
     }
 
     fn partly_used(row: &LedgerRow, delivered: u64, why: Waste) -> Self {
         let used = delivered.min(row.billed);
-        Self { used, wasted: row.billed - used, why, served: used > 0 }
+        Self {
+            used,
+            wasted: row.billed - used,
+            why,
+            served: used > 0,
+        }
     }
 }
 
@@ -77,7 +87,8 @@ pub fn fates(request: &RequestObservation, rows: &[&LedgerRow], endpoint: Endpoi
 
 /// The attempt whose answer the client got: the last one that was handed over whole and is long enough.
 pub fn used_attempt(request: &RequestObservation, rows: &[&LedgerRow]) -> Option<usize> {
-    rows.iter().rposition(|row| is_whole(row) && row.flushed >= request.delivered.tokens)
+    rows.iter()
+        .rposition(|row| is_whole(row) && row.flushed >= request.delivered.tokens)
 }
 
 /// Whether the provider handed the whole answer over.
@@ -91,7 +102,10 @@ fn answered(request: &RequestObservation, rows: &[&LedgerRow]) -> Vec<Fate> {
         if Some(position) != used {
             return Fate::unused(row, Waste::Superseded);
         }
-        Fate { served: true, ..Fate::partly_used(row, request.delivered.tokens, Waste::Discarded) }
+        Fate {
+            served: true,
+            ..Fate::partly_used(row, request.delivered.tokens, Waste::Discarded)
+        }
     };
     rows.iter().enumerate().map(fate).collect()
 }
@@ -99,9 +113,15 @@ fn answered(request: &RequestObservation, rows: &[&LedgerRow]) -> Vec<Fate> {
 /// The client left on purpose. What it had read was of use; the attempt it read from and all that came after its
 /// leaving go on its account.
 fn aborted(request: &RequestObservation, rows: &[&LedgerRow], endpoint: Endpoint) -> Vec<Fate> {
-    let left = if endpoint == Endpoint::Jobs { Waste::Unfetched } else { Waste::Abandoned };
+    let left = if endpoint == Endpoint::Jobs {
+        Waste::Unfetched
+    } else {
+        Waste::Abandoned
+    };
     let in_time = rows.partition_point(|row| row.arrived <= request.ended);
-    let long_enough = rows[..in_time].iter().rposition(|row| row.flushed >= request.delivered.tokens);
+    let long_enough = rows[..in_time]
+        .iter()
+        .rposition(|row| row.flushed >= request.delivered.tokens);
     let live = long_enough.or(in_time.checked_sub(1));
     let fate = |(position, row): (usize, &&LedgerRow)| match live {
         Some(live) if position == live => Fate::partly_used(row, request.delivered.tokens, left),
@@ -154,7 +174,11 @@ fn why_failed(
         | Class::Connect
         | Class::Malformed
         | Class::JobFailed => {
-            if is_last { Waste::Discarded } else { Waste::Superseded }
+            if is_last {
+                Waste::Discarded
+            } else {
+                Waste::Superseded
+            }
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Holds all that changes between attempts: how often each prompt was seen, the limits, the counts of the faults. It
 //! neither waits nor writes; both engines ask it, which is why they agree.
 
+mod reply;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,8 +14,7 @@ use brownout_scenario::plan::{Dialect, ProviderPlan};
 use brownout_scenario::seed::SeedTree;
 use brownout_scenario::tracer;
 use brownout_scenario::units::{Micros, Picodollars, PromptId};
-use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, StatusCode};
 
 use crate::dialect::openai::{self as wire, Described, Frames};
 use crate::dialect::{Answer, ChatRequest, Problem, Route};
@@ -22,57 +23,13 @@ use crate::ledger::Ledger;
 use crate::limits::{Limiter, Refund, Standing};
 use crate::script::{self, Ask, Decision, Schedule};
 
+pub(crate) use reply::{Admitted, Call, Content, Reply};
+
 /// Bodies above this many bytes are refused with 413.
 pub(crate) const MAX_BODY: usize = 1024 * 1024;
 
 /// What a request without a limit of its own is charged for at admission, and the most it is answered with.
 pub(crate) const DEFAULT_MAX_TOKENS: u64 = 4_096;
-
-/// A request, read.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Call<'a> {
-    /// The method.
-    pub(crate) method: &'a Method,
-    /// The path, without query.
-    pub(crate) path: &'a str,
-    /// The headers.
-    pub(crate) headers: &'a HeaderMap,
-    /// The body; `None` when it was above [`MAX_BODY`].
-    pub(crate) body: Option<&'a [u8]>,
-}
-
-/// What goes on the wire.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    /// HTTP status.
-    pub(crate) status: StatusCode,
-    /// All headers but those of the transport.
-    pub(crate) headers: HeaderMap,
-    /// The body.
-    pub(crate) body: Content,
-    /// The attempt whose end is to be told; `None` for errors, which are over at once.
-    pub(crate) admitted: Option<Admitted>,
-}
-
-/// The body of a reply.
-#[derive(Debug)]
-pub(crate) enum Content {
-    /// All at once, when the last token is due.
-    Whole(Bytes),
-    /// Frame by frame, each when its token is due.
-    Stream(Frames),
-}
-
-/// An attempt that is being answered.
-#[derive(Debug)]
-pub(crate) struct Admitted {
-    /// Its row in the ledger.
-    pub(crate) row: usize,
-    /// When its tokens are due.
-    pub(crate) schedule: Schedule,
-    refund: Option<Refund>,
-    max_tokens: u64,
-}
 
 /// The desk of one provider.
 #[derive(Debug)]
@@ -140,13 +97,13 @@ impl Desk {
         let now = self.now();
         let key = wire::key(call.headers);
         let (method, path) = (call.method.as_str(), call.path);
-        let refuse = |state: &mut State, problem| self.refuse(state, now, key, call, &problem);
+        let refuse = |state: &mut State, problem| refuse(state, now, key, call, &problem);
         match wire::route(call.method, path) {
             Route::Unknown => refuse(&mut state, Problem::UnknownRoute { method, path }),
             Route::WrongMethod => refuse(&mut state, Problem::WrongMethod { method, path }),
             Route::Models if key.is_none() => refuse(&mut state, Problem::NoKey),
             Route::Models => {
-                let headers = self.describe(&mut state, now, key, call_name(call));
+                let headers = describe(&mut state, now, key, call_name(call));
                 reply(StatusCode::OK, wire::headers(&headers), wire::models(&self.plan.model))
             }
             Route::Chat => match call.body {
@@ -276,7 +233,7 @@ impl Desk {
         reply.headers = wire::headers(&Described {
             content_type,
             processing: ready.since(ask.arrived),
-            ..self.describe(state, ask.arrived, Some(key), (ask.prompt, ask.attempt))
+            ..describe(state, ask.arrived, Some(key), (ask.prompt, ask.attempt))
         });
         reply.admitted = Some(admitted);
         reply
@@ -303,44 +260,9 @@ impl Desk {
         self.ledger.enter(row);
         let headers = Described {
             retry_after: retry_after(problem),
-            ..self.describe(state, arrived, key, (prompt, nth))
+            ..describe(state, arrived, key, (prompt, nth))
         };
         reply(status, wire::headers(&headers), body)
-    }
-
-    /// Answers with an error that is no attempt: nothing is entered.
-    fn refuse(
-        &self,
-        state: &mut State,
-        now: Micros,
-        key: Option<&str>,
-        call: &Call<'_>,
-        problem: &Problem<'_>,
-    ) -> Reply {
-        let (status, body) = wire::error(problem);
-        let headers = self.describe(state, now, key, call_name(call));
-        reply(status, wire::headers(&headers), body)
-    }
-
-    fn describe(
-        &self,
-        state: &mut State,
-        now: Micros,
-        key: Option<&str>,
-        (prompt, attempt): (PromptId, u32),
-    ) -> Described {
-        let standing = match (&mut state.limiter, key) {
-            (Some(limiter), Some(key)) => limiter.standing(key, now),
-            _ => Standing::default(),
-        };
-        Described {
-            content_type: wire::JSON,
-            prompt,
-            attempt,
-            processing: Micros::ZERO,
-            standing,
-            retry_after: None,
-        }
     }
 
     /// A row that has cost nothing yet.
@@ -373,14 +295,26 @@ impl Desk {
     }
 }
 
-impl Admitted {
-    /// When the status line is due. Providers say 200 to a stream when they have its first token, hardly ever before;
-    /// to a unary request when they have all of it.
-    pub(crate) fn headers_due(&self, body: &Content) -> Micros {
-        match body {
-            Content::Whole(_) => self.schedule.end(),
-            Content::Stream(_) => self.schedule.first(),
-        }
+/// Answers with an error that is no attempt: nothing is entered.
+fn refuse(state: &mut State, now: Micros, key: Option<&str>, call: &Call<'_>, problem: &Problem<'_>) -> Reply {
+    let (status, body) = wire::error(problem);
+    let headers = describe(state, now, key, call_name(call));
+    reply(status, wire::headers(&headers), body)
+}
+
+/// What every response tells, an error at once unless it is changed.
+fn describe(state: &mut State, now: Micros, key: Option<&str>, (prompt, attempt): (PromptId, u32)) -> Described {
+    let standing = match (&mut state.limiter, key) {
+        (Some(limiter), Some(key)) => limiter.standing(key, now),
+        _ => Standing::default(),
+    };
+    Described {
+        content_type: wire::JSON,
+        prompt,
+        attempt,
+        processing: Micros::ZERO,
+        standing,
+        retry_after: None,
     }
 }
 

@@ -7,7 +7,7 @@
 //! - `histogram`: the record's HDR histograms, read back;
 //! - [`chart`]: the five charts, each drawn by one function for SVG and for PNG;
 //! - `page`: the run's page; `suite`: the page and the index over several runs;
-//! - `summary`, `terminal`, `compare`, `junit`, `hgrm`: the same record for other readers;
+//! - `summary`, `terminal`, `compare`, `junit`, `hgrm`: the same record for other readers (`table` aligns their text);
 //! - `write`, `read`: files.
 //!
 //! Nothing here judges: verdicts and answers are in the record.
@@ -24,6 +24,7 @@ mod page;
 mod read;
 mod suite;
 mod summary;
+mod table;
 mod terminal;
 mod write;
 

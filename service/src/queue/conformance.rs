@@ -111,7 +111,7 @@ async fn a_failed_job_waits_its_time_and_a_poisoned_one_is_buried_on_the_way_to_
             }
         }
         // The second attempt's worker died: the lease runs out with no attempt left.
-        store.enqueue(job("good", 0)).await.unwrap();
+        store.enqueue(job("good", 250 * SECOND)).await.unwrap();
         let next = store.claim("w", 300 * SECOND).await.unwrap().unwrap();
         assert_eq!(next.id, "good");
         let next = store.claim("w", 300 * SECOND).await.unwrap();

@@ -16,8 +16,14 @@ struct World {
 
 /// Three answered requests of 30 tokens; the second needed two attempts.
 fn balanced() -> World {
-    let usage = Usage { prompt_tokens: 10, completion_tokens: 30 };
-    let answered = |id| RequestObservation { reported: Some(usage), ..request(id, id * 100, id * 100 + 90, 30) };
+    let usage = Usage {
+        prompt_tokens: 10,
+        completion_tokens: 30,
+    };
+    let answered = |id| RequestObservation {
+        reported: Some(usage),
+        ..request(id, id * 100, id * 100 + 90, 30)
+    };
     let refused = LedgerRow {
         status: 429,
         finish: Finish::RateLimited,
@@ -27,7 +33,12 @@ fn balanced() -> World {
     };
     World {
         requests: (1..=3).map(answered).collect(),
-        ledger: vec![row(1, 110, 180, 30), refused, row(2, 220, 280, 30), row(3, 310, 380, 30)],
+        ledger: vec![
+            row(1, 110, 180, 30),
+            refused,
+            row(2, 220, 280, 30),
+            row(3, 310, 380, 30),
+        ],
         planned: Some(3),
     }
 }
@@ -43,7 +54,15 @@ impl World {
 #[test]
 fn honest_books_balance() {
     let books = balanced().books();
-    assert_eq!(books, Books { balanced: true, joined: true, discrepancies: vec![], overhead: 0 });
+    assert_eq!(
+        books,
+        Books {
+            balanced: true,
+            joined: true,
+            discrepancies: vec![],
+            overhead: 0
+        }
+    );
 }
 
 /// Applies `mutation` to balanced books and expects exactly one discrepancy that says `words`.
@@ -59,10 +78,16 @@ fn unbalances(words: &str, mutation: impl FnOnce(&mut World)) {
 #[test]
 fn a_service_that_reports_one_token_too_many_is_caught() {
     unbalances("the service reports 31 completion tokens, the provider 30", |world| {
-        world.requests[1].reported = Some(Usage { prompt_tokens: 10, completion_tokens: 31 });
+        world.requests[1].reported = Some(Usage {
+            prompt_tokens: 10,
+            completion_tokens: 31,
+        });
     });
     unbalances("the service reports 11 prompt tokens, the provider 10", |world| {
-        world.requests[1].reported = Some(Usage { prompt_tokens: 11, completion_tokens: 30 });
+        world.requests[1].reported = Some(Usage {
+            prompt_tokens: 11,
+            completion_tokens: 30,
+        });
     });
 }
 
@@ -76,12 +101,16 @@ fn a_provider_that_miscounts_is_caught() {
         world.ledger[0].price.0 += 600_000;
     });
     unbalances("picodollars, its tokens cost", |world| world.ledger[3].price.0 += 1);
-    unbalances("it ended before it arrived", |world| world.ledger[3].ended = Micros(309));
+    unbalances("it ended before it arrived", |world| {
+        world.ledger[3].ended = Micros(309)
+    });
     unbalances("answered 429, but 1 tokens billed", |world| {
         world.ledger[1].billed = 1;
         world.ledger[1].price.0 = 600_000;
     });
-    unbalances("the plan has no such provider", |world| world.ledger[3].provider = "nobody".to_owned());
+    unbalances("the plan has no such provider", |world| {
+        world.ledger[3].provider = "nobody".to_owned()
+    });
     unbalances("30 tokens handed over, but 29 billed", |world| {
         world.ledger[3].billed = 29;
         world.ledger[3].price.0 -= 600_000;
@@ -91,8 +120,12 @@ fn a_provider_that_miscounts_is_caught() {
 
 #[test]
 fn a_lost_or_invented_request_is_caught() {
-    unbalances("the schedule has 4 requests, the clients account for 3", |world| world.planned = Some(4));
-    unbalances("request 1 of the schedule is counted twice", |world| world.requests[1].index = 1);
+    unbalances("the schedule has 4 requests, the clients account for 3", |world| {
+        world.planned = Some(4)
+    });
+    unbalances("request 1 of the schedule is counted twice", |world| {
+        world.requests[1].index = 1
+    });
     unbalances("answered with 30 tokens, but no attempt gave as many", |world| {
         world.ledger.pop();
     });
@@ -104,9 +137,15 @@ fn a_lost_or_invented_request_is_caught() {
 
 #[test]
 fn words_that_do_not_belong_to_an_answer_are_caught() {
-    unbalances("1 foreign and 0 repeated words", |world| world.requests[0].delivered.foreign = 1);
-    unbalances("0 foreign and 2 repeated words", |world| world.requests[0].delivered.duplicates = 2);
-    unbalances("29 tokens delivered, 30 handed over", |world| world.requests[0].delivered.tokens = 29);
+    unbalances("1 foreign and 0 repeated words", |world| {
+        world.requests[0].delivered.foreign = 1
+    });
+    unbalances("0 foreign and 2 repeated words", |world| {
+        world.requests[0].delivered.duplicates = 2
+    });
+    unbalances("29 tokens delivered, 30 handed over", |world| {
+        world.requests[0].delivered.tokens = 29
+    });
     unbalances("31 tokens delivered, 30 handed over", |world| {
         world.requests[0].outcome = Outcome::Failed(FailureClass::Truncated);
         world.requests[0].delivered.tokens = 31;
@@ -117,14 +156,24 @@ fn words_that_do_not_belong_to_an_answer_are_caught() {
 fn two_requests_with_one_prompt_are_caught() {
     let mut world = balanced();
     world.requests[2].prompt = world.requests[0].prompt;
-    assert!(world.books().discrepancies.iter().any(|words| words.contains("more than one request carried it")));
+    assert!(
+        world
+            .books()
+            .discrepancies
+            .iter()
+            .any(|words| words.contains("more than one request carried it"))
+    );
 }
 
 #[test]
 fn a_target_that_writes_its_own_words_is_unjoined_and_not_unbalanced() {
     let mut world = balanced();
     for request in &mut world.requests {
-        request.delivered = Delivered { tokens: 0, duplicates: 0, foreign: 25 };
+        request.delivered = Delivered {
+            tokens: 0,
+            duplicates: 0,
+            foreign: 25,
+        };
     }
     let books = world.books();
     assert!(books.balanced && !books.joined);
@@ -135,7 +184,12 @@ fn a_target_that_writes_its_own_words_is_unjoined_and_not_unbalanced() {
 #[test]
 fn many_discrepancies_are_counted_and_not_all_spelled_out() {
     let mut world = balanced();
-    world.ledger = (0..25).map(|_| LedgerRow { provider: "nobody".to_owned(), ..row(1, 110, 180, 30) }).collect();
+    world.ledger = (0..25)
+        .map(|_| LedgerRow {
+            provider: "nobody".to_owned(),
+            ..row(1, 110, 180, 30)
+        })
+        .collect();
     let words = world.books().discrepancies;
     assert_eq!(words.len(), MOST_SPELLED_OUT + 1);
     assert_eq!(words.last().map(String::as_str), Some("and 7 more"));

@@ -9,11 +9,18 @@ use crate::testing::{ALL_CLASSES, ALL_FINISHES, request, row};
 /// `(used, wasted, why)` of each row.
 fn sorted(request: &RequestObservation, rows: &[LedgerRow], endpoint: Endpoint) -> Vec<(u64, u64, Waste)> {
     let rows: Vec<&LedgerRow> = rows.iter().collect();
-    fates(request, &rows, endpoint).iter().map(|fate| (fate.used, fate.wasted, fate.why)).collect()
+    fates(request, &rows, endpoint)
+        .iter()
+        .map(|fate| (fate.used, fate.wasted, fate.why))
+        .collect()
 }
 
 fn cut_off(arrived: u64, ended: u64, billed: u64) -> LedgerRow {
-    LedgerRow { finish: Finish::HungUp, hung_up: Some(Micros(ended)), ..row(1, arrived, ended, billed) }
+    LedgerRow {
+        finish: Finish::HungUp,
+        hung_up: Some(Micros(ended)),
+        ..row(1, arrived, ended, billed)
+    }
 }
 
 fn outcome(outcome: Outcome, ended: u64, delivered: u64) -> RequestObservation {
@@ -59,7 +66,11 @@ fn an_attempt_made_after_the_client_left_is_abandoned() {
 
 #[test]
 fn a_job_whose_client_left_is_unfetched() {
-    let seen = sorted(&outcome(Outcome::Aborted, 100, 0), &[row(1, 10, 150, 60)], Endpoint::Jobs);
+    let seen = sorted(
+        &outcome(Outcome::Aborted, 100, 0),
+        &[row(1, 10, 150, 60)],
+        Endpoint::Jobs,
+    );
     assert_eq!(seen, [(0, 60, Waste::Unfetched)]);
 }
 
@@ -68,26 +79,46 @@ fn a_whole_answer_behind_a_504_is_discarded_but_a_job_nobody_came_for_is_unfetch
     let rows = [row(1, 10, 150, 60)];
     for class in ALL_CLASSES {
         let nobody_came = matches!(class, FailureClass::ClientTimeout | FailureClass::Unfinished);
-        let for_jobs = if nobody_came { Waste::Unfetched } else { Waste::Discarded };
+        let for_jobs = if nobody_came {
+            Waste::Unfetched
+        } else {
+            Waste::Discarded
+        };
         let failed = outcome(Outcome::Failed(class), 100, 0);
         assert_eq!(sorted(&failed, &rows, Endpoint::Jobs), [(0, 60, for_jobs)], "{class:?}");
-        assert_eq!(sorted(&failed, &rows, Endpoint::Chat), [(0, 60, Waste::Discarded)], "{class:?}");
+        assert_eq!(
+            sorted(&failed, &rows, Endpoint::Chat),
+            [(0, 60, Waste::Discarded)],
+            "{class:?}"
+        );
     }
 }
 
 #[test]
 fn work_that_outlives_the_patience_in_front_is_abandoned_and_work_before_it_superseded() {
-    for class in [FailureClass::GatewayTimeout, FailureClass::ClientTimeout, FailureClass::Unfinished] {
+    for class in [
+        FailureClass::GatewayTimeout,
+        FailureClass::ClientTimeout,
+        FailureClass::Unfinished,
+    ] {
         let failed = outcome(Outcome::Failed(class), 100, 0);
         let rows = [cut_off(10, 99, 7), cut_off(12, 100, 8), cut_off(40, 99, 9)];
-        let expected = [(0, 7, Waste::Superseded), (0, 8, Waste::Abandoned), (0, 9, Waste::Abandoned)];
+        let expected = [
+            (0, 7, Waste::Superseded),
+            (0, 8, Waste::Abandoned),
+            (0, 9, Waste::Abandoned),
+        ];
         assert_eq!(sorted(&failed, &rows, Endpoint::Chat), expected, "{class:?}");
     }
 }
 
 #[test]
 fn only_the_last_attempt_of_a_broken_answer_is_truncated() {
-    for class in [FailureClass::Truncated, FailureClass::ConnectionLost, FailureClass::ErrorEvent] {
+    for class in [
+        FailureClass::Truncated,
+        FailureClass::ConnectionLost,
+        FailureClass::ErrorEvent,
+    ] {
         let failed = outcome(Outcome::Failed(class), 100, 3);
         let rows = [cut_off(10, 30, 7), cut_off(40, 100, 9)];
         let expected = [(0, 7, Waste::Superseded), (0, 9, Waste::Truncated)];
@@ -97,7 +128,12 @@ fn only_the_last_attempt_of_a_broken_answer_is_truncated() {
 
 #[test]
 fn behind_any_other_error_the_last_attempt_is_discarded() {
-    for class in [FailureClass::BadGateway, FailureClass::ServerError, FailureClass::Malformed, FailureClass::JobFailed] {
+    for class in [
+        FailureClass::BadGateway,
+        FailureClass::ServerError,
+        FailureClass::Malformed,
+        FailureClass::JobFailed,
+    ] {
         let failed = outcome(Outcome::Failed(class), 100, 0);
         let rows = [cut_off(10, 30, 7), cut_off(40, 60, 9)];
         let expected = [(0, 7, Waste::Superseded), (0, 9, Waste::Discarded)];
@@ -108,24 +144,37 @@ fn behind_any_other_error_the_last_attempt_is_discarded() {
 #[test]
 fn a_prompt_is_paid_for_nothing_unless_its_attempt_was_of_use() {
     let empty = outcome(Outcome::Answered, 100, 0);
-    assert!(fates(&empty, &[&row(1, 10, 50, 0)], Endpoint::Chat)[0].served, "an empty answer is an answer");
+    assert!(
+        fates(&empty, &[&row(1, 10, 50, 0)], Endpoint::Chat)[0].served,
+        "an empty answer is an answer"
+    );
     let unread = outcome(Outcome::Aborted, 100, 0);
     assert!(!fates(&unread, &[&cut_off(10, 50, 9)], Endpoint::Chat)[0].served);
 }
 
 fn any_row() -> impl Strategy<Value = LedgerRow> {
-    (0u64..200, 0u64..200, 0u64..50, 0u64..60, prop::sample::select(ALL_FINISHES.to_vec())).prop_map(
-        |(arrived, lasted, flushed, billed, finish)| LedgerRow {
+    (
+        0u64..200,
+        0u64..200,
+        0u64..50,
+        0u64..60,
+        prop::sample::select(ALL_FINISHES.to_vec()),
+    )
+        .prop_map(|(arrived, lasted, flushed, billed, finish)| LedgerRow {
             finish,
             flushed,
             ..row(1, arrived, arrived + lasted, billed)
-        },
-    )
+        })
 }
 
 fn any_outcome() -> impl Strategy<Value = Outcome> {
     let failed = prop::sample::select(ALL_CLASSES.to_vec()).prop_map(Outcome::Failed);
-    prop_oneof![Just(Outcome::Answered), Just(Outcome::Aborted), Just(Outcome::NotSent), failed]
+    prop_oneof![
+        Just(Outcome::Answered),
+        Just(Outcome::Aborted),
+        Just(Outcome::NotSent),
+        failed
+    ]
 }
 
 proptest! {

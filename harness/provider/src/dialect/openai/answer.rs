@@ -56,6 +56,7 @@ struct PromptDetails {
 }
 
 #[derive(Serialize, Default)]
+#[expect(clippy::struct_field_names, reason = "the names on the wire")]
 struct CompletionDetails {
     reasoning_tokens: u64,
     audio_tokens: u64,

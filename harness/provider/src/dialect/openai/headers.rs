@@ -86,7 +86,7 @@ pub(crate) fn go_duration(duration: Micros) -> String {
     }
     let (hours, minutes) = (ms / 3_600_000, ms / 60_000 % 60);
     let mut seconds = (ms / 1_000 % 60).to_string();
-    if ms % 1_000 > 0 {
+    if !ms.is_multiple_of(1_000) {
         let decimals = format!(".{:03}", ms % 1_000);
         seconds.push_str(decimals.trim_end_matches('0'));
     }

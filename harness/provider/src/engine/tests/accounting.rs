@@ -1,12 +1,19 @@
 //! What is generated, flushed and billed when the caller stays, leaves, or outlives the run.
 
+use std::time::Duration;
+
+use brownout_net::{Network, RunClock};
+use brownout_scenario::distribution::Distribution;
 use brownout_scenario::observe::{Finish, LedgerRow};
 use brownout_scenario::plan::OnDisconnect;
+use brownout_scenario::seed::SeedTree;
 use brownout_scenario::units::{Micros, Picodollars};
 use http::Method;
 use http_body_util::BodyExt;
+use tokio_util::sync::CancellationToken;
 
-use super::{CHAT, STREAM, World, chat};
+use super::{CHAT, Client, STREAM, World, chat};
+use crate::Provider;
 use crate::samples::{limits, plan, plan_with, status};
 
 const fn stop(lag_ms: u64) -> OnDisconnect {
@@ -217,4 +224,28 @@ async fn attempts_are_numbered_per_prompt_and_written_as_json_lines() {
         .collect();
     let expected: Vec<_> = rows.iter().map(|row| serde_json::to_value(row).unwrap()).collect();
     assert_eq!(lines, expected);
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_is_seen_over_real_sockets_too() {
+    let network = Network::tcp();
+    let listener = network.listen("provider").await.unwrap();
+    let shutdown = CancellationToken::new();
+    let plan = plan_with(|plan| plan.first_token = Distribution::Constant { value: 60e6 });
+    let clock = RunClock::start();
+    let provider = Provider::start_streaming(plan, SeedTree::new(1), clock, listener, &shutdown);
+    for more in [STREAM, ""] {
+        let mut client = Client::connect(&network, &provider.authority).await;
+        let request = client.request(Method::POST, CHAT, &chat(1, more));
+        let answer = tokio::time::timeout(Duration::from_millis(100), client.send(request)).await;
+        assert!(answer.is_err(), "answered a minute early");
+        client.hang_up().await;
+    }
+    for _ in 0..1_000 {
+        if provider.ledger.rows().iter().all(|row| row.finish == Finish::HungUp) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("nobody saw the caller leave: {:?}", provider.ledger.rows());
 }

@@ -136,7 +136,7 @@ async fn replace(server: Arc<MockServer>, responder: Responder, rotation: Arc<Ro
     };
     let chat = Mock::given(ChatRoute).respond_with(mounted());
     let anything_else = Mock::given(any()).respond_with(mounted()).with_priority(u8::MAX);
-    join3(server.reset(), server.register(chat), server.register(anything_else)).await;
+    let _ = join3::<std::future::Ready<()>,std::future::Ready<()>,std::future::Ready<()>>; server.reset().await; server.register(chat).await; server.register(anything_else).await;
 }
 
 #[cfg(test)]

@@ -1,0 +1,154 @@
+//! The fingerprint of results: SHA-256 over their integers.
+//!
+//! Floats are derived from these and stay out, and so does where and when a run was played. A change to what is in
+//! here changes every fingerprint and needs new baselines.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde::Serialize;
+use sha2::Digest;
+
+use crate::record::{Distribution, RequestCounts, TimelinePoint, VariantRecord, WastedBy};
+
+/// All integers of a variant. Histograms are in it as their V2 bytes, which hold whole numbers only.
+#[derive(Serialize)]
+struct Integers<'a> {
+    name: &'a str,
+    requests: RequestCounts,
+    errors: &'a BTreeMap<String, u64>,
+    status: &'a BTreeMap<String, u64>,
+    histograms: [&'a str; 10],
+    tokens: [u64; 5],
+    wasted_by: WastedBy,
+    picodollars: [u64; 2],
+    attempts: (u64, u64, &'a BTreeMap<String, u64>),
+    attribution_us: &'a BTreeMap<String, u64>,
+    phases: Vec<Phase<'a>>,
+    timeline: &'a [TimelinePoint],
+    books: (bool, bool, u64, u64),
+}
+
+#[derive(Serialize)]
+struct Phase<'a> {
+    name: &'a str,
+    requests: RequestCounts,
+    errors: &'a BTreeMap<String, u64>,
+    histograms: [&'a str; 2],
+}
+
+/// The distributions of a variant, with their keys in the record.
+pub(crate) fn distributions(variant: &VariantRecord) -> [(&'static str, &Distribution); 7] {
+    [
+        ("latency", &variant.latency),
+        ("ack", &variant.ack),
+        ("service_time", &variant.service_time),
+        ("ttft", &variant.ttft),
+        ("inter_token", &variant.inter_token),
+        ("lateness", &variant.lateness),
+        ("cancel_lag", &variant.cancel_lag),
+    ]
+}
+
+impl<'a> Integers<'a> {
+    fn of(variant: &'a VariantRecord) -> Self {
+        let times = distributions(variant).map(|(_, distribution)| distribution.hdr.as_str());
+        let [a, b, c, d, e, f, g] = times;
+        let (tokens, per_request) = (&variant.tokens, &variant.tokens.histogram);
+        let (billed, delivered, wasted) = (&per_request.billed, &per_request.delivered, &per_request.wasted);
+        let attempts = &variant.attempts;
+        let books = &variant.books;
+        Self {
+            name: &variant.name,
+            requests: variant.requests,
+            errors: &variant.errors,
+            status: &variant.status,
+            histograms: [a, b, c, d, e, f, g, &billed.hdr, &delivered.hdr, &wasted.hdr],
+            tokens: [
+                tokens.billed,
+                tokens.used,
+                tokens.delivered,
+                tokens.wasted,
+                tokens.prompt,
+            ],
+            wasted_by: tokens.wasted_by,
+            picodollars: [variant.cost_picodollars, variant.wasted_picodollars],
+            attempts: (attempts.upstream, attempts.rate_limited, &attempts.by_provider),
+            attribution_us: &variant.attribution_us,
+            phases: variant.phases.iter().map(Phase::of).collect(),
+            timeline: &variant.timeline,
+            books: (
+                books.balanced,
+                books.joined,
+                books.discrepancies.len() as u64,
+                books.overhead,
+            ),
+        }
+    }
+}
+
+impl<'a> Phase<'a> {
+    fn of(phase: &'a crate::record::PhaseRecord) -> Self {
+        Self {
+            name: &phase.name,
+            requests: phase.requests,
+            errors: &phase.errors,
+            histograms: [&phase.latency.hdr, &phase.ttft.hdr],
+        }
+    }
+}
+
+/// The fingerprint of all variants, in hex.
+pub(crate) fn results_fingerprint(variants: &[VariantRecord]) -> String {
+    let integers: Vec<_> = variants.iter().map(Integers::of).collect();
+    let bytes = serde_json::to_vec(&integers).expect("text keys and whole numbers always serialise");
+    sha2::Sha256::digest(&bytes)
+        .iter()
+        .fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::variant_record;
+
+    #[test]
+    fn a_fingerprint_follows_the_integers_and_nothing_else() {
+        let record = variant_record("held", 200_000);
+        let print = results_fingerprint(std::slice::from_ref(&record));
+        assert_eq!(print.len(), 64);
+        let same = VariantRecord {
+            throughput_rps: 99.0,
+            culprit: Some("nobody".into()),
+            ..record.clone()
+        };
+        assert_eq!(results_fingerprint(&[same]), print);
+        let other = variant_record("held", 200_300);
+        assert_ne!(
+            results_fingerprint(&[other]),
+            print,
+            "300 us is more than the histogram forgives"
+        );
+        let mut one_second = record;
+        one_second.timeline[3].attempts += 1;
+        assert_ne!(results_fingerprint(&[one_second]), print);
+    }
+
+    #[test]
+    fn there_is_no_float_in_it() {
+        let text = serde_json::to_string(&Integers::of(&variant_record("held", 200_000))).expect("serialises");
+        let value: serde_json::Value = serde_json::from_str(&text).expect("reads back");
+        fn has_float(value: &serde_json::Value) -> bool {
+            match value {
+                serde_json::Value::Number(number) => number.is_f64(),
+                serde_json::Value::Array(parts) => parts.iter().any(has_float),
+                serde_json::Value::Object(parts) => parts.values().any(has_float),
+                _ => false,
+            }
+        }
+        assert!(!has_float(&value));
+    }
+}

@@ -1,0 +1,182 @@
+//! What was seen of one variant becomes its record.
+//!
+//! Puts the parts together and decides which requests each part is about; the parts know how. It judges no
+//! expectation.
+
+use std::collections::BTreeMap;
+
+use brownout_scenario::observe::{LedgerRow, RequestObservation, SpanRow};
+use brownout_scenario::plan::{Endpoint, Plan, Variant};
+use brownout_scenario::schedule::due_times;
+use brownout_scenario::units::{Micros, Picodollars};
+
+use crate::join::{Join, Joined, join, measured};
+use crate::phases::Windows;
+use crate::prices::Prices;
+use crate::record::VariantRecord;
+use crate::{attribution, books, counts, latencies, phases, timeline, tokens};
+
+/// All that was seen while a variant was played.
+#[derive(Debug, Clone, Default)]
+pub struct Observations {
+    /// What became of each request, by its client.
+    pub requests: Vec<RequestObservation>,
+    /// The ledgers of all providers.
+    pub ledger: Vec<LedgerRow>,
+    /// Spans from inside the service.
+    pub spans: Vec<SpanRow>,
+    /// Which engine served each provider, and why.
+    pub engines: BTreeMap<String, String>,
+    /// When the run was interrupted, if it was: what had fallen due by then counts.
+    pub interrupted_at: Option<Micros>,
+}
+
+/// The record of `variant` of `plan`.
+///
+/// Figures are about requests due after the warm-up (and before an interruption) and the attempts at their prompts;
+/// the books are about everything.
+pub fn measure(variant: &Variant, plan: &Plan, observations: &Observations) -> VariantRecord {
+    let endpoint = variant.load.endpoint;
+    let end = observations
+        .interrupted_at
+        .map_or(plan.duration, |at| at.min(plan.duration));
+    let all = join(&observations.requests, &observations.ledger, endpoint);
+    let subset = measured(&all, plan.warmup, end);
+    let prices = Prices::of(&variant.providers);
+    let requests = counts::requests(&subset);
+    let cost = tokens::cost(&subset, &prices);
+    let duration_s = end.since(plan.warmup).as_secs_f64();
+    let attribution_us = attribution::attribute(&subset, &observations.spans, endpoint);
+    let windows = windows(variant, plan.warmup, end);
+    let phases = windows
+        .map(|windows| phases::phases(&subset, windows, endpoint))
+        .unwrap_or_default();
+    let recovery = windows.and_then(|windows| phases::recovery(&subset, windows, endpoint));
+    VariantRecord {
+        name: variant.name.clone(),
+        design: variant.service.design.clone(),
+        endpoint: endpoint_name(endpoint).to_owned(),
+        duration_s,
+        throughput_rps: throughput(&subset, end, duration_s),
+        requests,
+        errors: counts::errors(&subset),
+        status: counts::statuses(&subset),
+        latency: latencies::latency(&subset),
+        ack: latencies::ack(&subset),
+        service_time: latencies::service_time(&subset),
+        ttft: latencies::ttft(&subset, endpoint),
+        inter_token: latencies::inter_token(&subset),
+        lateness: latencies::lateness(&subset),
+        cancel_lag: latencies::cancel_lag(&subset),
+        tokens: tokens::tokens(&subset),
+        cost_usd: Picodollars(cost.billed).as_usd(),
+        cost_picodollars: cost.billed,
+        wasted_picodollars: cost.wasted,
+        attempts: tokens::attempts(&subset, requests.sent),
+        attribution: attribution::shares(&attribution_us),
+        culprit: attribution::culprit(&attribution_us),
+        attribution_us,
+        phases,
+        recovery_s: recovery.map(Micros::as_secs_f64),
+        timeline: timeline::timeline(&subset, plan.warmup, end),
+        books: books::balance(
+            &all,
+            &prices,
+            planned(variant, plan, observations),
+            overhead(&all, &subset),
+        ),
+        fault_window_s: windows.map(|windows| (windows.fault.0.as_secs_f64(), windows.fault.1.as_secs_f64())),
+        engines: observations.engines.clone(),
+    }
+}
+
+/// How many requests the schedule has: not known for users who wait for their answers, nor after an interruption.
+fn planned(variant: &Variant, plan: &Plan, observations: &Observations) -> Option<u64> {
+    if observations.interrupted_at.is_some() {
+        return None;
+    }
+    due_times(plan, &variant.load).map(|due| due.len() as u64)
+}
+
+/// Tokens billed outside the figures: of the warm-up, and of prompts that no request carried.
+fn overhead(all: &Join, subset: &[&Joined]) -> u64 {
+    let requests: u64 = all.requests.iter().map(Joined::billed).sum();
+    let figures: u64 = subset.iter().map(|joined| joined.billed()).sum();
+    let strangers: u64 = all.strangers.iter().map(|row| row.billed).sum();
+    requests - figures + strangers
+}
+
+/// Usable answers that arrived by `end`, per second.
+fn throughput(subset: &[&Joined], end: Micros, duration_s: f64) -> f64 {
+    let in_time = |joined: &&&Joined| joined.latency().is_some() && joined.request.ended <= end;
+    let answers = subset.iter().filter(in_time).count() as f64;
+    if duration_s > 0.0 { answers / duration_s } else { 0.0 }
+}
+
+fn windows(variant: &Variant, start: Micros, end: Micros) -> Option<Windows> {
+    let (from, until) = variant.fault_window()?;
+    Some(Windows {
+        start,
+        end,
+        fault: (from.min(end), until.min(end)),
+    })
+}
+
+const fn endpoint_name(endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::Chat => "chat",
+        Endpoint::Stream => "stream",
+        Endpoint::Jobs => "jobs",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{observations, plan, row};
+
+    #[test]
+    fn the_warm_up_is_in_the_books_and_in_no_figure() {
+        let plan = plan(&["only"], Vec::new());
+        let mut seen = observations(200_000);
+        seen.ledger.push(row(9_999, 0, 10, 4));
+        let record = measure(&plan.variants[0], &plan, &seen);
+        assert_eq!(
+            (record.requests.due, record.latency.count, record.tokens.billed),
+            (90, 90, 90 * 30)
+        );
+        assert_eq!(record.books.overhead, 10 * 30 + 4);
+        assert!(record.books.balanced, "{:?}", record.books);
+        assert_eq!(record.timeline.iter().map(|point| point.due).sum::<u64>(), 90);
+        assert_eq!(record.cost_picodollars, 90 * (10 * 150_000 + 30 * 600_000));
+    }
+
+    #[test]
+    fn an_answer_that_comes_in_the_drain_is_no_throughput() {
+        let plan = plan(&["only"], Vec::new());
+        let record = measure(&plan.variants[0], &plan, &observations(1_000_000));
+        assert_eq!(record.requests.answered, 90);
+        // The last one to end by 10 s was due at 9 s: 81 answers in 9 s.
+        assert_eq!(record.throughput_rps, 9.0);
+    }
+
+    #[test]
+    fn an_interrupted_run_counts_what_had_fallen_due() {
+        let plan = plan(&["only"], Vec::new());
+        let mut seen = observations(1_000);
+        seen.requests.truncate(51);
+        seen.ledger.truncate(51);
+        assert!(
+            !measure(&plan.variants[0], &plan, &seen).books.balanced,
+            "49 requests are missing"
+        );
+        seen.interrupted_at = Some(Micros::from_secs(5));
+        let record = measure(&plan.variants[0], &plan, &seen);
+        assert!(record.books.balanced, "{:?}", record.books);
+        assert_eq!((record.requests.due, record.duration_s), (41, 4.0));
+        assert_eq!(
+            record.throughput_rps, 10.0,
+            "the 41st was answered just after the interruption"
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! What decides: the key figures of each variant, and the expectations.
+
+use brownout_measure::record::{ExpectationRecord, RunRecord};
+use maud::{Markup, html};
+
+use super::frame;
+use crate::key_figures;
+use crate::{figures, names};
+
+/// A row a variant, then where each one's p99 went.
+pub(super) fn figures(record: &RunRecord) -> Markup {
+    let variants = &record.results.variants;
+    let columns = key_figures::present(variants.iter());
+    let culprits = || variants.iter().filter_map(|v| Some((&v.name, v.culprit.as_ref()?)));
+    let best = variants.len() > 1;
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="Key figures" {
+            table {
+                caption.unseen { "Key figures by variant" }
+                thead { tr {
+                    th scope="col" { "variant" }
+                    @for figure in &columns { th scope="col" title=(figure.meaning) { (figure.label) } }
+                } }
+                tbody {
+                    @for variant in variants {
+                        tr {
+                            th scope="row" { (variant.name) }
+                            @for figure in &columns {
+                                td {
+                                    @if best && figure.is_best(variant, variants) { span.best { (figure.text(variant)) } }
+                                    @else { (figure.text(variant)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        @if best { p.faint { "Bold: the best of the variants. Latency counts from the moment a request fell due." } }
+        @if culprits().next().is_some() {
+            h3 { "Where the p99 went" }
+            ul.verses { @for (name, culprit) in culprits() { li { strong { (name) } ": " (culprit) } } }
+        }
+    }
+}
+
+/// A row an expectation.
+pub(super) fn expectations(record: &RunRecord) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="Expectations" {
+            table {
+                caption.unseen { "Expectations and what came of them" }
+                thead { tr {
+                    th scope="col" { "verdict" }
+                    th scope="col" { "found" }
+                    th.words scope="col" { "expected" }
+                    th.words scope="col" { "because" }
+                } }
+                tbody { @for expectation in &record.results.expectations { (row(expectation)) } }
+            }
+        }
+    }
+}
+
+fn row(expectation: &ExpectationRecord) -> Markup {
+    let found = expectation.value.map_or_else(|| figures::NONE.to_owned(), figures::number);
+    html! {
+        tr {
+            th scope="row" { (frame::badge(expectation.verdict)) }
+            td { (found) }
+            td.words {
+                @if let Some(variant) = &expectation.variant { strong { (variant) } ": " }
+                (expectation.text)
+            }
+            td.words { (expectation.because.as_deref().unwrap_or(names::verdict_means(expectation.verdict))) }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! A run's page: verdict, answer, figures, charts, then every number, in one file.
+//!
+//! - `frame`: the document, its style and small parts; `decision`: what decides; `numbers`: all the rest;
+//!   `provenance`: why to trust it; `glossary`.
+//!
+//! No script, nothing fetched, readable on paper, on a phone and in the dark.
+
+mod decision;
+pub(crate) mod frame;
+mod glossary;
+mod numbers;
+mod provenance;
+
+use brownout_measure::record::RunRecord;
+use maud::{Markup, PreEscaped, html};
+
+use crate::chart::{Chart, ChartError, Shape};
+use crate::{figures, names};
+
+/// The page over one run.
+pub fn run_page(record: &RunRecord) -> Result<String, ChartError> {
+    let charts = Chart::ALL.iter().map(|chart| figure(*chart, record)).collect::<Result<Vec<_>, _>>()?;
+    let body = html! {
+        (opening(record))
+        main {
+            section #figures { h2 { "Key figures" } (decision::figures(record)) }
+            @if !record.results.expectations.is_empty() {
+                section #expectations { h2 { "Expectations" } (decision::expectations(record)) }
+            }
+            section #charts { h2 { "Charts" } @for chart in &charts { (chart) } }
+            section #numbers { h2 { "All numbers" } (numbers::all(record)) }
+            section #provenance { h2 { "Books, engines, fingerprints" } (provenance::all(record)) }
+            section #again { h2 { "Play it again" } (provenance::command(record)) }
+            section #glossary { h2 { "Glossary" } (glossary::list()) }
+        }
+    };
+    Ok(frame::document(&format!("{}: {}", record.scenario, record.question), &body))
+}
+
+fn opening(record: &RunRecord) -> Markup {
+    let results = &record.results;
+    let seconds = results.variants.iter().map(|v| v.duration_s).fold(0.0, f64::max);
+    html! {
+        header {
+            p.kicker {
+                (frame::badge(results.verdict)) " " (record.scenario) " · " (names::clock(record.clock)) " clock · seed "
+                (record.seed) " · " (figures::seconds(seconds)) " measured"
+            }
+            h1 { (record.question) }
+            p.lead { (results.answer) }
+            @if let Some(claim) = &record.claim { p.claim { strong { "Claim under test: " } (claim) } }
+            p.faint { (names::verdict_means(results.verdict)) }
+            @if record.interrupted { p.alert { "The run was interrupted: it counts what had fallen due." } }
+            nav aria-label="On this page" {
+                a href="#figures" { "Key figures" }
+                @if !results.expectations.is_empty() { a href="#expectations" { "Expectations" } }
+                a href="#charts" { "Charts" }
+                a href="#numbers" { "All numbers" }
+                a href="#provenance" { "Books and fingerprints" }
+                a href="#again" { "Play it again" }
+                a href="#glossary" { "Glossary" }
+            }
+        }
+    }
+}
+
+/// The chart twice: for wide pages and for phones. The style shows one of them.
+fn figure(chart: Chart, record: &RunRecord) -> Result<Markup, ChartError> {
+    let (wide, narrow) = (chart.svg(record, Shape::Wide)?, chart.svg(record, Shape::Narrow)?);
+    Ok(html! {
+        figure id=(chart.name()) {
+            div.paper.wide { (PreEscaped(wide)) }
+            div.paper.narrow { (PreEscaped(narrow)) }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! What an instance is told: typed, complete and valid, or refused with every problem at once.
+//!
+//! - `presets`: the two sets of defaults, `naive` and `resilient`. A preset sets every switch; keys override it.
+//! - `fields`: the one list of keys, used for reading and for writing.
+//! - `read`, `write`: from and to maps, files and the environment. `unit`: durations as text.
+
+mod fields;
+mod presets;
+mod read;
+mod unit;
+mod write;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+
+use crate::queue::LeasePolicy;
+use crate::resilience::deadline::Deadlines;
+use crate::resilience::disconnect::DisconnectPolicy;
+use crate::resilience::retry::RetrySettings;
+use crate::storage::DatabaseSettings;
+
+pub use self::write::Secrets;
+
+/// All settings of an instance.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the defaults come from.
+    pub preset: Preset,
+    /// How a request meets the model.
+    pub design: Design,
+    /// Workers of the blocking design.
+    pub blocking_workers: u32,
+    /// Requests that may wait for one of them.
+    pub blocking_backlog: u32,
+    /// The database and its pool.
+    pub database: DatabaseSettings,
+    /// Retries.
+    pub retry: RetrySettings,
+    /// Deadlines.
+    pub deadline: Deadlines,
+    /// What becomes of work whose client has left.
+    pub disconnect: DisconnectPolicy,
+    /// Whether other providers are asked when one fails.
+    pub fallback: bool,
+    /// Background and queued jobs.
+    pub jobs: JobSettings,
+    /// Longest silence on a stream to a client before a comment keeps it alive.
+    pub heartbeat: Duration,
+    /// How long an orderly end may take.
+    pub shutdown_grace: Duration,
+    /// Longest request body, in bytes.
+    pub max_body_bytes: u32,
+    /// Client connections at a time; more wait to be accepted.
+    pub max_connections: u32,
+    /// The providers, in order of preference.
+    pub providers: Vec<ProviderSettings>,
+    /// Where spans go, such as `http://localhost:4318`; absent: nowhere.
+    pub otlp_endpoint: Option<String>,
+    /// The SQLite file, for hosts that use one.
+    pub database_path: Option<PathBuf>,
+}
+
+/// Where the defaults come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// What gets written on the first day.
+    Naive,
+    /// What is left after the first year.
+    Resilient,
+}
+
+/// How a request meets the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Design {
+    /// A bounded pool of workers, each taken for the whole of a request.
+    Blocking,
+    /// Async, but the request waits for the model.
+    Coupled,
+    /// Jobs run in tasks of the process that took them on, and end with it.
+    Background,
+    /// Jobs run in workers, from a durable queue.
+    Queued,
+}
+
+/// Parameters of background and queued jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobSettings {
+    /// Jobs that one process runs at a time.
+    pub concurrency: u32,
+    /// How long a job stays lent without a heartbeat.
+    pub lease: Duration,
+    /// Pause between heartbeats.
+    pub heartbeat: Duration,
+    /// How often a job is begun before it is dead.
+    pub max_attempts: u32,
+    /// Pause of a worker that found nothing to do.
+    pub poll: Duration,
+    /// How long a job may wait, and how long its outcome is kept.
+    pub expiry: Duration,
+    /// Longest wait before a failed job's second attempt.
+    pub retry_base: Duration,
+    /// Longest wait before any attempt.
+    pub retry_cap: Duration,
+}
+
+impl JobSettings {
+    /// What the queue needs to know.
+    pub const fn lease_policy(&self) -> LeasePolicy {
+        LeasePolicy {
+            lease: self.lease,
+            max_attempts: self.max_attempts,
+            expiry: self.expiry,
+        }
+    }
+}
+
+/// A provider.
+#[derive(Debug, Clone)]
+pub struct ProviderSettings {
+    /// Its name in spans, metrics and answers.
+    pub name: String,
+    /// Its address, as OpenAI's own clients take it: `https://api.openai.com/v1`.
+    pub base_url: String,
+    /// The model to ask for.
+    pub model: String,
+    /// The key. Never printed.
+    pub api_key: Option<SecretString>,
+}
+
+impl Settings {
+    /// The defaults of a preset.
+    pub fn preset(preset: Preset) -> Self {
+        presets::of(preset)
+    }
+
+    /// Settings from a map: a scenario's `service` table, or a parsed file. No key is required: `preset` is `resilient`
+    /// and `design` is `coupled` unless it says otherwise.
+    pub fn from_map(map: Map<String, Value>) -> Result<Self, SettingsError> {
+        read::from_map(map)
+    }
+
+    /// Settings from a TOML file, where there is one, and from those of `env` that begin with `BROWNOUT_SERVICE__`, which
+    /// win. `BROWNOUT_SERVICE__RETRY__MAX_ATTEMPTS=5` is `retry.max_attempts = 5`.
+    pub fn load(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, SettingsError> {
+        read::load(path, env)
+    }
+
+    /// The settings as a map that [`Settings::from_map`] reads back.
+    pub fn to_map(&self, secrets: Secrets) -> Map<String, Value> {
+        write::to_map(self, secrets)
+    }
+
+    /// The settings as a TOML file that [`Settings::load`] reads back.
+    pub fn to_toml(&self, secrets: Secrets) -> String {
+        write::to_toml(self, secrets)
+    }
+}
+
+/// What is wrong with the settings: everything, not just the first thing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct SettingsError {
+    /// Each problem, in the order of the keys.
+    pub problems: Vec<SettingsProblem>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsProblem {
+    /// The key, dotted, such as `retry.max_attempts`; or the file.
+    pub key: String,
+    /// What is wrong with it, and what to write.
+    pub problem: String,
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, SettingsProblem { key, problem }) in self.problems.iter().enumerate() {
+            let separator = if n == 0 { "" } else { "\n" };
+            write!(f, "{separator}{key}: {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

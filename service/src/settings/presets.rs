@@ -1,0 +1,123 @@
+//! The two sets of defaults. Side by side, so that the difference can be read.
+
+use std::time::Duration;
+
+use super::{Design, JobSettings, Preset, Settings};
+use crate::resilience::deadline::Deadlines;
+use crate::resilience::disconnect::DisconnectPolicy;
+use crate::resilience::retry::{Backoff, RetrySettings};
+use crate::storage::DatabaseSettings;
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// The defaults of `preset`.
+pub(super) fn of(preset: Preset) -> Settings {
+    let common = common(preset);
+    match preset {
+        Preset::Naive => naive(common),
+        Preset::Resilient => resilient(common),
+    }
+}
+
+/// Holds its database connection while it waits for the model, hammers a provider that is down, ignores what it says
+/// about when to come back, and finishes answers that nobody waits for.
+fn naive(common: Settings) -> Settings {
+    Settings {
+        database: DatabaseSettings {
+            hold_connection: true,
+            ..common.database
+        },
+        retry: RetrySettings {
+            max_attempts: 3,
+            backoff: Backoff::None,
+            honour_retry_after: false,
+            budget_ratio: None,
+            ..common.retry
+        },
+        deadline: Deadlines {
+            total: Some(seconds(60)),
+            ..Deadlines::default()
+        },
+        disconnect: DisconnectPolicy::RunOn,
+        fallback: false,
+        ..common
+    }
+}
+
+/// Gives its connection back, backs off, listens, bounds every wait, asks somebody else, and stops when nobody waits.
+fn resilient(common: Settings) -> Settings {
+    Settings {
+        database: DatabaseSettings {
+            hold_connection: false,
+            ..common.database
+        },
+        retry: RetrySettings {
+            max_attempts: 5,
+            backoff: Backoff::FullJitter,
+            honour_retry_after: true,
+            budget_ratio: Some(0.2),
+            ..common.retry
+        },
+        deadline: Deadlines {
+            connect: Some(seconds(2)),
+            first_token: Some(seconds(5)),
+            idle: Some(seconds(10)),
+            attempt: Some(seconds(30)),
+            total: Some(seconds(60)),
+        },
+        disconnect: DisconnectPolicy::Cancel,
+        fallback: true,
+        ..common
+    }
+}
+
+/// What has no naive and no resilient form.
+fn common(preset: Preset) -> Settings {
+    Settings {
+        preset,
+        design: Design::Coupled,
+        blocking_workers: 40,
+        blocking_backlog: 2048,
+        database: DatabaseSettings {
+            pool: 20,
+            hold_connection: false,
+            acquire_timeout: seconds(30),
+            query_time: millis(1),
+        },
+        retry: RetrySettings {
+            max_attempts: 1,
+            backoff: Backoff::None,
+            base: millis(500),
+            cap: seconds(8),
+            honour_retry_after: false,
+            retry_after_cap: seconds(60),
+            budget_ratio: None,
+        },
+        deadline: Deadlines::default(),
+        disconnect: DisconnectPolicy::Cancel,
+        fallback: false,
+        jobs: JobSettings {
+            concurrency: 64,
+            lease: seconds(30),
+            heartbeat: seconds(10),
+            max_attempts: 3,
+            poll: millis(100),
+            expiry: seconds(3600),
+            retry_base: seconds(1),
+            retry_cap: seconds(30),
+        },
+        heartbeat: seconds(15),
+        shutdown_grace: seconds(30),
+        max_body_bytes: 1 << 20,
+        max_connections: 10_000,
+        providers: Vec::new(),
+        otlp_endpoint: None,
+        database_path: None,
+    }
+}
