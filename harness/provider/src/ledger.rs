@@ -62,6 +62,12 @@ impl Ledger {
         self.book().rows.clone()
     }
 
+    /// Attempts that are still being worked on at `now_us`.
+    pub fn open_at(&self, now_us: u64) -> usize {
+        let book = self.book();
+        book.open.len() + book.unseen.range((Micros(now_us + 1), 0)..).count()
+    }
+
     /// Ends the run at `now_us`: what is still open is [`Finish::Unfinished`] and billed as far as it has come.
     /// Nothing that happens to these attempts afterwards changes the ledger.
     pub fn close(&self, now_us: u64) {

@@ -2,6 +2,7 @@
 //!
 //! Which engine to start is [`crate::choose`]'s advice and the caller's decision.
 
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use brownout_net::{Listener, RunClock};
@@ -47,13 +48,12 @@ impl Provider {
         Self::running(authority, ledger, EngineKind::Streaming, own)
     }
 
-    /// Starts a provider on wiremock, at any free port of 127.0.0.1. Real clock only: the server has a thread and a
-    /// runtime of its own.
-    pub async fn start_wiremock(plan: ProviderPlan, seed: SeedTree, clock: RunClock) -> Self {
+    /// Starts a provider on wiremock. Real clock only: the server has a thread and a runtime of its own.
+    pub async fn start_wiremock(plan: ProviderPlan, seed: SeedTree, clock: RunClock, listener: TcpListener) -> Self {
         let responder = Responder::new(plan, seed, clock);
         let ledger = responder.ledger();
         let own = CancellationToken::new();
-        let (authority, _) = wiremock::start(responder, wiremock::ROTATE_EVERY, own.clone()).await;
+        let (authority, _) = wiremock::start(responder, listener, wiremock::ROTATE_EVERY, own.clone()).await;
         Self::running(authority, ledger, EngineKind::Wiremock, own)
     }
 

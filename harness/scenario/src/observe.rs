@@ -124,7 +124,7 @@ pub struct Usage {
 }
 
 /// One attempt that reached a provider: a row of its ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LedgerRow {
     /// The provider's name in the plan.
     pub provider: String,
@@ -185,7 +185,7 @@ pub enum Finish {
 }
 
 /// A stretch of a request's time, reported from inside the service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SpanRow {
     /// The prompt of the request that it belongs to, by the `traceparent` that the load generator sent.
     pub prompt: PromptId,

@@ -87,18 +87,16 @@ impl<M: Mount> Stage<'_, M> {
         let requests = self.play_load(clock, authority).await;
         let interrupted_at = self.stop.is_cancelled().then(|| Micros(clock.now_us()));
         self.settle(clock, &providers).await;
-        hosts.stop().await.map_err(|e| WorldError::Service {
-            variant: self.variant.name.clone(),
-            reason: e.to_string(),
-        })?;
-        shutdown.cancel();
-        while world.join_next().await.is_some() {}
-
+        // Closed before anything ends: what the end of the world cuts is not a caller hanging up.
         let mut ledger = Vec::new();
         for provider in &providers {
             provider.ledger.close(clock.now_us());
             ledger.extend(provider.ledger.rows());
         }
+        let clean_end = hosts.stop().await;
+        shutdown.cancel();
+        while world.join_next().await.is_some() {}
+        clean_end.map_err(|e| WorldError::Service { variant: self.variant.name.clone(), reason: e.to_string() })?;
         Ok(Observations { requests, ledger, spans: collector.rows(origin_unix_us), engines, interrupted_at })
     }
 
@@ -170,7 +168,7 @@ impl<M: Mount> Stage<'_, M> {
         let closing_time = self.plan.duration.plus(self.plan.drain);
         while clock.now_us() < closing_time.0
             && !self.stop.is_cancelled()
-            && providers.iter().any(|provider| provider.ledger.open() > 0)
+            && providers.iter().any(|provider| provider.ledger.open_at(clock.now_us()) > 0)
         {
             tokio::time::sleep(SETTLING_STEP).await;
         }
@@ -209,8 +207,8 @@ impl Seat {
 
     async fn open(self, plan: &ProviderPlan, seed: SeedTree, clock: RunClock, shutdown: &CancellationToken) -> Provider {
         match self.socket {
-            Socket::Streaming(listener) => Provider::start_streaming(plan, seed, clock, listener, shutdown.clone()),
-            Socket::Wiremock(listener) => Provider::start_wiremock(plan, seed, clock, listener).await,
+            Socket::Streaming(listener) => Provider::start_streaming(plan.clone(), seed, clock, listener, shutdown),
+            Socket::Wiremock(listener) => Provider::start_wiremock(plan.clone(), seed, clock, listener).await,
         }
     }
 }

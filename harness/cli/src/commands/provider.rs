@@ -53,10 +53,10 @@ pub fn provider(args: &ProviderArgs) -> Exit {
         };
         println!("listening on http://{}/v1 (model {})", listener.authority(), plan.model);
         let (clock, shutdown) = (RunClock::start(), CancellationToken::new());
-        let provider = Provider::start_streaming(&plan, SeedTree::new(seed), clock, listener, shutdown.clone());
+        let provider = Provider::start_streaming(plan.clone(), SeedTree::new(seed), clock, listener, &shutdown);
         wait_for_signal().await;
-        shutdown.cancel();
         provider.ledger.close(clock.now_us());
+        shutdown.cancel();
         args.ledger.as_ref().map_or(Exit::Pass, |path| write_ledger(&provider, path))
     })
 }

@@ -29,6 +29,10 @@ fn quick(change: impl FnOnce(&mut ProviderPlan)) -> ProviderPlan {
     })
 }
 
+fn any_port() -> std::net::TcpListener {
+    std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap()
+}
+
 /// What each request got, and what the ledger says about it.
 type Seen = (Vec<Answer>, Vec<LedgerRow>);
 
@@ -36,7 +40,7 @@ async fn play(plan: &ProviderPlan, requests: &[(Method, &str, String)], on_wirem
     let (seed, clock, shutdown) = (SeedTree::new(11), RunClock::start(), CancellationToken::new());
     let network = Network::tcp();
     let provider = if on_wiremock {
-        Provider::start_wiremock(plan.clone(), seed, clock).await
+        Provider::start_wiremock(plan.clone(), seed, clock, any_port()).await
     } else {
         let listener = network.listen("provider").await.unwrap();
         Provider::start_streaming(plan.clone(), seed, clock, listener, &shutdown)
@@ -142,7 +146,7 @@ async fn rate_limits_are_equal_but_for_the_moment_they_are_asked() {
 #[tokio::test]
 async fn wiremock_waits_until_the_last_token_is_due() {
     let plan = quick(|plan| plan.first_token = Distribution::Constant { value: 80_000.0 });
-    let provider = Provider::start_wiremock(plan, SeedTree::new(1), RunClock::start()).await;
+    let provider = Provider::start_wiremock(plan, SeedTree::new(1), RunClock::start(), any_port()).await;
     let mut client = Client::connect(&Network::tcp(), &provider.authority).await;
     #[expect(
         clippy::disallowed_methods,
@@ -157,7 +161,7 @@ async fn wiremock_waits_until_the_last_token_is_due() {
 async fn what_wiremock_has_not_answered_at_the_end_of_the_run_is_unfinished() {
     let plan = quick(|plan| plan.first_token = Distribution::Constant { value: 5e6 });
     let clock = RunClock::start();
-    let provider = Provider::start_wiremock(plan, SeedTree::new(1), clock).await;
+    let provider = Provider::start_wiremock(plan, SeedTree::new(1), clock, any_port()).await;
     let mut client = Client::connect(&Network::tcp(), &provider.authority).await;
     let request = client.request(Method::POST, CHAT, &chat(1, ""));
     let answer = tokio::time::timeout(Duration::from_millis(200), client.send(request)).await;

@@ -5,6 +5,7 @@
 //! `mount` finds no mock. So the two queue for the server's lock together, in a moment when nobody else can: while a
 //! responder runs, which holds that lock. The lock is fair, so no request comes between.
 
+use std::net::TcpListener;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -87,10 +88,21 @@ impl Drop for Mounted {
     }
 }
 
-/// Starts a server with `responder` mounted and replaced `every` so many requests, until `shutdown`. Returns its
-/// authority.
-pub(crate) async fn start(responder: Responder, every: u64, shutdown: CancellationToken) -> (String, Arc<Rotation>) {
-    let server = Arc::new(MockServer::builder().disable_request_recording().start().await);
+/// Starts a server on `listener` with `responder` mounted and replaced `every` so many requests, until `shutdown`.
+/// Returns its authority.
+pub(crate) async fn start(
+    responder: Responder,
+    listener: TcpListener,
+    every: u64,
+    shutdown: CancellationToken,
+) -> (String, Arc<Rotation>) {
+    let server = Arc::new(
+        MockServer::builder()
+            .listener(listener)
+            .disable_request_recording()
+            .start()
+            .await,
+    );
     let authority = server.address().to_string();
     let rotation = Arc::new(Rotation::new(every));
     replace(Arc::clone(&server), responder.clone(), Arc::clone(&rotation)).await;
@@ -136,7 +148,7 @@ async fn replace(server: Arc<MockServer>, responder: Responder, rotation: Arc<Ro
     };
     let chat = Mock::given(ChatRoute).respond_with(mounted());
     let anything_else = Mock::given(any()).respond_with(mounted()).with_priority(u8::MAX);
-    let _ = join3::<std::future::Ready<()>,std::future::Ready<()>,std::future::Ready<()>>; server.reset().await; server.register(chat).await; server.register(anything_else).await;
+    join3(server.reset(), server.register(chat), server.register(anything_else)).await;
 }
 
 #[cfg(test)]
@@ -146,6 +158,7 @@ mod tests {
     use crate::samples::plan;
     use brownout_net::{Network, RunClock};
     use brownout_scenario::seed::SeedTree;
+    use std::net::Ipv4Addr;
 
     const EVERY: u64 = 50;
     const CONNECTIONS: u64 = 4;
@@ -155,7 +168,13 @@ mod tests {
     async fn memory_stays_under_the_bound_and_no_request_falls_into_a_gap() {
         let shutdown = CancellationToken::new();
         let responder = Responder::new(plan(), SeedTree::new(1), RunClock::start());
-        let (authority, rotation) = start(responder, EVERY, shutdown.clone()).await;
+        let (authority, rotation) = start(
+            responder,
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(),
+            EVERY,
+            shutdown.clone(),
+        )
+        .await;
         let mut clients = Vec::new();
         for _ in 0..CONNECTIONS {
             let (authority, rotation) = (authority.clone(), Arc::clone(&rotation));
@@ -186,7 +205,13 @@ mod tests {
     async fn the_server_and_its_mocks_end_with_the_shutdown() {
         let shutdown = CancellationToken::new();
         let responder = Responder::new(plan(), SeedTree::new(1), RunClock::start());
-        let (_, rotation) = start(responder, EVERY, shutdown.clone()).await;
+        let (_, rotation) = start(
+            responder,
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(),
+            EVERY,
+            shutdown.clone(),
+        )
+        .await;
         tokio::task::yield_now().await;
         let mocks = Arc::downgrade(&rotation);
         drop(rotation);
