@@ -28,24 +28,24 @@ pub struct FidelityRow {
 /// A row for every figure of every variant that both runs have. No rows: they share no variant.
 pub fn compare(on_virtual: &RunRecord, on_real: &RunRecord) -> Vec<FidelityRow> {
     let mut rows = Vec::new();
-    for of_virtual in &on_virtual.results.variants {
-        let of_real = on_real
+    for left in &on_virtual.results.variants {
+        let right = on_real
             .results
             .variants
             .iter()
-            .find(|variant| variant.name == of_virtual.name);
-        if let Some(of_real) = of_real {
-            compare_variant(&mut rows, of_virtual, of_real);
+            .find(|variant| variant.name == left.name);
+        if let Some(right) = right {
+            compare_variant(&mut rows, left, right);
         }
     }
     rows
 }
 
-fn compare_variant(rows: &mut Vec<FidelityRow>, of_virtual: &VariantRecord, of_real: &VariantRecord) {
+fn compare_variant(rows: &mut Vec<FidelityRow>, left: &VariantRecord, right: &VariantRecord) {
     let mut add = |figure: &str, on_virtual: u64, on_real: u64, allowed: fn(u64) -> u64| {
         let allowed = allowed(on_virtual.max(on_real));
         let agrees = on_virtual.abs_diff(on_real) <= allowed;
-        let (variant, figure) = (of_virtual.name.clone(), figure.to_owned());
+        let (variant, figure) = (left.name.clone(), figure.to_owned());
         rows.push(FidelityRow {
             variant,
             figure,
@@ -57,23 +57,18 @@ fn compare_variant(rows: &mut Vec<FidelityRow>, of_virtual: &VariantRecord, of_r
     };
     // A histogram that cannot be read has the median 0, which disagrees with any other.
     let median = |of: &VariantRecord| Histogram::decode(&of.latency.hdr).unwrap_or_default().quantile(0.5);
-    add(
-        "latency.p50_us",
-        median(of_virtual),
-        median(of_real),
-        tolerance::median_us,
-    );
-    let (v, r) = (&of_virtual.requests, &of_real.requests);
+    add("latency.p50_us", median(left), median(right), tolerance::median_us);
+    let (v, r) = (&left.requests, &right.requests);
     add("requests.answered", v.answered, r.answered, tolerance::count);
     add("requests.aborted", v.aborted, r.aborted, tolerance::count);
     add("requests.not_sent", v.not_sent, r.not_sent, tolerance::count);
-    let classes: BTreeSet<&String> = of_virtual.errors.keys().chain(of_real.errors.keys()).collect();
+    let classes: BTreeSet<&String> = left.errors.keys().chain(right.errors.keys()).collect();
     for class in classes {
         let errors = |of: &VariantRecord| of.errors.get(class).copied().unwrap_or(0);
         add(
             &format!("errors.{class}"),
-            errors(of_virtual),
-            errors(of_real),
+            errors(left),
+            errors(right),
             tolerance::count,
         );
     }

@@ -183,9 +183,9 @@ pub fn metrics(variant: &VariantRecord) -> BTreeMap<String, u64> {
         ("attempts.by_provider", &variant.attempts.by_provider),
     ];
     for (map, counts) in named {
-        counts
-            .iter()
-            .for_each(|(key, count)| drop(put(&format!("{map}.{key}"), *count)));
+        for (key, count) in counts {
+            put(&format!("{map}.{key}"), *count);
+        }
     }
     for (name, distribution) in distributions(variant) {
         // A histogram that cannot be read is one without values: the difference will show.

@@ -101,9 +101,8 @@ mod tests {
         }];
         let join = join(&requests, &[], Endpoint::Chat);
         let all: Vec<_> = join.requests.iter().collect();
-        assert_eq!(latency(&all).max_ms, 0.9);
-        assert_eq!(service_time(&all).max_ms, 0.6);
-        assert_eq!(lateness(&all).max_ms, 0.3);
+        let figures = (latency(&all).max_ms, service_time(&all).max_ms, lateness(&all).max_ms);
+        assert_eq!(figures, (0.9, 0.6, 0.3));
         assert_eq!(ttft(&all, Endpoint::Chat).count, 0, "only streams have a first word");
     }
 }

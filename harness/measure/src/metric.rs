@@ -164,8 +164,8 @@ fn find(value: &Value, path: &str) -> Option<f64> {
         });
     }
     let (parents, key) = path.rsplit_once('.').unwrap_or(("", path));
-    let keys = parents.split('.').filter(|key| !key.is_empty());
-    let parent = keys.fold(Some(value), |value, key| value?.get(key))?;
+    let mut keys = parents.split('.').filter(|key| !key.is_empty());
+    let parent = keys.try_fold(value, |value, key| value.get(key))?;
     let counted_nothing = parent.get("hdr").is_some() && parent["count"] == 0;
     if counted_nothing && key != "count" {
         None

@@ -80,7 +80,8 @@ fn distrust(plan: &Plan, clock: ClockKind, variants: &[VariantRecord]) -> Vec<St
         if clock == ClockKind::Real && late > limit.as_millis_f64() {
             let late = milliseconds(late);
             reasons.push(format!(
-                "the load generator was the bottleneck of {}: 1 % of its requests left {late} late or later, the limit is {limit}; use a less busy machine or a lower rate",
+                "the load generator was the bottleneck of {}: 1 % of its requests left {late} late or later, \
+                 the limit is {limit}; use a less busy machine or a lower rate",
                 variant.name
             ));
         }

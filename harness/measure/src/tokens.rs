@@ -47,7 +47,7 @@ fn histograms(subset: &[&Joined]) -> TokenHistograms {
     let per_request =
         |tokens: fn(&Joined) -> u64| sent.iter().map(|joined| tokens(joined)).collect::<Histogram>().tokens();
     TokenHistograms {
-        billed: per_request(Joined::billed),
+        billed: per_request(|joined| joined.rows.iter().map(|row| row.billed).sum()),
         delivered: per_request(|joined| joined.request.delivered.tokens),
         wasted: per_request(|joined| joined.fates.iter().map(|fate| fate.wasted).sum()),
     }
@@ -124,6 +124,7 @@ mod tests {
             (13, 4, 9, 20)
         );
         assert_eq!((tokens.wasted_by.superseded, tokens.wasted_by.abandoned), (3, 6));
-        assert_eq!(attempts(&all, 1).amplification, 2.0);
+        let attempts = attempts(&all, 1);
+        assert_eq!((attempts.upstream, attempts.amplification), (2, 2.0));
     }
 }

@@ -102,14 +102,14 @@ fn a_provider_that_miscounts_is_caught() {
     });
     unbalances("picodollars, its tokens cost", |world| world.ledger[3].price.0 += 1);
     unbalances("it ended before it arrived", |world| {
-        world.ledger[3].ended = Micros(309)
+        world.ledger[3].ended = Micros(309);
     });
     unbalances("answered 429, but 1 tokens billed", |world| {
         world.ledger[1].billed = 1;
         world.ledger[1].price.0 = 600_000;
     });
     unbalances("the plan has no such provider", |world| {
-        world.ledger[3].provider = "nobody".to_owned()
+        world.ledger[3].provider = "nobody".to_owned();
     });
     unbalances("30 tokens handed over, but 29 billed", |world| {
         world.ledger[3].billed = 29;
@@ -121,10 +121,10 @@ fn a_provider_that_miscounts_is_caught() {
 #[test]
 fn a_lost_or_invented_request_is_caught() {
     unbalances("the schedule has 4 requests, the clients account for 3", |world| {
-        world.planned = Some(4)
+        world.planned = Some(4);
     });
     unbalances("request 1 of the schedule is counted twice", |world| {
-        world.requests[1].index = 1
+        world.requests[1].index = 1;
     });
     unbalances("answered with 30 tokens, but no attempt gave as many", |world| {
         world.ledger.pop();
@@ -138,13 +138,13 @@ fn a_lost_or_invented_request_is_caught() {
 #[test]
 fn words_that_do_not_belong_to_an_answer_are_caught() {
     unbalances("1 foreign and 0 repeated words", |world| {
-        world.requests[0].delivered.foreign = 1
+        world.requests[0].delivered.foreign = 1;
     });
     unbalances("0 foreign and 2 repeated words", |world| {
-        world.requests[0].delivered.duplicates = 2
+        world.requests[0].delivered.duplicates = 2;
     });
     unbalances("29 tokens delivered, 30 handed over", |world| {
-        world.requests[0].delivered.tokens = 29
+        world.requests[0].delivered.tokens = 29;
     });
     unbalances("31 tokens delivered, 30 handed over", |world| {
         world.requests[0].outcome = Outcome::Failed(FailureClass::Truncated);

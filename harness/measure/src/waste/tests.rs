@@ -62,6 +62,10 @@ fn an_attempt_made_after_the_client_left_is_abandoned() {
     let rows = [cut_off(10, 100, 25), row(1, 101, 200, 60)];
     let seen = sorted(&outcome(Outcome::Aborted, 100, 20), &rows, Endpoint::Stream);
     assert_eq!(seen, [(20, 5, Waste::Abandoned), (0, 60, Waste::Abandoned)]);
+    let rows = [cut_off(10, 100, 25), row(1, 100, 200, 60)];
+    let seen = sorted(&outcome(Outcome::Aborted, 100, 20), &rows, Endpoint::Stream);
+    let just_in_time = [(0, 25, Waste::Superseded), (20, 40, Waste::Abandoned)];
+    assert_eq!(seen, just_in_time, "the last attempt the client can have read from");
 }
 
 #[test]
