@@ -204,7 +204,13 @@ pub struct Problem {
 
 impl From<CallFailure> for Error {
     fn from(failure: CallFailure) -> Self {
-        match failure.last {
+        failure.last.into()
+    }
+}
+
+impl From<AttemptFailure> for Error {
+    fn from(failure: AttemptFailure) -> Self {
+        match failure {
             AttemptFailure::Status {
                 status: 429,
                 retry_after,

@@ -32,6 +32,8 @@ pub mod storage;
 mod sync;
 mod tasks;
 mod telemetry;
+#[cfg(test)]
+mod tests;
 pub mod upstream;
 
 pub use clock::Clock;

@@ -9,6 +9,9 @@ use std::time::Duration;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+/// How long tasks that were told to end may take to do so.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Spawns, drains and ends tasks.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tasks {
@@ -44,6 +47,10 @@ impl Tasks {
         self.tracker.close();
         let done = tokio::time::timeout(grace, self.tracker.wait()).await.is_ok();
         self.killed.cancel();
+        if !done {
+            // What was cut off records its spans on the way out.
+            let _ = tokio::time::timeout(LAST_WORDS, self.tracker.wait()).await;
+        }
         done
     }
 

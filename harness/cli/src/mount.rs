@@ -20,14 +20,9 @@ impl Mount for ReferenceService {
     type Shared = Stores;
 
     fn check(&self, settings: &Map<String, Value>) -> Result<(), Vec<SettingProblem>> {
-        // The keys that only a host knows are filled in, so that what is reported is the author's own.
-        let complete = with_host_keys(settings, &[], "http://127.0.0.1:9");
-        Settings::from_map(complete).map(drop).map_err(|error| {
-            error
-                .problems()
-                .iter()
-                .map(|p| SettingProblem { key: p.key.clone(), message: p.message.clone(), remedy: p.remedy.clone() })
-                .collect()
+        Settings::from_map(settings.clone()).map(drop).map_err(|error| {
+            let problems = error.problems.into_iter();
+            problems.map(|p| SettingProblem { key: p.key, problem: p.problem }).collect()
         })
     }
 
@@ -79,7 +74,8 @@ impl Mount for ReferenceService {
     }
 }
 
-fn settings(spec: &HostSpec) -> Result<Settings, MountError> {
+/// The settings that a host described by `spec` runs on.
+pub fn settings(spec: &HostSpec) -> Result<Settings, MountError> {
     let keys = with_host_keys(&spec.settings, &spec.providers, &spec.telemetry_url);
     Settings::from_map(keys).map_err(|e| MountError(e.to_string()))
 }
@@ -91,13 +87,10 @@ fn with_host_keys(
     telemetry_url: &str,
 ) -> Map<String, Value> {
     let mut keys = settings.clone();
-    let mut providers: Vec<Value> = providers
+    let providers: Vec<Value> = providers
         .iter()
         .map(|p| json!({ "name": p.name, "base_url": p.base_url, "model": p.model, "api_key": API_KEY }))
         .collect();
-    if providers.is_empty() {
-        providers.push(json!({ "name": "none", "base_url": "http://127.0.0.1:9/v1", "model": "none", "api_key": API_KEY }));
-    }
     keys.insert("providers".to_owned(), Value::Array(providers));
     keys.insert("otlp_endpoint".to_owned(), json!(telemetry_url));
     keys

@@ -111,14 +111,14 @@ fn deeper_problems(scenario: &Scenario) -> Vec<ScenarioError> {
             let mut path = vec!["variant", &position, "service"];
             path.extend(problem.key.split('.'));
             let span = scenario.source.locate(&path);
-            problems.push(scenario.source.error(span, problem.message, problem.remedy));
+            let message = format!("service.{}: {}", problem.key, problem.problem);
+            problems.push(scenario.source.error(span, message, "docs/scenarios.md lists the keys of the service"));
         }
     }
     for (position, expectation) in scenario.plan.expectations.iter().enumerate() {
-        if let Err(error) = brownout_measure::metric_exists(&expectation.metric) {
+        if let Err(error) = brownout_measure::expect::check(expectation) {
             let span = scenario.source.locate(&["expect", &position.to_string(), "metric"]);
-            let remedy = error.remedy();
-            problems.push(scenario.source.error(span, error.to_string(), remedy));
+            problems.push(scenario.source.error(span, error.to_string(), "reports/README.md says what each figure means"));
         }
     }
     problems

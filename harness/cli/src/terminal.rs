@@ -9,7 +9,7 @@ use brownout_world::run::Events;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// Where progress goes: standard error, so that standard output stays for results.
-pub fn watch(quiet: bool) -> Events {
+pub(crate) fn watch(quiet: bool) -> Events {
     if quiet {
         return Arc::new(|_| {});
     }

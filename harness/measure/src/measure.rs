@@ -57,7 +57,7 @@ pub fn measure(variant: &Variant, plan: &Plan, observations: &Observations) -> V
         design: variant.service.design.clone(),
         endpoint: endpoint_name(endpoint).to_owned(),
         duration_s,
-        throughput_rps: throughput(&subset, end, duration_s),
+        throughput_rps: throughput(&all, plan.warmup, end),
         requests,
         errors: counts::errors(&subset),
         status: counts::statuses(&subset),
@@ -106,11 +106,13 @@ fn overhead(all: &Join, subset: &[&Joined]) -> u64 {
     requests - figures + strangers
 }
 
-/// Usable answers that arrived by `end`, per second.
-fn throughput(subset: &[&Joined], end: Micros, duration_s: f64) -> f64 {
-    let in_time = |joined: &&&Joined| joined.latency().is_some() && joined.request.ended <= end;
-    let answers = subset.iter().filter(in_time).count() as f64;
-    if duration_s > 0.0 { answers / duration_s } else { 0.0 }
+/// Usable answers that arrived within the measured time, per second of it, whenever they had fallen due: at saturation
+/// the first to arrive were asked for in the warm-up.
+fn throughput(all: &Join, warmup: Micros, end: Micros) -> f64 {
+    let in_time = |joined: &&Joined| joined.latency().is_some() && (warmup..=end).contains(&joined.request.ended);
+    let answers = all.requests.iter().filter(in_time).count() as f64;
+    let seconds = end.since(warmup).as_secs_f64();
+    if seconds > 0.0 { answers / seconds } else { 0.0 }
 }
 
 fn windows(variant: &Variant, start: Micros, end: Micros) -> Option<Windows> {
@@ -155,8 +157,8 @@ mod tests {
     fn an_answer_that_comes_in_the_drain_is_no_throughput() {
         let plan = plan(&["only"], Vec::new());
         let record = measure(&plan.variants[0], &plan, &observations(1_000_000));
-        // The last one to end by 10 s was due at 9 s: 81 answers in 9 s.
-        assert_eq!((record.requests.answered, record.throughput_rps), (90, 9.0));
+        // Between 1 s and 10 s those arrive that fell due between 0 s and 9 s: 91 answers in 9 s.
+        assert_eq!((record.requests.answered, record.throughput_rps), (90, 91.0 / 9.0));
     }
 
     #[test]

@@ -70,11 +70,20 @@ fn one_variant(records: &[RunRecord], (scenario, name): (&str, &str)) -> String 
     let mut table = Table::new(head);
     for figure in key_figures::present(columns.iter().filter_map(|(_, variant)| *variant)) {
         let mut row = vec![figure.label.to_owned()];
-        row.extend(columns.iter().map(|(_, v)| v.map_or_else(|| figures::NONE.to_owned(), |v| figure.text(v))));
+        row.extend(
+            columns
+                .iter()
+                .map(|(_, v)| v.map_or_else(|| figures::NONE.to_owned(), |v| figure.text(v))),
+        );
         row.extend(pair.map(|(old, new)| change(figure, old, new)));
         table.push(row);
     }
-    format!("\n## {}: {}\n\n{}", markdown(scenario), markdown(name), table.markdown())
+    format!(
+        "\n## {}: {}\n\n{}",
+        markdown(scenario),
+        markdown(name),
+        table.markdown()
+    )
 }
 
 /// The second against the first: `-12.3 %`, `=`.
@@ -114,7 +123,12 @@ mod tests {
         new.results.variants.remove(1);
         let text = comparison(&[old, new]);
         let resilient = text.split("## ").last().expect("a section");
-        assert!(resilient.lines().any(|line| line.starts_with("| p99") && line.contains('–')), "{resilient}");
+        assert!(
+            resilient
+                .lines()
+                .any(|line| line.starts_with("| p99") && line.contains('–')),
+            "{resilient}"
+        );
     }
 
     #[test]

@@ -57,7 +57,8 @@ pub(crate) fn grouped(n: u64) -> String {
     text
 }
 
-/// A share of a whole: `0 %`, `<0.01 %`, `12.3 %`, `99.98 %`, `100 %`; never rounded up to all or down to nothing.
+/// A share of a whole: `0 %`, `<0.01 %`, `0.40 %`, `12.3 %`, `99.98 %`, `100 %`; never rounded up to all or down to
+/// nothing.
 pub(crate) fn share(of_one: f64) -> String {
     let percent = of_one * 100.0;
     if !percent.is_finite() {
@@ -68,10 +69,10 @@ pub(crate) fn share(of_one: f64) -> String {
         "<0.01 %".to_owned()
     } else if percent > 99.99 {
         ">99.99 %".to_owned()
-    } else if percent < 1.0 || percent > 99.0 {
-        format!("{} %", trimmed(percent, 2))
+    } else if !(0.995..=99.0).contains(&percent) {
+        format!("{percent:.2} %")
     } else {
-        format!("{} %", trimmed(percent, 1))
+        format!("{percent:.1} %")
     }
 }
 
@@ -114,7 +115,7 @@ pub(crate) fn number(value: f64) -> String {
     let size = value.abs();
     if !value.is_finite() {
         NONE.to_owned()
-    } else if size >= 9_999.5 && size < 1e15 {
+    } else if (9_999.5..1e15).contains(&size) {
         let sign = if value < 0.0 { "-" } else { "" };
         format!("{sign}{}", grouped(size.round() as u64))
     } else if size == 0.0 {
@@ -129,7 +130,10 @@ pub(crate) fn number(value: f64) -> String {
 
 /// Three significant digits: `0.0123`, `1.23`, `12.3`, `123`.
 fn three_digits(value: f64) -> String {
-    let places = (2 - value.abs().log10().floor() as i32).clamp(0, 9) as usize;
+    let places = |value: f64| (2 - value.abs().log10().floor() as i32).clamp(0, 9);
+    // Rounding may gain a digit: 0.9996 is 1.00. Then one decimal less is enough.
+    let scale = 10f64.powi(places(value));
+    let places = places((value * scale).round() / scale) as usize;
     format!("{value:.places$}")
 }
 
@@ -169,7 +173,8 @@ mod tests {
         let cases = [
             (0.0, "0 %"),
             (0.000_01, "<0.01 %"),
-            (0.004, "0.4 %"),
+            (0.004, "0.40 %"),
+            (0.76, "76.0 %"),
             (0.1234, "12.3 %"),
             (0.9998, "99.98 %"),
             (0.999_999, ">99.99 %"),

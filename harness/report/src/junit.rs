@@ -29,7 +29,13 @@ fn suite(record: &RunRecord) -> TestSuite {
     ]);
     suite.add_test_case(case(record, "the run is valid", validity(record)));
     suite.add_test_cases(record.results.variants.iter().map(|variant| books(record, variant)));
-    suite.add_test_cases(record.results.expectations.iter().map(|expectation| expected(record, expectation)));
+    suite.add_test_cases(
+        record
+            .results
+            .expectations
+            .iter()
+            .map(|expectation| expected(record, expectation)),
+    );
     suite
 }
 
@@ -42,7 +48,10 @@ fn case(record: &RunRecord, name: &str, status: TestCaseStatus) -> TestCase {
 fn validity(record: &RunRecord) -> TestCaseStatus {
     match (record.results.verdict, record.interrupted) {
         (Verdict::Invalid, _) => unsuccessful(NonSuccessKind::Error, &record.results.answer),
-        (_, true) => unsuccessful(NonSuccessKind::Error, "the run was interrupted: it counts what had fallen due"),
+        (_, true) => unsuccessful(
+            NonSuccessKind::Error,
+            "the run was interrupted: it counts what had fallen due",
+        ),
         _ => TestCaseStatus::success(),
     }
 }
@@ -57,7 +66,10 @@ fn books(record: &RunRecord, variant: &VariantRecord) -> TestCase {
 }
 
 fn expected(record: &RunRecord, expectation: &ExpectationRecord) -> TestCase {
-    let found = expectation.value.map_or_else(|| "no figure was found".to_owned(), |v| format!("found {}", figures::number(v)));
+    let found = expectation.value.map_or_else(
+        || "no figure was found".to_owned(),
+        |v| format!("found {}", figures::number(v)),
+    );
     let status = match expectation.verdict {
         Verdict::Passed => TestCaseStatus::success(),
         Verdict::Failed => unsuccessful(NonSuccessKind::Failure, &found),
@@ -68,11 +80,7 @@ fn expected(record: &RunRecord, expectation: &ExpectationRecord) -> TestCase {
             status
         }
     };
-    let name = match &expectation.variant {
-        Some(variant) => format!("{variant}: {}", expectation.text),
-        None => expectation.text.clone(),
-    };
-    let mut case = case(record, &name, status);
+    let mut case = case(record, &expectation.text, status);
     if let Some(because) = &expectation.because {
         case.set_system_out(format!("{found}. {because}"));
     }

@@ -57,7 +57,10 @@ impl KeyFigure {
     /// True if `variant` has the best value of all, and not all have it.
     pub(crate) fn is_best(&self, variant: &VariantRecord, all: &[VariantRecord]) -> bool {
         let values = || all.iter().filter_map(self.of);
-        let (lowest, highest) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
+        let (lowest, highest) = (
+            values().fold(f64::INFINITY, f64::min),
+            values().fold(f64::NEG_INFINITY, f64::max),
+        );
         let best = match self.better {
             Better::Lower => lowest,
             Better::Higher => highest,
@@ -196,9 +199,8 @@ pub(crate) const KEY_FIGURES: [KeyFigure; 15] = [
 ];
 
 /// Those that at least one of the variants has.
-pub(crate) fn present<'v>(variants: impl Iterator<Item = &'v VariantRecord> + Clone) -> Vec<&'static KeyFigure> {
-    KEY_FIGURES
-        .iter()
-        .filter(|figure| variants.clone().any(|variant| (figure.of)(variant).is_some()))
-        .collect()
+pub(crate) fn present<'v>(variants: impl IntoIterator<Item = &'v VariantRecord>) -> Vec<&'static KeyFigure> {
+    let variants: Vec<_> = variants.into_iter().collect();
+    let anybody = |figure: &&KeyFigure| variants.iter().any(|variant| (figure.of)(variant).is_some());
+    KEY_FIGURES.iter().filter(anybody).collect()
 }

@@ -2,6 +2,7 @@
 //!
 //! Only words: a key that is not known is spelled out, never dropped.
 
+use brownout_measure::attribution;
 use brownout_measure::record::{ClockKind, Verdict};
 
 /// The verdict as a word.
@@ -29,7 +30,9 @@ pub(crate) const fn verdict_means(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Passed => "All that was expected holds.",
         Verdict::Failed => "Something that was expected does not hold.",
-        Verdict::Invalid => "No figure here may be trusted: the books do not balance, or the harness was the bottleneck.",
+        Verdict::Invalid => {
+            "No figure here may be trusted: the books do not balance, or the harness was the bottleneck."
+        }
         Verdict::Inconclusive => "There is not enough to judge.",
     }
 }
@@ -42,32 +45,13 @@ pub(crate) const fn clock(clock: ClockKind) -> &'static str {
     }
 }
 
-/// A phase of a request's time: `wait.pool` is "waiting for a pool slot".
+/// A phase of a request's time: `wait.worker` is "waiting for a free worker". Phases that `brownout-measure` has no
+/// words of their own for keep their name, so that no two look alike.
 pub(crate) fn phase(key: &str) -> String {
-    let known = match key {
-        "wait.pool" | "pool" | "pool_wait" => "waiting for a free worker",
-        "wait.queue" | "queue" | "queue_wait" => "waiting in the queue",
-        "wait.rate_limit" | "rate_limit" => "held back by the rate limit",
-        "wait.concurrency" | "wait.limit" => "waiting for a concurrency slot",
-        "wait.database" | "wait.db" | "database" => "waiting for the database",
-        "wait.breaker" | "breaker" => "refused by the breaker",
-        "wait.backoff" | "backoff" | "back_off" => "backing off before a retry",
-        "wait.poll" | "poll" => "finished, not yet fetched",
-        "cache" | "cache.lookup" => "looking in the cache",
-        "provider" | "upstream" | "attempt" | "attempts" => "at the provider",
-        "send" | "lateness" => "late out of the client",
-        "own" | "own_code" | "service" => "the service's own code",
-        "network" => "on the network",
-        "gateway" => "in the gateway",
-        "other" | "unknown" | "unaccounted" => "not accounted for",
-        _ => "",
-    };
-    if !known.is_empty() {
-        return known.to_owned();
-    }
-    match key.strip_prefix("attempt.").or_else(|| key.strip_prefix("attempt_")) {
-        Some(which) => format!("at the provider, attempt {which}"),
-        None => spelled(key.strip_prefix("wait.").map_or(key.to_owned(), |what| format!("waiting: {what}"))),
+    match attribution::in_words(key) {
+        generic if generic == attribution::in_words("wait.?") => spelled(&key.replacen("wait.", "waiting: ", 1)),
+        generic if generic == attribution::in_words("?") => spelled(key),
+        words => words.to_owned(),
     }
 }
 
@@ -90,12 +74,12 @@ pub(crate) fn failure(class: &str) -> String {
         "client_timeout" => "client's patience ran out",
         "job_failed" => "job failed",
         "unfinished" => "still open at the end",
-        _ => return spelled(class.to_owned()),
+        _ => return spelled(class),
     };
     known.to_owned()
 }
 
-fn spelled(key: String) -> String {
+fn spelled(key: &str) -> String {
     key.replace(['_', '.'], " ")
 }
 
@@ -104,7 +88,11 @@ pub(crate) fn file_name(name: &str) -> String {
     let kept = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let text: String = name.chars().map(|c| if kept(c) { c } else { '-' }).collect();
     let text = text.trim_start_matches('.');
-    if text.is_empty() { "unnamed".to_owned() } else { text.chars().take(100).collect() }
+    if text.is_empty() {
+        "unnamed".to_owned()
+    } else {
+        text.chars().take(100).collect()
+    }
 }
 
 /// File names for `names`, in order, no two alike (compared without case, as some file systems do).
@@ -131,9 +119,9 @@ mod tests {
 
     #[test]
     fn a_key_nobody_named_is_spelled_out() {
-        assert_eq!(phase("wait.pool"), "waiting for a free worker");
+        assert_eq!(phase("wait.worker"), "waiting for a free worker");
         assert_eq!(phase("wait.tool_call"), "waiting: tool call");
-        assert_eq!(phase("attempt.2"), "at the provider, attempt 2");
+        assert_eq!(phase("validate.prompt"), "validate prompt");
         assert_eq!(failure("quota_exceeded"), "quota exceeded");
     }
 

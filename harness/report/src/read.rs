@@ -66,26 +66,55 @@ pub fn read_runs(path: &Path) -> Result<Vec<RunRecord>, ReadError> {
     if !is_suite {
         return Ok(vec![read_run(path)?]);
     }
-    let dir = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
-    read_suite(path)?.scenarios.iter().map(|entry| read_run(&dir.join(&entry.folder))).collect()
+    let dir = if path.is_dir() {
+        path
+    } else {
+        path.parent().unwrap_or(Path::new(""))
+    };
+    read_suite(path)?
+        .scenarios
+        .iter()
+        .map(|entry| read_run(&dir.join(&entry.folder)))
+        .collect()
 }
 
 fn located(path: &Path, name: &str) -> Result<PathBuf, ReadError> {
-    let file = if path.is_dir() { path.join(name) } else { path.to_owned() };
-    if file.exists() { Ok(file) } else { Err(ReadError::NoRun { path: path.to_owned() }) }
+    let file = if path.is_dir() {
+        path.join(name)
+    } else {
+        path.to_owned()
+    };
+    if file.exists() {
+        Ok(file)
+    } else {
+        Err(ReadError::NoRun { path: path.to_owned() })
+    }
 }
 
 /// Looks at the schema first: a record of another one would only be a riddle of missing keys.
 fn load<T: DeserializeOwned>(path: &Path, expected: &'static str) -> Result<T, ReadError> {
     let bytes = fs::read(path).map_err(|source| match source.kind() {
         ErrorKind::NotFound => ReadError::NoRun { path: path.to_owned() },
-        _ => ReadError::File { path: path.to_owned(), source },
+        _ => ReadError::File {
+            path: path.to_owned(),
+            source,
+        },
     })?;
-    let format = |error: serde_json::Error| ReadError::Format { path: path.to_owned(), why: error.to_string() };
+    let format = |error: serde_json::Error| ReadError::Format {
+        path: path.to_owned(),
+        why: error.to_string(),
+    };
     let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(format)?;
-    let found = value.get("schema").and_then(serde_json::Value::as_str).unwrap_or("none");
+    let found = value
+        .get("schema")
+        .and_then(serde_json::Value::as_str)
+        .unwrap_or("none");
     if found != expected {
-        return Err(ReadError::Schema { path: path.to_owned(), found: found.to_owned(), expected });
+        return Err(ReadError::Schema {
+            path: path.to_owned(),
+            found: found.to_owned(),
+            expected,
+        });
     }
     serde_json::from_slice(&bytes).map_err(format)
 }
@@ -118,7 +147,10 @@ mod tests {
     #[test]
     fn an_empty_folder_says_what_was_expected() {
         let dir = tempfile::tempdir().expect("a folder");
-        for error in [read_run(dir.path()).map(|_| ()), read_runs(&dir.path().join("nowhere")).map(|_| ())] {
+        for error in [
+            read_run(dir.path()).map(|_| ()),
+            read_runs(&dir.path().join("nowhere")).map(|_| ()),
+        ] {
             assert!(error.expect_err("nothing there").to_string().contains("run.json"));
         }
     }

@@ -28,14 +28,26 @@ pub(crate) fn record() -> RunRecord {
     };
     let expectations = vec![
         expectation(
-            "tokens.wasted_ratio is at most 0.05",
+            "resilient: tokens.wasted_ratio at most 0.05",
             Some("resilient"),
             Some(wasted),
             Verdict::Passed,
             Some("A service that passes the hang-up on stops paying for answers nobody reads."),
         ),
-        expectation("latency.p99_ms is at most 2500", Some("naive"), Some(variants[0].latency.p99_ms), Verdict::Failed, None),
-        expectation("ack.p99_ms, resilient / naive, is at most 0.1", None, None, Verdict::Inconclusive, None),
+        expectation(
+            "naive: latency.p99_ms at most 2500",
+            Some("naive"),
+            Some(variants[0].latency.p99_ms),
+            Verdict::Failed,
+            None,
+        ),
+        expectation(
+            "resilient / naive: ack.p99_ms at most 0.1 (no request was acknowledged)",
+            None,
+            None,
+            Verdict::Inconclusive,
+            None,
+        ),
     ];
     RunRecord {
         schema: SCHEMA.to_owned(),
@@ -61,7 +73,9 @@ pub(crate) fn record() -> RunRecord {
             variants,
             expectations,
             verdict: Verdict::Failed,
-            answer: "The invoice does: naive pays for the rest of every answer its clients leave, resilient stops paying.".to_owned(),
+            answer:
+                "The invoice does: naive pays for the rest of every answer its clients leave, resilient stops paying."
+                    .to_owned(),
         },
     }
 }
@@ -76,8 +90,14 @@ pub(crate) fn suite() -> Vec<RunRecord> {
     quiet.results.verdict = Verdict::Passed;
     quiet.results.expectations.truncate(1);
     for variant in &mut quiet.results.variants {
-        variant.requests = RequestCounts { due: 1_440, sent: 1_440, answered: 1_440, ..RequestCounts::default() };
+        variant.requests = RequestCounts {
+            due: 1_440,
+            sent: 1_440,
+            answered: 1_440,
+            ..RequestCounts::default()
+        };
         variant.tokens.wasted = 0;
+        variant.wasted_picodollars = 0;
         variant.tokens.wasted_ratio = 0.0;
         variant.tokens.wasted_by = WastedBy::default();
     }
@@ -125,7 +145,11 @@ pub(crate) fn bare(name: &str) -> VariantRecord {
         phases: Vec::new(),
         recovery_s: None,
         timeline: Vec::new(),
-        books: Books { balanced: true, joined: true, ..Books::default() },
+        books: Books {
+            balanced: true,
+            joined: true,
+            ..Books::default()
+        },
         fault_window_s: None,
         engines: BTreeMap::new(),
     }
@@ -147,8 +171,13 @@ const NAIVE: Temper = Temper {
     slower_in_window: 3,
     tokens_wasted_on_abort: 1_000,
     retries_in_window: 0,
-    attribution_us: [("provider", 21_000_000), ("wait.pool", 71_000_000), ("own", 500_000), ("network", 900_000)],
-    culprit: "76 % of the time of the slowest 1 % went into waiting for a free worker.",
+    attribution_us: [
+        ("provider", 21_000_000),
+        ("wait.worker", 71_000_000),
+        ("validate", 500_000),
+        ("network", 900_000),
+    ],
+    culprit: "76 % of the p99 is waiting for a free worker (wait.worker)",
     recovery_s: 9.0,
 };
 
@@ -157,8 +186,13 @@ const RESILIENT: Temper = Temper {
     slower_in_window: 1,
     tokens_wasted_on_abort: 40,
     retries_in_window: 400,
-    attribution_us: [("provider", 24_000_000), ("backoff", 14_000_000), ("own", 600_000), ("wait.rate_limit", 5_200_000)],
-    culprit: "55 % of the time of the slowest 1 % went into the provider.",
+    attribution_us: [
+        ("provider", 24_000_000),
+        ("wait.backoff", 14_000_000),
+        ("validate", 600_000),
+        ("wait.rate_limit", 5_200_000),
+    ],
+    culprit: "55 % of the p99 is waiting for the model (provider)",
     recovery_s: 2.0,
 };
 
@@ -193,117 +227,221 @@ struct Stretch {
     ttft: Histogram,
 }
 
-fn variant(name: &str, temper: &Temper) -> VariantRecord {
-    let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
-    let mut all = Stretch::default();
-    let mut phases: [Stretch; 3] = Default::default();
-    let (mut billed, mut delivered, mut wasted) = (Histogram::new(), Histogram::new(), Histogram::new());
-    let mut by = WastedBy::default();
-    let (mut sums, mut retries) = ([0; 3], 0);
-    let mut timeline = Vec::new();
-    for second in 0..SECONDS {
-        let mut point = TimelinePoint { second, ..TimelinePoint::default() };
-        let mut latencies = Vec::new();
+impl Stretch {
+    fn add(&mut self, request: &Request) {
+        self.requests.due += 1;
+        self.requests.sent += 1;
+        match request.end {
+            End::Failed(class) => {
+                self.requests.failed += 1;
+                *self.errors.entry(class.to_owned()).or_default() += 1;
+            }
+            End::Aborted => self.requests.aborted += 1,
+            End::Answered => {
+                self.requests.answered += 1;
+                self.latency.record(request.us);
+                self.ttft.record(request.us / 3);
+            }
+        }
+    }
+}
+
+/// One request, drawn.
+struct Request {
+    end: End,
+    us: u64,
+    retried: bool,
+    used: u64,
+    abandoned: u64,
+    superseded: u64,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Answered,
+    Failed(&'static str),
+    Aborted,
+}
+
+fn request(dice: &mut Dice, temper: &Temper, in_window: bool) -> Request {
+    let fails = in_window && dice.below(1_000) < temper.fails_in_window;
+    let leaves = !fails && dice.below(1_000) < 100;
+    let retried = in_window && dice.below(1_000) < temper.retries_in_window;
+    let slower = if in_window { temper.slower_in_window } else { 1 };
+    let us = dice.latency() * slower + if retried { 900_000 } else { 0 };
+    let read = if leaves { 20 + dice.below(130) } else { ANSWER_TOKENS };
+    let (end, used) = match (fails, leaves) {
+        (true, _) if dice.below(3) == 0 => (End::Failed("gateway_timeout_in_model"), 0),
+        (true, _) => (End::Failed("rate_limited"), 0),
+        (false, true) => (End::Aborted, read),
+        (false, false) => (End::Answered, read),
+    };
+    let left = ANSWER_TOKENS - read;
+    let abandoned = if fails {
+        0
+    } else {
+        left * temper.tokens_wasted_on_abort / 1_000
+    };
+    let superseded = if retried && !fails { dice.below(60) } else { 0 };
+    Request {
+        end,
+        us,
+        retried,
+        used,
+        abandoned,
+        superseded,
+    }
+}
+
+/// Everything that is kept of a variant's requests.
+#[derive(Default)]
+struct Tally {
+    all: Stretch,
+    phases: [Stretch; 3],
+    timeline: Vec<TimelinePoint>,
+    billed: Histogram,
+    delivered: Histogram,
+    wasted: Histogram,
+    wasted_by: WastedBy,
+    used: u64,
+    attempts: u64,
+}
+
+impl Tally {
+    fn second(&mut self, second: u64, requests: &[Request]) {
         let phase = usize::from(second >= WINDOW.0) + usize::from(second >= WINDOW.1);
-        for _ in 0..PER_SECOND - 4 + dice.below(9) {
-            let fails = phase == 1 && dice.below(1_000) < temper.fails_in_window;
-            let leaves = !fails && dice.below(1_000) < 100;
-            let retried = phase == 1 && dice.below(1_000) < temper.retries_in_window;
-            let slower = if phase == 1 { temper.slower_in_window } else { 1 };
-            let us = dice.latency() * slower + if retried { 900_000 } else { 0 };
-            let read = if leaves { 20 + dice.below(130) } else { ANSWER_TOKENS };
-            let (used, left) = if fails { (0, 0) } else { (read, (ANSWER_TOKENS - read) * temper.tokens_wasted_on_abort / 1_000) };
-            let again = if retried && !fails { dice.below(60) } else { 0 };
-            by.abandoned += left;
-            by.superseded += again;
-            for (histogram, sum, tokens) in [(&mut billed, 0, used + left + again), (&mut delivered, 1, used), (&mut wasted, 2, left + again)] {
-                histogram.record(tokens);
-                sums[sum] += tokens;
+        let mut point = TimelinePoint {
+            second,
+            due: requests.len() as u64,
+            ..TimelinePoint::default()
+        };
+        let mut latencies = Vec::new();
+        for request in requests {
+            self.all.add(request);
+            self.phases[phase].add(request);
+            let wasted = request.abandoned + request.superseded;
+            self.billed.record(request.used + wasted);
+            self.delivered.record(request.used);
+            self.wasted.record(wasted);
+            self.wasted_by.abandoned += request.abandoned;
+            self.wasted_by.superseded += request.superseded;
+            self.used += request.used;
+            point.attempts += 1 + u64::from(request.retried);
+            match request.end {
+                End::Answered => latencies.push(request.us),
+                End::Failed(_) => point.failed += 1,
+                End::Aborted => point.aborted += 1,
             }
-            retries += u64::from(retried);
-            point.due += 1;
-            point.attempts += 1 + u64::from(retried);
-            for stretch in [&mut all, &mut phases[phase]] {
-                stretch.requests.due += 1;
-                stretch.requests.sent += 1;
-                stretch.requests.failed += u64::from(fails);
-                stretch.requests.aborted += u64::from(leaves);
-                stretch.requests.answered += u64::from(!fails && !leaves);
-                if fails {
-                    let class = if us % 3 == 0 { "gateway_timeout_in_model" } else { "rate_limited" };
-                    *stretch.errors.entry(class.to_owned()).or_default() += 1;
-                } else if !leaves {
-                    stretch.latency.record(us);
-                    stretch.ttft.record(us / 3);
-                }
-            }
-            if !fails && !leaves {
-                latencies.push(us);
-            }
-            point.failed += u64::from(fails);
-            point.aborted += u64::from(leaves);
         }
         latencies.sort_unstable();
         point.answered = latencies.len() as u64;
         point.p50_us = latencies.get(latencies.len() / 2).copied().unwrap_or(0);
         point.max_us = latencies.last().copied().unwrap_or(0);
-        timeline.push(point);
+        self.attempts += point.attempts;
+        self.timeline.push(point);
     }
-    let window = (WINDOW.0 as f64, WINDOW.1 as f64);
-    let bounds = [("before", 0.0, window.0), ("during", window.0, window.1), ("after", window.1, SECONDS as f64)];
-    let phases = phases.into_iter().zip(bounds).map(|(stretch, (name, from_s, until_s))| PhaseRecord {
-        name: name.to_owned(),
-        from_s,
-        until_s,
-        requests: stretch.requests,
-        errors: stretch.errors,
-        latency: stretch.latency.distribution(),
-        ttft: stretch.ttft.distribution(),
-    });
-    let cost = sums[0] * 600_000 + all.requests.sent * 120 * 150_000;
-    let total: u64 = temper.attribution_us.iter().map(|(_, us)| us).sum();
+
+    fn tokens(&self) -> TokenRecord {
+        let wasted = self.wasted_by.abandoned + self.wasted_by.superseded;
+        let billed = self.used + wasted;
+        TokenRecord {
+            billed,
+            used: self.used,
+            delivered: self.used,
+            wasted,
+            wasted_ratio: wasted as f64 / billed as f64,
+            wasted_by: self.wasted_by,
+            prompt: self.all.requests.sent * 120,
+            histogram: TokenHistograms {
+                billed: self.billed.tokens(),
+                delivered: self.delivered.tokens(),
+                wasted: self.wasted.tokens(),
+            },
+        }
+    }
+
+    fn attempts(&self) -> AttemptRecord {
+        AttemptRecord {
+            upstream: self.attempts,
+            by_provider: BTreeMap::from([("primary".to_owned(), self.attempts)]),
+            amplification: self.attempts as f64 / self.all.requests.sent as f64,
+            rate_limited: 31,
+        }
+    }
+
+    fn phases(&self) -> Vec<PhaseRecord> {
+        let bounds = [
+            ("before", 0, WINDOW.0),
+            ("during", WINDOW.0, WINDOW.1),
+            ("after", WINDOW.1, SECONDS),
+        ];
+        let phase = |(stretch, (name, from, until)): (&Stretch, (&str, u64, u64))| PhaseRecord {
+            name: name.to_owned(),
+            from_s: from as f64,
+            until_s: until as f64,
+            requests: stretch.requests,
+            errors: stretch.errors.clone(),
+            latency: stretch.latency.distribution(),
+            ttft: stretch.ttft.distribution(),
+        };
+        self.phases.iter().zip(bounds).map(phase).collect()
+    }
+}
+
+fn variant(name: &str, temper: &Temper) -> VariantRecord {
+    let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
+    let mut tally = Tally::default();
+    for second in 0..SECONDS {
+        let in_window = (WINDOW.0..WINDOW.1).contains(&second);
+        let due = PER_SECOND - 4 + dice.below(9);
+        let requests: Vec<_> = (0..due).map(|_| request(&mut dice, temper, in_window)).collect();
+        tally.second(second, &requests);
+    }
+    let (requests, tokens) = (tally.all.requests, tally.tokens());
+    let cost = tokens.billed * 600_000 + tokens.prompt * 150_000;
+    let slow: u64 = temper.attribution_us.iter().map(|(_, us)| us).sum();
+    let failures = |class: &str| tally.all.errors.get(class).copied().unwrap_or(0);
     VariantRecord {
-        throughput_rps: all.requests.answered as f64 / SECONDS as f64,
-        requests: all.requests,
+        throughput_rps: requests.answered as f64 / SECONDS as f64,
+        requests,
         status: BTreeMap::from([
-            ("200".to_owned(), all.requests.answered + all.requests.aborted),
-            ("429".to_owned(), all.errors.get("rate_limited").copied().unwrap_or(0)),
-            ("504".to_owned(), all.errors.get("gateway_timeout_in_model").copied().unwrap_or(0)),
+            ("200".to_owned(), requests.answered + requests.aborted),
+            ("429".to_owned(), failures("rate_limited")),
+            ("504".to_owned(), failures("gateway_timeout_in_model")),
         ]),
-        errors: all.errors,
-        latency: all.latency.distribution(),
-        service_time: all.latency.distribution(),
-        ttft: all.ttft.distribution(),
+        errors: tally.all.errors.clone(),
+        latency: tally.all.latency.distribution(),
+        service_time: tally.all.latency.distribution(),
+        ttft: tally.all.ttft.distribution(),
         inter_token: (0..900).map(|n| 9_000 + n * 31).collect::<Histogram>().distribution(),
         lateness: (0..1_440).map(|n| n % 40).collect::<Histogram>().distribution(),
         cancel_lag: (0..140).map(|n| 900 + n * 7).collect::<Histogram>().distribution(),
-        tokens: TokenRecord {
-            billed: sums[0],
-            used: sums[1],
-            delivered: sums[1],
-            wasted: sums[2],
-            wasted_ratio: sums[2] as f64 / sums[0] as f64,
-            wasted_by: by,
-            prompt: all.requests.sent * 120,
-            histogram: TokenHistograms { billed: billed.tokens(), delivered: delivered.tokens(), wasted: wasted.tokens() },
-        },
         cost_usd: cost as f64 / 1e12,
         cost_picodollars: cost,
-        wasted_picodollars: sums[2] * 600_000,
-        attempts: AttemptRecord {
-            upstream: all.requests.sent + retries,
-            by_provider: BTreeMap::from([("primary".to_owned(), all.requests.sent + retries)]),
-            amplification: (all.requests.sent + retries) as f64 / all.requests.sent as f64,
-            rate_limited: 31,
-        },
-        attribution: temper.attribution_us.iter().map(|(phase, us)| ((*phase).to_owned(), *us as f64 / total as f64)).collect(),
-        attribution_us: temper.attribution_us.iter().map(|(phase, us)| ((*phase).to_owned(), *us)).collect(),
+        wasted_picodollars: tokens.wasted * 600_000,
+        tokens,
+        attempts: tally.attempts(),
+        attribution: temper
+            .attribution_us
+            .iter()
+            .map(|(phase, us)| ((*phase).to_owned(), *us as f64 / slow as f64))
+            .collect(),
+        attribution_us: temper
+            .attribution_us
+            .iter()
+            .map(|(phase, us)| ((*phase).to_owned(), *us))
+            .collect(),
         culprit: Some(temper.culprit.to_owned()),
-        phases: phases.collect(),
+        phases: tally.phases(),
         recovery_s: Some(temper.recovery_s),
-        timeline,
-        books: Books { balanced: true, joined: true, discrepancies: Vec::new(), overhead: 400 },
-        fault_window_s: Some(window),
+        timeline: tally.timeline,
+        books: Books {
+            balanced: true,
+            joined: true,
+            discrepancies: Vec::new(),
+            overhead: 400,
+        },
+        fault_window_s: Some((WINDOW.0 as f64, WINDOW.1 as f64)),
         engines: BTreeMap::from([("primary".to_owned(), "streaming: the plan needs paced SSE".to_owned())]),
         ..bare(name)
     }

@@ -70,34 +70,63 @@ impl SuiteRecord {
         };
         Self {
             schema: SUITE_SCHEMA.to_owned(),
-            verdict: worst(records.iter().map(|record| record.results.verdict)),
+            verdict: worst(&records.iter().map(|record| record.results.verdict).collect::<Vec<_>>()),
             scenarios: records.iter().zip(folders).map(entry).collect(),
         }
     }
 }
 
 /// The verdict that decides: invalid before failed before inconclusive. Of no runs at all, inconclusive.
-fn worst(verdicts: impl Iterator<Item = Verdict> + Clone) -> Verdict {
-    let order = [Verdict::Invalid, Verdict::Failed, Verdict::Inconclusive, Verdict::Passed];
-    order.into_iter().find(|verdict| verdicts.clone().any(|v| v == *verdict)).unwrap_or(Verdict::Inconclusive)
+fn worst(verdicts: &[Verdict]) -> Verdict {
+    let order = [
+        Verdict::Invalid,
+        Verdict::Failed,
+        Verdict::Inconclusive,
+        Verdict::Passed,
+    ];
+    order
+        .into_iter()
+        .find(|verdict| verdicts.contains(verdict))
+        .unwrap_or(Verdict::Inconclusive)
 }
 
 /// How many runs came out how: `3 passed, 1 failed`.
 pub(crate) fn tally(records: &[RunRecord]) -> String {
-    let order = [Verdict::Passed, Verdict::Failed, Verdict::Invalid, Verdict::Inconclusive];
+    let order = [
+        Verdict::Passed,
+        Verdict::Failed,
+        Verdict::Invalid,
+        Verdict::Inconclusive,
+    ];
     let parts: Vec<_> = order
         .into_iter()
-        .map(|verdict| (verdict, records.iter().filter(|record| record.results.verdict == verdict).count()))
+        .map(|verdict| {
+            (
+                verdict,
+                records
+                    .iter()
+                    .filter(|record| record.results.verdict == verdict)
+                    .count(),
+            )
+        })
         .filter(|(_, runs)| *runs > 0)
         .map(|(verdict, runs)| format!("{runs} {}", names::verdict(verdict)))
         .collect();
-    if parts.is_empty() { "no scenario was played".to_owned() } else { parts.join(", ") }
+    if parts.is_empty() {
+        "no scenario was played".to_owned()
+    } else {
+        parts.join(", ")
+    }
 }
 
 /// The page over the runs: one file, no script, nothing fetched.
 pub fn suite_page(records: &[RunRecord]) -> Result<String, ChartError> {
     let suite = SuiteRecord::of(records);
-    let cards = records.iter().zip(&suite.scenarios).map(|(record, entry)| card(record, entry)).collect::<Result<Vec<_>, _>>()?;
+    let cards = records
+        .iter()
+        .zip(&suite.scenarios)
+        .map(|(record, entry)| card(record, entry))
+        .collect::<Result<Vec<_>, _>>()?;
     let scenarios = if records.len() == 1 { "scenario" } else { "scenarios" };
     let body = html! {
         header {
@@ -135,10 +164,13 @@ mod tests {
 
     #[test]
     fn one_invalid_run_outweighs_all_others() {
-        assert_eq!(worst([Verdict::Passed, Verdict::Invalid, Verdict::Failed].into_iter()), Verdict::Invalid);
-        assert_eq!(worst([Verdict::Passed, Verdict::Inconclusive].into_iter()), Verdict::Inconclusive);
-        assert_eq!(worst([Verdict::Passed].into_iter()), Verdict::Passed);
-        assert_eq!(worst(std::iter::empty()), Verdict::Inconclusive);
+        assert_eq!(
+            worst(&[Verdict::Passed, Verdict::Invalid, Verdict::Failed]),
+            Verdict::Invalid
+        );
+        assert_eq!(worst(&[Verdict::Passed, Verdict::Inconclusive]), Verdict::Inconclusive);
+        assert_eq!(worst(&[Verdict::Passed]), Verdict::Passed);
+        assert_eq!(worst(&[]), Verdict::Inconclusive);
     }
 
     #[test]

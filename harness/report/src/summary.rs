@@ -13,7 +13,11 @@ pub fn run_summary(record: &RunRecord) -> String {
     let results = &record.results;
     let sign = names::sign(results.verdict);
     let verdict = names::verdict(results.verdict).to_uppercase();
-    let mut text = format!("# {sign} {verdict}: {}\n\n{}\n", markdown(&record.question), markdown(&results.answer));
+    let mut text = format!(
+        "# {sign} {verdict}: {}\n\n{}\n",
+        markdown(&record.question),
+        markdown(&results.answer)
+    );
     if let Some(claim) = &record.claim {
         let _ = writeln!(text, "\nClaim under test: {}", markdown(claim));
     }
@@ -39,16 +43,19 @@ pub fn run_summary(record: &RunRecord) -> String {
 
 /// Several runs: a line each, then each in full but for its command.
 pub fn suite_summary(records: &[RunRecord]) -> String {
-    let mut table = Table::new(["scenario", "verdict", "answer"].map(str::to_owned).to_vec());
+    let mut text = format!("# Brownout: {}\n", crate::suite::tally(records));
     for record in records {
         let verdict = record.results.verdict;
-        table.push(vec![
-            record.scenario.clone(),
-            format!("{} {}", names::sign(verdict), names::verdict(verdict)),
-            record.results.answer.clone(),
-        ]);
+        let _ = write!(
+            text,
+            "\n- {} **{}** {}: {}",
+            names::sign(verdict),
+            markdown(&record.scenario),
+            names::verdict(verdict),
+            markdown(&record.results.answer),
+        );
     }
-    let mut text = format!("# Brownout: {}\n\n{}", crate::suite::tally(records), table.markdown());
+    text.push('\n');
     for record in records {
         let _ = write!(
             text,
@@ -65,7 +72,7 @@ pub fn suite_summary(records: &[RunRecord]) -> String {
 /// Rows are variants, columns the figures they have.
 fn figures_table(record: &RunRecord) -> Table {
     let variants = &record.results.variants;
-    let columns = key_figures::present(variants.iter());
+    let columns = key_figures::present(variants);
     let head = std::iter::once("variant").chain(columns.iter().map(|figure| figure.label));
     let mut table = Table::new(head.map(str::to_owned).collect());
     for variant in variants {
@@ -82,7 +89,11 @@ fn culprits(record: &RunRecord) -> String {
             let _ = write!(text, "\n- **{}**: {}", markdown(&variant.name), markdown(culprit));
         }
     }
-    if text.is_empty() { text } else { format!("\n## Where the p99 went\n{text}\n") }
+    if text.is_empty() {
+        text
+    } else {
+        format!("\n## Where the p99 went\n{text}\n")
+    }
 }
 
 fn expectations(expectations: &[ExpectationRecord]) -> String {
@@ -91,12 +102,16 @@ fn expectations(expectations: &[ExpectationRecord]) -> String {
     }
     let mut text = "\n## Expectations\n".to_owned();
     for expectation in expectations {
-        let variant = expectation.variant.as_ref().map_or(String::new(), |v| format!("**{}**: ", markdown(v)));
-        let found = expectation.value.map_or_else(|| "no figure".to_owned(), figures::number);
-        let because = expectation.because.as_ref().map_or(String::new(), |b| format!(" {}", markdown(b)));
+        let found = expectation
+            .value
+            .map_or_else(|| "no figure".to_owned(), figures::number);
+        let because = expectation
+            .because
+            .as_ref()
+            .map_or(String::new(), |b| format!(" {}", markdown(b)));
         let _ = write!(
             text,
-            "\n- {} {variant}{} ({}; found {found}).{because}",
+            "\n- {} {} ({}; found {found}).{because}",
             names::sign(expectation.verdict),
             markdown(&expectation.text),
             names::verdict(expectation.verdict),
@@ -113,7 +128,11 @@ fn discrepancies(record: &RunRecord) -> String {
             let _ = write!(text, "\n- **{}**: {}", markdown(&variant.name), markdown(discrepancy));
         }
     }
-    if text.is_empty() { text } else { format!("\n## The books do not balance\n{text}\n") }
+    if text.is_empty() {
+        text
+    } else {
+        format!("\n## The books do not balance\n{text}\n")
+    }
 }
 
 /// A code block that its content cannot end.
@@ -126,7 +145,11 @@ fn fenced(code: &str) -> String {
 }
 
 fn short(fingerprint: &str) -> String {
-    fingerprint.chars().filter(char::is_ascii_alphanumeric).take(12).collect()
+    fingerprint
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(12)
+        .collect()
 }
 
 #[cfg(test)]

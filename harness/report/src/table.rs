@@ -36,13 +36,21 @@ impl Table {
         let widths = self.widths(|cell| markdown_cell(cell).chars().count().max(3));
         let line = |row: &Vec<String>| {
             let cells = row.iter().zip(&widths).enumerate();
-            let text: Vec<_> = cells.map(|(column, (cell, width))| pad(&markdown_cell(cell), *width, column)).collect();
+            let text: Vec<_> = cells
+                .map(|(column, (cell, width))| pad(&markdown_cell(cell), *width, column))
+                .collect();
             format!("| {} |\n", text.join(" | "))
         };
         let rule: Vec<_> = widths
             .iter()
             .enumerate()
-            .map(|(column, width)| if column == 0 { "-".repeat(*width) } else { format!("{}:", "-".repeat(width - 1)) })
+            .map(|(column, width)| {
+                if column == 0 {
+                    "-".repeat(*width)
+                } else {
+                    format!("{}:", "-".repeat(width - 1))
+                }
+            })
             .collect();
         let (head, body) = self.rows.split_at(1);
         let head: String = head.iter().map(line).collect();
@@ -52,12 +60,18 @@ impl Table {
 
     fn widths(&self, of: impl Fn(&String) -> usize) -> Vec<usize> {
         let columns = self.rows[0].len();
-        (0..columns).map(|column| self.rows.iter().map(|row| of(&row[column])).max().unwrap_or(0)).collect()
+        (0..columns)
+            .map(|column| self.rows.iter().map(|row| of(&row[column])).max().unwrap_or(0))
+            .collect()
     }
 }
 
 fn pad(cell: &str, width: usize, column: usize) -> String {
-    if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+    if column == 0 {
+        format!("{cell:<width$}")
+    } else {
+        format!("{cell:>width$}")
+    }
 }
 
 /// Text that stays within its cell.
@@ -121,7 +135,10 @@ mod tests {
     #[test]
     fn lines_stay_within_their_width() {
         let text = wrapped(&"word ".repeat(60), "  ", 40);
-        assert!(text.lines().all(|line| line.chars().count() <= 40 && line.starts_with("  ")));
+        assert!(
+            text.lines()
+                .all(|line| line.chars().count() <= 40 && line.starts_with("  "))
+        );
         assert_eq!(text.split_whitespace().count(), 60);
     }
 }

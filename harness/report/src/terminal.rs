@@ -12,8 +12,18 @@ use crate::{figures, names};
 const WIDTH: usize = 98;
 
 /// Columns in the order in which they earn their place; the last give way first.
-const COLUMNS: [&str; 10] =
-    ["answered", "failed", "p50", "p99", "ttft p99", "ack p99", "wasted %", "cost", "attempts", "throughput"];
+const COLUMNS: [&str; 10] = [
+    "answered",
+    "failed",
+    "p50",
+    "p99",
+    "ttft p99",
+    "ack p99",
+    "wasted %",
+    "cost",
+    "attempts",
+    "throughput",
+];
 
 /// Names at most this long.
 const NAME: usize = 24;
@@ -22,22 +32,36 @@ const NAME: usize = 24;
 pub fn summary_text(record: &RunRecord) -> String {
     let results = &record.results;
     let verdict = names::verdict(results.verdict).to_uppercase();
-    let mut text = wrapped(&format!("{} {verdict}  {}", names::sign(results.verdict), record.question), "", WIDTH);
+    let mut text = wrapped(
+        &format!("{} {verdict}  {}", names::sign(results.verdict), record.question),
+        "",
+        WIDTH,
+    );
     text.push_str(&wrapped(&results.answer, "  ", WIDTH));
     if record.interrupted {
         text.push_str("  Interrupted: counts what had fallen due.\n");
     }
     text.push('\n');
     text.push_str(&table(record));
-    let culprits = results.variants.iter().filter_map(|v| Some((v.name.as_str(), v.culprit.as_ref()?)));
+    let culprits = results
+        .variants
+        .iter()
+        .filter_map(|v| Some((v.name.as_str(), v.culprit.as_ref()?)));
     for (name, culprit) in culprits {
-        let _ = write!(text, "\n{}", wrapped(&format!("{}: {culprit}", shortened(name)), "  ", WIDTH).trim_end());
+        let _ = write!(
+            text,
+            "\n{}",
+            wrapped(&format!("{}: {culprit}", shortened(name)), "  ", WIDTH).trim_end()
+        );
     }
     text.push_str("\n\n");
     expectations(record, &mut text);
     for variant in results.variants.iter().filter(|v| !v.books.balanced) {
         for discrepancy in &variant.books.discrepancies {
-            let line = format!("! {}: the books do not balance: {discrepancy}", shortened(&variant.name));
+            let line = format!(
+                "! {}: the books do not balance: {discrepancy}",
+                shortened(&variant.name)
+            );
             text.push_str(&wrapped(&line, "  ", WIDTH));
         }
     }
@@ -47,9 +71,14 @@ pub fn summary_text(record: &RunRecord) -> String {
 
 fn expectations(record: &RunRecord, text: &mut String) {
     for expectation in &record.results.expectations {
-        let variant = expectation.variant.as_ref().map_or(String::new(), |name| format!("{}: ", shortened(name)));
-        let found = expectation.value.map_or_else(|| "no figure".to_owned(), figures::number);
-        let line = format!("{} {variant}{} (found {found})", names::sign(expectation.verdict), expectation.text);
+        let found = expectation
+            .value
+            .map_or_else(|| "no figure".to_owned(), figures::number);
+        let line = format!(
+            "{} {} (found {found})",
+            names::sign(expectation.verdict),
+            expectation.text
+        );
         text.push_str(&wrapped(&line, "  ", WIDTH));
     }
 }
@@ -57,15 +86,21 @@ fn expectations(record: &RunRecord, text: &mut String) {
 /// As many columns as fit.
 fn table(record: &RunRecord) -> String {
     let variants = &record.results.variants;
-    let present = key_figures::present(variants.iter());
-    let mut columns: Vec<&KeyFigure> =
-        COLUMNS.iter().filter_map(|label| present.iter().copied().find(|figure| figure.label == *label)).collect();
+    let present = key_figures::present(variants);
+    let mut columns: Vec<&KeyFigure> = COLUMNS
+        .iter()
+        .filter_map(|label| present.iter().copied().find(|figure| figure.label == *label))
+        .collect();
     loop {
         let head = std::iter::once("  variant").chain(columns.iter().map(|figure| figure.label));
         let mut table = Table::new(head.map(str::to_owned).collect());
         for variant in variants {
             let cells = columns.iter().map(|figure| figure.text(variant));
-            table.push(std::iter::once(format!("  {}", shortened(&variant.name))).chain(cells).collect());
+            table.push(
+                std::iter::once(format!("  {}", shortened(&variant.name)))
+                    .chain(cells)
+                    .collect(),
+            );
         }
         let text = table.plain();
         if text.lines().all(|line| line.chars().count() <= WIDTH) || columns.pop().is_none() {

@@ -56,13 +56,19 @@ pub fn write_run(record: &RunRecord, dir: &Path) -> Result<Written, WriteError> 
     folder.write("junit.xml", &xml(std::slice::from_ref(record))?)?;
     folder.write("summary.md", summary::run_summary(record).as_bytes())?;
     let variants = &record.results.variants;
-    for (variant, name) in variants.iter().zip(names::file_names(variants.iter().map(|v| v.name.as_str()))) {
+    for (variant, name) in variants
+        .iter()
+        .zip(names::file_names(variants.iter().map(|v| v.name.as_str())))
+    {
         folder.write(&format!("latency-{name}.hgrm"), hgrm::latency_hgrm(variant).as_bytes())?;
     }
     folder.write("index.html", page::run_page(record)?.as_bytes())?;
     let mut charts = Folder::open(&dir.join("charts"))?;
     for chart in Chart::ALL {
-        charts.write(&format!("{}.svg", chart.name()), chart.svg(record, Shape::Wide)?.as_bytes())?;
+        charts.write(
+            &format!("{}.svg", chart.name()),
+            chart.svg(record, Shape::Wide)?.as_bytes(),
+        )?;
         charts.write(&format!("{}.png", chart.name()), &chart.png(record, Shape::Wide)?)?;
     }
     folder.files.append(&mut charts.files);
@@ -82,14 +88,22 @@ pub fn write_suite(records: &[RunRecord], dir: &Path) -> Result<Written, WriteEr
 
 fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, WriteError> {
     let encoded = serde_json::to_vec_pretty(value);
-    let mut bytes = encoded.map_err(|error| WriteError::Encode { format: "JSON", why: error.to_string() })?;
+    let mut bytes = encoded.map_err(|error| WriteError::Encode {
+        format: "JSON",
+        why: error.to_string(),
+    })?;
     bytes.push(b'\n');
     Ok(bytes)
 }
 
 fn xml(records: &[RunRecord]) -> Result<Vec<u8>, WriteError> {
     let encoded = junit::junit_xml(records);
-    Ok(encoded.map_err(|error| WriteError::Encode { format: "XML", why: error.to_string() })?.into_bytes())
+    Ok(encoded
+        .map_err(|error| WriteError::Encode {
+            format: "XML",
+            why: error.to_string(),
+        })?
+        .into_bytes())
 }
 
 /// A folder that is being filled.
@@ -101,7 +115,10 @@ struct Folder {
 impl Folder {
     fn open(dir: &Path) -> Result<Self, WriteError> {
         fs::create_dir_all(dir).map_err(|source| lost(dir, source))?;
-        Ok(Self { dir: dir.to_owned(), files: Vec::new() })
+        Ok(Self {
+            dir: dir.to_owned(),
+            files: Vec::new(),
+        })
     }
 
     fn write(&mut self, name: &str, content: &[u8]) -> Result<(), WriteError> {
@@ -118,25 +135,37 @@ impl Folder {
     }
 
     fn done(self) -> Written {
-        Written { index: self.dir.join("index.html"), files: self.files }
+        Written {
+            index: self.dir.join("index.html"),
+            files: self.files,
+        }
     }
 }
 
 fn lost(path: &Path, source: io::Error) -> WriteError {
     let (what, remedy) = explained(source.kind());
     let what = what.map_or_else(|| source.to_string(), str::to_owned);
-    WriteError::File { path: path.to_owned(), what, remedy, source }
+    WriteError::File {
+        path: path.to_owned(),
+        what,
+        remedy,
+        source,
+    }
 }
 
 /// What happened, in words, where the system's own are not enough; and what to do.
 fn explained(kind: ErrorKind) -> (Option<&'static str>, &'static str) {
     const ELSEWHERE: &str = "Choose another folder with --out";
     match kind {
-        ErrorKind::PermissionDenied => (Some("you may not write here"), "Choose another folder with --out, or change its permissions"),
+        ErrorKind::PermissionDenied => (
+            Some("you may not write here"),
+            "Choose another folder with --out, or change its permissions",
+        ),
         ErrorKind::ReadOnlyFilesystem => (Some("the file system is read-only"), ELSEWHERE),
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            (Some("the disk is full"), "Make room and draw the report again with `brownout report`, or choose another folder with --out")
-        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (
+            Some("the disk is full"),
+            "Make room and draw the report again with `brownout report`, or choose another folder with --out",
+        ),
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => (Some("a file is in the way of a folder"), ELSEWHERE),
         ErrorKind::IsADirectory | ErrorKind::DirectoryNotEmpty => (Some("a folder is in the way of a file"), ELSEWHERE),
         ErrorKind::InvalidFilename => (Some("the name is too long or not allowed here"), ELSEWHERE),

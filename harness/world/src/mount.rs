@@ -92,8 +92,6 @@ pub struct MountError(pub String);
 pub struct SettingProblem {
     /// Dotted path of the key, such as `retry.max_attempts`.
     pub key: String,
-    /// What is wrong with it.
-    pub message: String,
-    /// What to write instead.
-    pub remedy: String,
+    /// What is wrong with it, and what to write instead.
+    pub problem: String,
 }

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use brownout_measure::record::{ClockKind, Environment, RunRecord};
-use brownout_measure::{Observations, RunMeta};
+use brownout_measure::run::{RunMeta, assemble};
+use brownout_measure::measure;
 use brownout_net::Network;
 use brownout_scenario::plan::{Plan, Variant};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::event::Event;
 use crate::hosts::Place;
 use crate::mount::Mount;
-use crate::stage::Stage;
+use crate::stage::{Played, Stage};
 
 /// Unix time at which every virtual run begins: 2026-01-01T00:00:00Z.
 const VIRTUAL_EPOCH_US: u64 = 1_767_225_600_000_000;
@@ -87,16 +88,15 @@ pub fn run<M: Mount>(
         ClockKind::Virtual => side_by_side(plan, mount, options, events)?,
         ClockKind::Real => one_by_one(plan, mount, options, events)?,
     };
-    let measured = played
-        .iter()
-        .map(|(variant, observations)| brownout_measure::measure(variant, plan, observations))
-        .collect();
+    let measured = played.iter().map(|(variant, played)| measure(variant, plan, &played.observations)).collect();
+    let mut notes = notes(options.clock);
+    notes.extend(played.into_iter().flat_map(|(_, played)| played.notes));
     let environment = Environment {
         started: options.started.clone(),
         platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
         cpus: processors() as u64,
         wall_s: began.elapsed().as_secs_f64(),
-        notes: notes(options.clock),
+        notes,
     };
     let meta = RunMeta {
         brownout: options.brownout.clone(),
@@ -106,7 +106,7 @@ pub fn run<M: Mount>(
         environment,
         interrupted: options.stop.is_cancelled(),
     };
-    Ok(brownout_measure::assemble(plan, meta, measured))
+    Ok(assemble(plan, meta, measured))
 }
 
 fn notes(clock: ClockKind) -> Vec<String> {
@@ -123,14 +123,14 @@ fn notes(clock: ClockKind) -> Vec<String> {
     }
 }
 
-type Played<'a> = Vec<(&'a Variant, Observations)>;
+type AllPlayed<'a> = Vec<(&'a Variant, Played)>;
 
 fn side_by_side<'a, M: Mount>(
     plan: &'a Plan,
     mount: &Arc<M>,
     options: &Options,
     events: &Events,
-) -> Result<Played<'a>, WorldError> {
+) -> Result<AllPlayed<'a>, WorldError> {
     let waiting = Mutex::new(plan.variants.iter().enumerate());
     let played = Mutex::new(Vec::new());
     let take = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -155,7 +155,7 @@ fn play_virtual<M: Mount>(
     mount: &Arc<M>,
     options: &Options,
     events: &Events,
-) -> Result<Observations, WorldError> {
+) -> Result<Played, WorldError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     let stage = Stage {
         plan,
@@ -176,7 +176,7 @@ fn one_by_one<'a, M: Mount>(
     mount: &Arc<M>,
     options: &Options,
     events: &Events,
-) -> Result<Played<'a>, WorldError> {
+) -> Result<AllPlayed<'a>, WorldError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut played = Vec::with_capacity(plan.variants.len());
     for variant in &plan.variants {
@@ -201,9 +201,9 @@ fn one_by_one<'a, M: Mount>(
 
 fn finish(
     variant: &Variant,
-    result: Result<Observations, WorldError>,
+    result: Result<Played, WorldError>,
     events: &Events,
-) -> Result<Observations, WorldError> {
+) -> Result<Played, WorldError> {
     if result.is_ok() {
         events(Event::VariantFinished { variant: variant.name.clone() });
     }

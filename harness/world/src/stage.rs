@@ -35,6 +35,14 @@ const FAREWELL: Duration = Duration::from_millis(100);
 /// A load balancer between replicas that the scenario does not speak of: patient for the whole run.
 const PATIENT: Micros = Micros::from_secs(24 * 3600);
 
+/// A variant, played.
+pub(crate) struct Played {
+    /// What was seen.
+    pub(crate) observations: Observations,
+    /// What a reader must know beside it.
+    pub(crate) notes: Vec<String>,
+}
+
 /// Everything a variant needs to be played.
 pub(crate) struct Stage<'a, M> {
     pub(crate) plan: &'a Plan,
@@ -51,7 +59,7 @@ pub(crate) struct Stage<'a, M> {
 
 impl<M: Mount> Stage<'_, M> {
     /// Plays the variant. On an error nothing is left running.
-    pub(crate) async fn play(self) -> Result<Observations, WorldError> {
+    pub(crate) async fn play(self) -> Result<Played, WorldError> {
         let set_up = RunClock::start();
         let shutdown = CancellationToken::new();
         let _ends_with_the_stage = shutdown.clone().drop_guard();
@@ -97,7 +105,15 @@ impl<M: Mount> Stage<'_, M> {
         shutdown.cancel();
         while world.join_next().await.is_some() {}
         clean_end.map_err(|e| WorldError::Service { variant: self.variant.name.clone(), reason: e.to_string() })?;
-        Ok(Observations { requests, ledger, spans: collector.rows(origin_unix_us), engines, interrupted_at })
+        let spans = collector.rows(origin_unix_us);
+        let observations = Observations { requests, ledger, spans, engines, interrupted_at };
+        Ok(Played { observations, notes: self.notes(&collector) })
+    }
+
+    fn notes(&self, collector: &Collector) -> Vec<String> {
+        let unreadable = collector.unreadable();
+        let note = format!("{}: {unreadable} trace exports could not be read as OTLP JSON", self.variant.name);
+        if unreadable == 0 { Vec::new() } else { vec![note] }
     }
 
     fn needs(&self) -> Needs {

@@ -35,7 +35,10 @@ fn job(id: &str, at_us: u64) -> Job {
 }
 
 fn lease(worker: &str, attempt: u32) -> Lease {
-    Lease { worker: worker.into(), attempt }
+    Lease {
+        worker: worker.into(),
+        attempt,
+    }
 }
 
 #[tokio::test]
@@ -60,7 +63,10 @@ async fn a_record_comes_back_as_it_was_written() {
         assert_eq!(store.get("a").await.unwrap(), Some(job("a", 5)));
         assert_eq!(store.get("b").await.unwrap(), None);
         assert!(matches!(store.enqueue(job("a", 6)).await, Err(QueueError::Exists)));
-        assert!(matches!(store.update("b", Event::Cancel, 0).await, Err(QueueError::Unknown)));
+        assert!(matches!(
+            store.update("b", Event::Cancel, 0).await,
+            Err(QueueError::Unknown)
+        ));
         store.ping().await.unwrap();
     })
     .await;
@@ -74,11 +80,25 @@ async fn a_dead_workers_job_goes_to_another_and_its_late_result_is_refused() {
         assert!(store.claim("second", 29 * SECOND).await.unwrap().is_none());
         let taken = store.claim("second", 30 * SECOND).await.unwrap().unwrap();
         assert_eq!(taken.attempts, 2);
-        let complete = |lease, result: &str| Event::Complete { lease, result: result.into() };
-        let late = store.update("a", complete(lease("first", 1), "late"), 31 * SECOND).await;
+        let complete = |lease, result: &str| Event::Complete {
+            lease,
+            result: result.into(),
+        };
+        let late = store
+            .update("a", complete(lease("first", 1), "late"), 31 * SECOND)
+            .await;
         assert!(matches!(late, Err(QueueError::Refused(Refused::Stale))));
-        let done = store.update("a", complete(lease("second", 2), "good"), 31 * SECOND).await.unwrap();
-        assert_eq!(done.state, State::Succeeded { result: "good".into(), at_us: 31 * SECOND });
+        let done = store
+            .update("a", complete(lease("second", 2), "good"), 31 * SECOND)
+            .await
+            .unwrap();
+        assert_eq!(
+            done.state,
+            State::Succeeded {
+                result: "good".into(),
+                at_us: 31 * SECOND
+            }
+        );
         assert_eq!(store.get("a").await.unwrap(), Some(done));
     })
     .await;
@@ -105,7 +125,11 @@ async fn a_failed_job_waits_its_time_and_a_poisoned_one_is_buried_on_the_way_to_
             let now = u64::from(attempt) * 100 * SECOND;
             assert!(store.claim("w", now).await.unwrap().is_some());
             if attempt == 1 {
-                let fail = Event::Fail { lease: lease("w", 1), error: "no".into(), retry_after: Some(Duration::from_secs(5)) };
+                let fail = Event::Fail {
+                    lease: lease("w", 1),
+                    error: "no".into(),
+                    retry_after: Some(Duration::from_secs(5)),
+                };
                 store.update("poison", fail, now).await.unwrap();
                 assert!(store.claim("w", now + 4 * SECOND).await.unwrap().is_none());
             }
@@ -132,7 +156,9 @@ async fn a_cancelled_job_is_not_claimed_and_its_worker_learns_of_it() {
         let running = store.claim("w", 2).await.unwrap().unwrap();
         assert_eq!(running.id, "running");
         store.update("running", Event::Cancel, 3).await.unwrap();
-        let beat = store.update("running", Event::Heartbeat { lease: lease("w", 1) }, 4).await;
+        let beat = store
+            .update("running", Event::Heartbeat { lease: lease("w", 1) }, 4)
+            .await;
         assert!(matches!(beat, Err(QueueError::Refused(Refused::Cancelled))));
         assert_eq!(store.claim("w", 100 * SECOND).await.unwrap(), None);
     })

@@ -359,19 +359,36 @@ mod tests {
 
     #[test]
     fn a_worker_whose_job_was_taken_over_is_refused() {
-        let old = Lease { worker: "a".into(), attempt: 1 };
+        let old = Lease {
+            worker: "a".into(),
+            attempt: 1,
+        };
         let held = job().after(Event::Claim { worker: "a".into() }, 0, &POLICY).unwrap();
-        let taken = held.after(Event::Claim { worker: "b".into() }, 30_000_000, &POLICY).unwrap();
-        let late = Event::Complete { lease: old.clone(), result: "late".into() };
+        let taken = held
+            .after(Event::Claim { worker: "b".into() }, 30_000_000, &POLICY)
+            .unwrap();
+        let late = Event::Complete {
+            lease: old.clone(),
+            result: "late".into(),
+        };
         assert_eq!(taken.after(late.clone(), 30_000_001, &POLICY), Err(Refused::Stale));
-        assert!(held.after(late, 30_000_001, &POLICY).is_ok(), "nobody else had it: the work counts");
+        assert!(
+            held.after(late, 30_000_001, &POLICY).is_ok(),
+            "nobody else had it: the work counts"
+        );
     }
 
     #[test]
     fn a_result_said_twice_is_taken_once() {
-        let lease = Lease { worker: "a".into(), attempt: 1 };
+        let lease = Lease {
+            worker: "a".into(),
+            attempt: 1,
+        };
         let held = job().after(Event::Claim { worker: "a".into() }, 0, &POLICY).unwrap();
-        let complete = |result: &str| Event::Complete { lease: lease.clone(), result: result.into() };
+        let complete = |result: &str| Event::Complete {
+            lease: lease.clone(),
+            result: result.into(),
+        };
         let done = held.after(complete("first"), 1, &POLICY).unwrap();
         assert_eq!(done.after(complete("second"), 2, &POLICY), Ok(done.clone()));
     }

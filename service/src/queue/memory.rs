@@ -83,7 +83,12 @@ impl JobStore for MemoryJobs {
     async fn claim(&self, worker: &str, now_us: u64) -> Result<Option<Job>, QueueError> {
         let mut data = lock(&self.data);
         for _ in 0..BURIALS {
-            let Some(id) = data.claimable.first().filter(|(at, ..)| *at <= now_us).map(|(.., id)| id.clone()) else {
+            let Some(id) = data
+                .claimable
+                .first()
+                .filter(|(at, ..)| *at <= now_us)
+                .map(|(.., id)| id.clone())
+            else {
                 return Ok(None);
             };
             let worker = worker.to_owned();
@@ -103,7 +108,8 @@ impl JobStore for MemoryJobs {
         let mut data = lock(&self.data);
         let before = now_us.saturating_sub(self.policy.expiry.as_micros() as u64);
         let kept = data.jobs.len();
-        data.jobs.retain(|_, (_, job)| job.finished_us().is_none_or(|at| at >= before));
+        data.jobs
+            .retain(|_, (_, job)| job.finished_us().is_none_or(|at| at >= before));
         Ok((kept - data.jobs.len()) as u64)
     }
 

@@ -85,13 +85,18 @@ impl JobStore for SqliteJobs {
 
     async fn claim(&self, worker: &str, now_us: u64) -> Result<Option<Job>, QueueError> {
         // Look before locking: an idle worker that polls must not hold up those who write.
-        if next_claimable(&mut *self.pool.acquire().await?, now_us).await?.is_none() {
+        if next_claimable(&mut *self.pool.acquire().await?, now_us)
+            .await?
+            .is_none()
+        {
             return Ok(None);
         }
         let mut transaction = self.begin().await?;
         let mut claimed = None;
         for _ in 0..BURIALS {
-            let Some(job) = next_claimable(&mut *transaction, now_us).await? else { break };
+            let Some(job) = next_claimable(&mut *transaction, now_us).await? else {
+                break;
+            };
             let worker = worker.to_owned();
             let next = job.after(Event::Claim { worker }, now_us, &self.policy)?;
             save(&mut transaction, &next).await?;

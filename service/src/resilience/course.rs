@@ -81,7 +81,12 @@ impl<'a> Course<'a> {
             self.rules.metrics.fallbacks.inc();
             return Ok(());
         };
-        let draw = unit(self.rules.seed, Purpose::Jitter, self.request_id, u64::from(self.attempts));
+        let draw = unit(
+            self.rules.seed,
+            Purpose::Jitter,
+            self.request_id,
+            u64::from(self.attempts),
+        );
         let wait = self.rules.retry.wait(self.retries, draw, None).max(floor);
         if self.attempts >= self.rules.retry.max_attempts
             || !self.deadline.allows(wait)

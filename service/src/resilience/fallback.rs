@@ -49,10 +49,11 @@ impl Chain {
             self.visited += 1;
             return Next::Fallback;
         }
-        // `min_by_key` takes the first of equals, which keeps the order of preference.
-        let wait_of = |index: usize| self.not_before[index].map_or(Duration::ZERO, |at| at.duration_since(now));
-        self.at = (0..self.not_before.len()).min_by_key(|index| wait_of(*index)).unwrap_or(0);
-        Next::Again(wait_of(self.at))
+        // Whoever was free first: among equals `min_by_key` takes the first, which keeps the order of preference, and who
+        // has just failed comes last.
+        let first_free = (0..self.not_before.len()).min_by_key(|index| self.not_before[*index]);
+        self.at = first_free.unwrap_or(0);
+        Next::Again(self.not_before[self.at].map_or(Duration::ZERO, |at| at.duration_since(now)))
     }
 }
 
@@ -76,14 +77,30 @@ mod tests {
         let now = Instant::now();
         let mut chain = Chain::new(2, true);
         assert_eq!(chain.failed(now, Duration::from_secs(30)), Next::Fallback);
-        assert_eq!(chain.failed(now, Duration::from_secs(2)), Next::Again(Duration::from_secs(2)));
+        assert_eq!(
+            chain.failed(now, Duration::from_secs(2)),
+            Next::Again(Duration::from_secs(2))
+        );
+        assert_eq!(chain.current(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_just_failed_comes_last_in_the_next_round() {
+        let now = Instant::now();
+        let mut chain = Chain::new(2, true);
+        chain.failed(now, Duration::ZERO);
+        chain.failed(now, Duration::ZERO);
+        chain.failed(now + Duration::from_secs(1), Duration::ZERO);
         assert_eq!(chain.current(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn without_fallback_the_first_provider_is_the_only_one() {
         let mut chain = Chain::new(3, false);
-        assert_eq!(chain.failed(Instant::now(), Duration::ZERO), Next::Again(Duration::ZERO));
+        assert_eq!(
+            chain.failed(Instant::now(), Duration::ZERO),
+            Next::Again(Duration::ZERO)
+        );
         assert_eq!(chain.current(), 0);
     }
 }

@@ -131,20 +131,31 @@ mod tests {
 
     #[test]
     fn retry_after_is_ignored_when_told_so() {
-        let deaf = RetrySettings { honour_retry_after: false, backoff: Backoff::None, ..SETTINGS };
+        let deaf = RetrySettings {
+            honour_retry_after: false,
+            backoff: Backoff::None,
+            ..SETTINGS
+        };
         assert_eq!(deaf.wait(3, 0.9, Some(Duration::from_secs(30))), Duration::ZERO);
     }
 
     #[test]
     fn waits_double_until_the_cap() {
-        let ceilings: Vec<_> = (0..6).map(|n| SETTINGS.wait(n, 0.999_999, None).as_millis().div_ceil(10) * 10).collect();
+        let ceilings: Vec<_> = (0..6)
+            .map(|n| SETTINGS.wait(n, 0.999_999, None).as_millis().div_ceil(10) * 10)
+            .collect();
         assert_eq!(ceilings, [500, 1000, 2000, 4000, 8000, 8000]);
     }
 
     #[test]
     fn a_storm_is_held_to_its_share_of_the_load() {
         let budget = RetryBudget::new(Some(0.2));
-        let retries = (0..1000).filter(|_| { budget.deposit(); budget.withdraw() }).count();
+        let retries = (0..1000)
+            .filter(|_| {
+                budget.deposit();
+                budget.withdraw()
+            })
+            .count();
         assert!((200..=211).contains(&retries), "{retries}");
         let unbounded = RetryBudget::new(None);
         assert!((0..1000).all(|_| unbounded.withdraw()));

@@ -106,7 +106,10 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
     visitor.count("max_body_bytes", 1..=1 << 30, &mut settings.max_body_bytes);
     visitor.count("max_connections", 1..=1_000_000, &mut settings.max_connections);
     visitor.text("otlp_endpoint", &mut settings.otlp_endpoint);
-    let mut path = settings.database_path.take().map(|path| path.to_string_lossy().into_owned());
+    let mut path = settings
+        .database_path
+        .take()
+        .map(|path| path.to_string_lossy().into_owned());
     visitor.text("database_path", &mut path);
     settings.database_path = path.map(Into::into);
 }

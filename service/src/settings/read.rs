@@ -107,11 +107,18 @@ fn contradictions(settings: &Settings, problems: &mut Vec<SettingsProblem>) {
         "jobs.retry_base",
         "is longer than jobs.retry_cap; raise the cap or lower the base",
     );
-    check(retry.base <= retry.cap, "retry.base", "is longer than retry.cap; raise the cap or lower the base");
+    check(
+        retry.base <= retry.cap,
+        "retry.base",
+        "is longer than retry.cap; raise the cap or lower the base",
+    );
 }
 
 fn word_of<T: Choice>(word: &str) -> Option<T> {
-    T::WORDS.iter().find(|(known, _)| *known == word).map(|(_, value)| *value)
+    T::WORDS
+        .iter()
+        .find(|(known, _)| *known == word)
+        .map(|(_, value)| *value)
 }
 
 /// Reads one table.
@@ -177,7 +184,10 @@ impl Reader {
             return Vec::new();
         };
         if entries.len() > PROVIDERS {
-            self.refuse("providers", format!("more than {PROVIDERS}: a chain that long outlasts every deadline"));
+            self.refuse(
+                "providers",
+                format!("more than {PROVIDERS}: a chain that long outlasts every deadline"),
+            );
         }
         let entries = entries.into_iter().enumerate();
         entries.filter_map(|(n, entry)| self.provider(n, entry)).collect()
@@ -185,7 +195,10 @@ impl Reader {
 
     fn provider(&mut self, n: usize, entry: Value) -> Option<ProviderSettings> {
         let Value::Object(map) = entry else {
-            self.refuse(&format!("providers[{n}]"), "is not a table: write name, base_url and model");
+            self.refuse(
+                &format!("providers[{n}]"),
+                "is not a table: write name, base_url and model",
+            );
             return None;
         };
         let mut table = Self::new(format!("{}providers[{n}].", self.path), map);

@@ -37,7 +37,10 @@ fn a_preset_sets_every_switch_and_keys_override_it() {
 fn a_preset_can_be_switched_off_in_part() {
     let value = json!({ "deadline": { "first_token": "off" }, "retry": { "budget_ratio": "off" } });
     let settings = Settings::from_map(map(value)).unwrap();
-    assert_eq!((settings.deadline.first_token, settings.retry.budget_ratio), (None, None));
+    assert_eq!(
+        (settings.deadline.first_token, settings.retry.budget_ratio),
+        (None, None)
+    );
 }
 
 #[test]
@@ -96,18 +99,28 @@ fn what_is_written_for_a_child_is_what_it_reads() {
 fn the_environment_wins_over_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("service.toml");
-    std::fs::write(&path, "design = \"blocking\"\n[retry]\nmax_attempts = 2\nbase = \"1s\"\n").unwrap();
+    std::fs::write(
+        &path,
+        "design = \"blocking\"\n[retry]\nmax_attempts = 2\nbase = \"1s\"\n",
+    )
+    .unwrap();
     let env = [
         ("BROWNOUT_SERVICE__RETRY__MAX_ATTEMPTS", "4"),
         ("BROWNOUT_SERVICE__FALLBACK", "false"),
         ("BROWNOUT_SERVICE__DEADLINE__TOTAL", "20s"),
-        ("BROWNOUT_SERVICE__PROVIDERS", "[{name=\"a\", base_url=\"http://a\", model=\"m\"}]"),
+        (
+            "BROWNOUT_SERVICE__PROVIDERS",
+            "[{name=\"a\", base_url=\"http://a\", model=\"m\"}]",
+        ),
         ("PATH", "/bin"),
     ];
     let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let settings = Settings::load(Some(&path), env).unwrap();
     assert_eq!(settings.design, Design::Blocking);
-    assert_eq!((settings.retry.max_attempts, settings.retry.base), (4, Duration::from_secs(1)));
+    assert_eq!(
+        (settings.retry.max_attempts, settings.retry.base),
+        (4, Duration::from_secs(1))
+    );
     assert!(!settings.fallback);
     assert_eq!(settings.deadline.total, Some(Duration::from_secs(20)));
     assert_eq!(settings.providers[0].name, "a");

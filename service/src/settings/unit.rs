@@ -21,7 +21,9 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
         _ => return None,
     };
     let us = number.trim().parse::<f64>().ok()? * scale;
-    (0.0..=LONGEST).contains(&us).then(|| Duration::from_micros(us.round() as u64))
+    (0.0..=LONGEST)
+        .contains(&us)
+        .then(|| Duration::from_micros(us.round() as u64))
 }
 
 /// Writes a duration so that [`parse`] reads the same.

@@ -44,11 +44,12 @@ impl Exporter {
         metrics: Metrics,
     ) -> Result<(Self, mpsc::Sender<SpanRecord>), ServiceError> {
         let endpoint = format!("{}/v1/traces", base.trim_end_matches('/'));
-        let endpoint: Uri = endpoint
-            .parse()
-            .map_err(|error: http::uri::InvalidUri| ServiceError::CollectorAddress {
-                problem: error.to_string(),
-            })?;
+        let endpoint: Uri =
+            endpoint
+                .parse()
+                .map_err(|error: http::uri::InvalidUri| ServiceError::CollectorAddress {
+                    problem: error.to_string(),
+                })?;
         if endpoint.authority().is_none() {
             return Err(ServiceError::CollectorAddress {
                 problem: "it has no scheme or no host".to_owned(),

@@ -98,23 +98,56 @@ impl Default for Metrics {
 impl Metrics {
     fn register(&self) -> Registry {
         let mut registry = Registry::with_prefix("service");
-        let mut add = |name: &str, help: &str, metric: Box<dyn prometheus_client::registry::Metric>| {
-            registry.register(name, help, metric);
-        };
-        add("requests", "Requests by endpoint and status", Box::new(self.requests.clone()));
-        add("request_duration_seconds", "From request to the end of its answer", Box::new(self.duration.clone()));
-        add("cancelled", "Requests whose client left before the end", Box::new(self.cancelled.clone()));
-        add("pool_in_use", "Database connections handed out", Box::new(self.pool_in_use.clone()));
-        add("pool_wait_seconds", "Wait for a database connection", Box::new(self.pool_wait.clone()));
-        add("workers_busy", "Busy workers of the blocking design", Box::new(self.workers_busy.clone()));
-        add("jobs_running", "Jobs that are running here", Box::new(self.jobs_running.clone()));
-        add("jobs", "Jobs by what happened to them here", Box::new(self.jobs.clone()));
-        add("upstream_attempts", "Attempts by provider and outcome", Box::new(self.attempts.clone()));
-        add("retries", "Second visits to a provider", Box::new(self.retries.clone()));
-        add("fallbacks", "Visits to the next provider of the chain", Box::new(self.fallbacks.clone()));
-        add("tokens", "Tokens as the providers report them", Box::new(self.tokens.clone()));
-        add("usage_lost", "Usage rows that could not be written", Box::new(self.usage_lost.clone()));
-        add("spans_dropped", "Spans that could not be sent", Box::new(self.spans_dropped.clone()));
+        registry.register("requests", "Requests by endpoint and status", self.requests.clone());
+        registry.register(
+            "request_duration_seconds",
+            "From request to the end of its answer",
+            self.duration.clone(),
+        );
+        registry.register(
+            "cancelled",
+            "Requests whose client left before the end",
+            self.cancelled.clone(),
+        );
+        registry.register(
+            "pool_in_use",
+            "Database connections handed out",
+            self.pool_in_use.clone(),
+        );
+        registry.register(
+            "pool_wait_seconds",
+            "Wait for a database connection",
+            self.pool_wait.clone(),
+        );
+        registry.register(
+            "workers_busy",
+            "Busy workers of the blocking design",
+            self.workers_busy.clone(),
+        );
+        registry.register("jobs_running", "Jobs that are running here", self.jobs_running.clone());
+        registry.register("jobs", "Jobs by what happened to them here", self.jobs.clone());
+        registry.register(
+            "upstream_attempts",
+            "Attempts by provider and outcome",
+            self.attempts.clone(),
+        );
+        registry.register("retries", "Second visits to a provider", self.retries.clone());
+        registry.register(
+            "fallbacks",
+            "Visits to the next provider of the chain",
+            self.fallbacks.clone(),
+        );
+        registry.register("tokens", "Tokens as the providers report them", self.tokens.clone());
+        registry.register(
+            "usage_lost",
+            "Usage rows that could not be written",
+            self.usage_lost.clone(),
+        );
+        registry.register(
+            "spans_dropped",
+            "Spans that could not be sent",
+            self.spans_dropped.clone(),
+        );
         registry
     }
 
@@ -147,7 +180,7 @@ impl Metrics {
 
     /// A provider reported what an answer cost.
     pub(crate) fn used(&self, usage: Usage) {
-        let mut count = |kind, tokens| self.tokens.get_or_create(&Kind { kind }).inc_by(tokens);
+        let count = |kind, tokens| self.tokens.get_or_create(&Kind { kind }).inc_by(tokens);
         count("prompt", usage.prompt_tokens);
         count("completion", usage.completion_tokens);
     }

@@ -10,4 +10,4 @@ mod trace;
 
 pub(crate) use export::Exporter;
 pub(crate) use metrics::Metrics;
-pub(crate) use trace::{Span, SpanRecord, Trace, TraceParent, Tracer};
+pub(crate) use trace::{Span, Trace, TraceParent, Tracer};

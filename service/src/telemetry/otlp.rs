@@ -20,7 +20,11 @@ pub(super) fn body(instance: &str, spans: &[SpanRecord]) -> Vec<u8> {
 }
 
 fn span(span: &SpanRecord) -> Value {
-    let attributes: Vec<Value> = span.attributes.iter().map(|(key, value)| attribute(key, value)).collect();
+    let attributes: Vec<Value> = span
+        .attributes
+        .iter()
+        .map(|(key, value)| attribute(key, value))
+        .collect();
     let mut value = json!({
         "traceId": format!("{:032x}", span.trace),
         "spanId": format!("{:016x}", span.id),

@@ -83,7 +83,14 @@ impl Tracer {
 
     /// The trace of a request, continued from `parent` or begun here, and the span of the request itself.
     pub(crate) fn begin(&self, parent: Option<TraceParent>, request_id: &str, name: &'static str) -> (Trace, Span) {
-        let begun = || bits(self.seed ^ self.clock.now_unix_us(), Purpose::Trace, request_id, self.next());
+        let begun = || {
+            bits(
+                self.seed ^ self.clock.now_unix_us(),
+                Purpose::Trace,
+                request_id,
+                self.next(),
+            )
+        };
         let trace = parent.map_or_else(begun, |parent| parent.trace);
         let root = self.span_id(trace);
         let span = self.open(trace, root, parent.map(|parent| parent.span), name, SpanKind::Server);

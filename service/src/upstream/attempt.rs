@@ -168,7 +168,11 @@ pub(super) fn request(provider: &Provider, call: &Call, witness: &Witness, strea
     *request.uri_mut() = provider.endpoint.clone();
     let headers = request.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let accept = if stream { "text/event-stream" } else { "application/json" };
+    let accept = if stream {
+        "text/event-stream"
+    } else {
+        "application/json"
+    };
     headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
     if let Some(key) = &provider.api_key
         && let Ok(mut bearer) = HeaderValue::try_from(format!("Bearer {}", key.expose_secret()))

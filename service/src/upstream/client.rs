@@ -142,7 +142,9 @@ fn endpoint(settings: &ProviderSettings) -> Result<Uri, ServiceError> {
         problem,
     };
     let base = settings.base_url.trim_end_matches('/');
-    let uri: Uri = base.parse().map_err(|error: http::uri::InvalidUri| problem(error.to_string()))?;
+    let uri: Uri = base
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| problem(error.to_string()))?;
     if uri.scheme().is_none() || uri.authority().is_none() {
         return Err(problem("it has no scheme or no host".to_owned()));
     }
@@ -171,7 +173,10 @@ mod tests {
         for base in ["http://p.sim", "http://p.sim/", "http://p.sim/v1", "http://p.sim/v1/"] {
             assert_eq!(endpoint_of(base).unwrap(), "http://p.sim/v1/chat/completions", "{base}");
         }
-        assert_eq!(endpoint_of("http://p.sim/x/v2").unwrap(), "http://p.sim/x/v2/chat/completions");
+        assert_eq!(
+            endpoint_of("http://p.sim/x/v2").unwrap(),
+            "http://p.sim/x/v2/chat/completions"
+        );
         assert!(endpoint_of("p.sim/v1").is_err());
         assert!(endpoint_of("not an address").is_err());
     }

@@ -54,7 +54,10 @@ where
 {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<UpstreamBody>, UpstreamError> {
         let response = self.client.request(request.map(Full::new)).await.map_err(classify)?;
-        Ok(response.map(|body| body.map_err(|error| UpstreamError::Broken(Box::new(error))).boxed_unsync()))
+        Ok(response.map(|body| {
+            body.map_err(|error| UpstreamError::Broken(Box::new(error)))
+                .boxed_unsync()
+        }))
     }
 }
 

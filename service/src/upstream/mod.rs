@@ -24,7 +24,7 @@ pub(crate) use self::client::{Call, ModelClient, Prompt};
 pub use self::connector::{ConnectTimeout, ConnectWithin, connect_within, over_connector};
 pub use self::openai::{Completion, Message, Role, Usage};
 pub use self::reqwest::reqwest;
-pub(crate) use self::stream::{AnswerStream, Piece};
+pub(crate) use self::stream::Piece;
 
 /// A response body: bytes as they arrive.
 pub type UpstreamBody = UnsyncBoxBody<Bytes, UpstreamError>;

@@ -192,7 +192,8 @@ mod tests {
         assert_eq!((chunk.text.as_str(), chunk.finish_reason), (" café\n", None));
         let end = read_chunk(r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":null}"#).unwrap();
         assert_eq!((end.text.as_str(), end.finish_reason.as_deref()), ("", Some("stop")));
-        let usage = read_chunk(r#"{"choices":[],"usage":{"prompt_tokens":13,"completion_tokens":5,"total_tokens":18}}"#);
+        let usage =
+            read_chunk(r#"{"choices":[],"usage":{"prompt_tokens":13,"completion_tokens":5,"total_tokens":18}}"#);
         assert_eq!(
             usage.unwrap().usage,
             Some(Usage {
@@ -200,7 +201,11 @@ mod tests {
                 completion_tokens: 5
             })
         );
-        assert!(read_chunk(r#"{"error":{"message":"x","type":"server_error"}}"#).unwrap().is_error);
+        assert!(
+            read_chunk(r#"{"error":{"message":"x","type":"server_error"}}"#)
+                .unwrap()
+                .is_error
+        );
         assert_eq!(read_chunk("<html>"), None);
     }
 
@@ -213,7 +218,11 @@ mod tests {
 
     #[test]
     fn an_empty_purse_is_told_from_a_full_bucket() {
-        assert!(is_out_of_quota(br#"{"error":{"message":"x","type":"t","param":null,"code":"insufficient_quota"}}"#));
-        assert!(!is_out_of_quota(br#"{"error":{"message":"x","type":"t","param":null,"code":"rate_limit_exceeded"}}"#));
+        assert!(is_out_of_quota(
+            br#"{"error":{"message":"x","type":"t","param":null,"code":"insufficient_quota"}}"#
+        ));
+        assert!(!is_out_of_quota(
+            br#"{"error":{"message":"x","type":"t","param":null,"code":"rate_limit_exceeded"}}"#
+        ));
     }
 }

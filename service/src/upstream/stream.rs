@@ -176,12 +176,14 @@ fn chunks(body: UpstreamBody) -> Chunks {
     let bytes = BodyDataStream::new(Limited::new(body, LONGEST_BODY));
     // Empty pieces carry nothing, and HTTP/2 peers count them against a connection.
     let bytes = bytes.filter(|piece| std::future::ready(!piece.as_ref().is_ok_and(Bytes::is_empty)));
-    Box::pin(bytes.eventsource().map(|event| match event {
-        Ok(event) if event.data == openai::DONE => Ok(Frame::Done),
-        Ok(event) => openai::read_chunk(&event.data)
-            .map(Frame::Chunk)
-            .ok_or(AttemptFailure::Malformed),
-        Err(EventStreamError::Transport(error)) if error.is::<UpstreamError>() => Err(AttemptFailure::Broken),
-        Err(_) => Err(AttemptFailure::Malformed),
+    Box::pin(bytes.eventsource().map(|event| {
+        match event {
+            Ok(event) if event.data == openai::DONE => Ok(Frame::Done),
+            Ok(event) => openai::read_chunk(&event.data)
+                .map(Frame::Chunk)
+                .ok_or(AttemptFailure::Malformed),
+            Err(EventStreamError::Transport(error)) if error.is::<UpstreamError>() => Err(AttemptFailure::Broken),
+            Err(_) => Err(AttemptFailure::Malformed),
+        }
     }))
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use brownout_measure::gate::{Baseline, compare};
+use brownout_measure::gate::{Baseline, GateReport, compare};
 use brownout_measure::record::RunRecord;
 
 use super::{baseline_file, fail, records_at};
@@ -53,6 +53,36 @@ fn judge(record: &RunRecord, file: &Path) -> Exit {
         Err(error) => return fail(Exit::Unexpected, &format!("{} is no baseline: {error}", file.display())),
     };
     let report = compare(&baseline, record);
-    print!("{report}");
+    print_report(record, &report);
     if report.passed() { Exit::Pass } else { Exit::WorseThanBaseline }
+}
+
+fn print_report(record: &RunRecord, report: &GateReport) {
+    let scenario = &record.scenario;
+    if report.passed() {
+        println!("{scenario}: as the baseline says");
+        return;
+    }
+    println!("{scenario}: not what the baseline says");
+    if let Some(mismatch) = &report.mismatch {
+        println!("  {mismatch}");
+    }
+    for name in &report.variants_missing {
+        println!("  {scenario} / {name}: in the baseline, but not in this run");
+    }
+    for name in &report.variants_new {
+        println!("  {scenario} / {name}: in this run, but not in the baseline");
+    }
+    for difference in &report.differences {
+        println!("  {difference}");
+    }
+    if report.fingerprint_changed && report.differences.is_empty() {
+        println!("  no listed figure moved, but the fingerprint of the results did: a histogram or a timeline changed");
+    }
+    if report.plan_changed {
+        println!("  the scenario is not the one that the baseline was made with: if that is meant, write a new baseline");
+    }
+    if report.engine_changed {
+        println!("  dependencies, compiler or target are not those of the baseline");
+    }
 }

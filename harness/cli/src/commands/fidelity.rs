@@ -4,7 +4,7 @@ use brownout_scenario::units::Micros;
 
 use super::fail;
 use super::play::Player;
-use super::run::both_clocks;
+use super::run::{agrees, both_clocks, print_fidelity};
 use crate::args::FidelityArgs;
 use crate::exit::Exit;
 use crate::scenarios;
@@ -36,8 +36,8 @@ pub fn fidelity(args: &FidelityArgs) -> Exit {
         };
         match both_clocks(scenario, length, &player, args.out.as_ref()) {
             Ok(report) => {
-                print!("{report}");
-                exit = exit.or_worse(if report.agrees() { Exit::Pass } else { Exit::ExpectationFailed });
+                print_fidelity(&report);
+                exit = exit.or_worse(if agrees(&report) { Exit::Pass } else { Exit::ExpectationFailed });
             }
             Err(failed) => exit = exit.or_worse(failed),
         }

@@ -25,7 +25,7 @@ fn fail(exit: Exit, message: &dyn std::fmt::Display) -> Exit {
 
 /// The records at `path`: one for a run, several for a suite.
 fn records_at(path: &Path) -> Result<Vec<RunRecord>, Exit> {
-    brownout_report::read_records(path).map_err(|e| fail(Exit::Unexpected, &e))
+    brownout_report::read_runs(path).map_err(|e| fail(Exit::Unexpected, &e))
 }
 
 /// The baseline file of `record`: `path` itself, or its file in the folder `path` when a suite is judged.

@@ -67,13 +67,13 @@ pub fn worker(args: &WorkerArgs) -> Exit {
 }
 
 fn load(config: Option<&Path>) -> Result<Settings, Exit> {
-    Settings::load(config).map_err(|error| fail(Exit::ServiceNotStarted, &error))
+    Settings::load(config, std::env::vars()).map_err(|error| fail(Exit::ServiceNotStarted, &error))
 }
 
 async fn parts(settings: &Settings) -> Result<(Stores, std::sync::Arc<dyn upstream::Upstream>), Exit> {
     let database = settings.database_path.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATABASE));
     let stores = Stores::sqlite(settings, &database).await.map_err(|e| fail(Exit::ServiceNotStarted, &e))?;
-    let upstream = upstream::reqwest().map_err(|e| fail(Exit::ServiceNotStarted, &e))?;
+    let upstream = upstream::reqwest(settings).map_err(|e| fail(Exit::ServiceNotStarted, &e))?;
     Ok((stores, upstream))
 }
 

@@ -15,12 +15,13 @@ pub(super) fn face(record: &RunRecord, _: Shape) -> Face {
     let phases = phases(record);
     let key = |(index, phase): (usize, &String)| Key::new(names::phase(phase), palette::part(index), Mark::Fill);
     Face {
-        note: "Share of the time between due and the answer, over the slowest 1 % of the answered requests.".to_owned(),
+        note: "Share of the time between due and the answer, over the slowest 1 % of the answered and failed requests."
+            .to_owned(),
         legend: phases.iter().enumerate().map(key).collect(),
         body: record.results.variants.len() as f64 * bars::BAR_PX + bars::AXIS_PX,
-        missing: phases
-            .is_empty()
-            .then(|| "no spans came from inside the service, so the time of the slowest requests cannot be split".to_owned()),
+        missing: phases.is_empty().then(|| {
+            "no spans came from inside the service, so the time of the slowest requests cannot be split".to_owned()
+        }),
     }
 }
 
@@ -32,7 +33,11 @@ pub(super) fn draw<DB: DrawingBackend>(area: &Sheet<DB>, record: &RunRecord) -> 
         .iter()
         .map(|variant| {
             let share = |phase: &String| variant.attribution.get(phase).copied().unwrap_or(0.0);
-            let part = |(index, phase)| Part { size: share(phase), color: palette::part(index), label: figures::share(share(phase)) };
+            let part = |(index, phase)| Part {
+                size: share(phase),
+                color: palette::part(index),
+                label: figures::share(share(phase)),
+            };
             Bar {
                 name: variant.name.clone(),
                 note: match (variant.attribution.is_empty(), variant.latency.count) {

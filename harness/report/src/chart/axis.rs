@@ -4,12 +4,12 @@
 
 use std::ops::Range;
 
-use plotters::coord::combinators::{BindKeyPoints, WithKeyPoints};
-use plotters::coord::types::RangedCoordf64;
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 
 use crate::figures;
 
 /// An axis with its ticks.
+#[derive(Debug, Clone)]
 pub(super) struct Axis {
     range: Range<f64>,
     ticks: Vec<(f64, String)>,
@@ -21,29 +21,70 @@ impl Axis {
         let max = if max.is_finite() { max.max(1.0) } else { 1.0 };
         let step = step_of(max, 4.0).max(1.0);
         let ticks = steps(step, max).map(|at| (at, figures::count(at as u64))).collect();
-        Self { range: 0.0..max * room, ticks }
+        Self {
+            range: 0.0..max * room,
+            ticks,
+        }
+    }
+
+    /// Counts from below 1 up to `max` on a logarithmic scale: a bar of one request is seen beside one of thousands.
+    pub(super) fn log_counts(max: u64) -> Self {
+        let max = max.max(10);
+        let ticks = (0..=max.ilog10())
+            .map(|decade| (f64::from(decade), figures::count(10u64.pow(decade))))
+            .collect();
+        Self {
+            range: log_count(0)..(max as f64 * 1.5).log10(),
+            ticks,
+        }
+    }
+
+    /// Rows from the top down, one a bar.
+    pub(super) fn rows(rows: usize) -> Self {
+        Self {
+            range: rows.max(1) as f64..0.0,
+            ticks: Vec::new(),
+        }
     }
 
     /// Shares of a whole.
     pub(super) fn shares() -> Self {
-        let ticks = [0.0, 0.25, 0.5, 0.75, 1.0].map(|at| (at, figures::share(at))).to_vec();
+        let ticks = [0.0, 0.25, 0.5, 0.75, 1.0]
+            .map(|at| (at, format!("{} %", at * 100.0)))
+            .to_vec();
         Self { range: 0.0..1.0, ticks }
     }
 
     /// Seconds from the start of the run to `end`.
     pub(super) fn run_time(end: f64) -> Self {
-        const STEPS: [f64; 13] = [1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0];
+        const STEPS: [f64; 13] = [
+            1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0,
+        ];
         let end = if end.is_finite() { end.max(1.0) } else { 1.0 };
         let fits = |step: &&f64| end / **step <= 8.0;
-        let step = STEPS.iter().find(fits).copied().unwrap_or_else(|| step_of(end / 3_600.0, 6.0).max(1.0) * 3_600.0);
-        let label = |at: f64| if end > 600.0 { figures::number(at / 60.0) } else { figures::number(at) };
+        let step = STEPS
+            .iter()
+            .find(fits)
+            .copied()
+            .unwrap_or_else(|| step_of(end / 3_600.0, 6.0).max(1.0) * 3_600.0);
+        let label = |at: f64| {
+            if end > 600.0 {
+                figures::number(at / 60.0)
+            } else {
+                figures::number(at)
+            }
+        };
         let ticks = steps(step, end).map(|at| (at, label(at))).collect();
         Self { range: 0.0..end, ticks }
     }
 
     /// What the numbers of [`Self::run_time`] count.
     pub(super) fn run_time_title(end: f64) -> &'static str {
-        if end > 600.0 { "minutes since the start of the run" } else { "seconds since the start of the run" }
+        if end > 600.0 {
+            "minutes since the start of the run"
+        } else {
+            "seconds since the start of the run"
+        }
     }
 
     /// Latencies in microseconds on a logarithmic scale that holds all of `values`; zeros lie on its floor.
@@ -55,7 +96,10 @@ impl Axis {
             .into_iter()
             .map(|us| (us.log10(), tick_of_us(us)))
             .collect();
-        Self { range: low.log10()..high.log10(), ticks }
+        Self {
+            range: low.log10()..high.log10(),
+            ticks,
+        }
     }
 
     /// Percentiles up to what `count` values can tell, ever finer towards the top.
@@ -91,19 +135,43 @@ impl Axis {
 
     /// The value, or the nearest end of the axis.
     pub(super) fn clamp(&self, value: f64) -> f64 {
-        value.clamp(self.range.start, self.range.end)
+        let Range { start, end } = self.range;
+        value.clamp(start.min(end), start.max(end))
+    }
+}
+
+impl Ranged for Axis {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, (from, to): (i32, i32)) -> i32 {
+        let part = (self.clamp(*value) - self.range.start) / (self.range.end - self.range.start);
+        from + (f64::from(to - from) * part).round() as i32
     }
 
-    /// As plotters wants it.
-    pub(super) fn spec(&self) -> WithKeyPoints<RangedCoordf64> {
-        self.range.clone().with_key_points(self.ticks.iter().map(|(at, _)| *at).collect())
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        // plotters asks for bold lines, then for light ones between them: there are none.
+        if hint.weight().allow_light_points() {
+            return Vec::new();
+        }
+        self.ticks.iter().map(|(at, _)| *at).collect()
     }
 
-    /// The label of the tick at `at`.
-    pub(super) fn label(&self, at: f64) -> String {
-        let tick = self.ticks.iter().find(|(tick, _)| (tick - at).abs() < 1e-9);
+    fn range(&self) -> Range<f64> {
+        self.range.clone()
+    }
+}
+
+impl ValueFormatter<f64> for Axis {
+    fn format_ext(&self, value: &f64) -> String {
+        let tick = self.ticks.iter().find(|(at, _)| (at - value).abs() < 1e-9);
         tick.map_or_else(String::new, |(_, label)| label.clone())
     }
+}
+
+/// A count on [`Axis::log_counts`]; none lies on the floor.
+pub(super) fn log_count(count: u64) -> f64 {
+    if count == 0 { -0.4 } else { (count as f64).log10() }
 }
 
 /// Microseconds on a logarithmic axis.
@@ -130,7 +198,11 @@ fn steps(step: f64, max: f64) -> impl Iterator<Item = f64> {
 fn step_of(max: f64, most: f64) -> f64 {
     let rough = max / most;
     let decade = 10f64.powf(rough.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].iter().map(|m| m * decade).find(|step| *step >= rough).unwrap_or(rough)
+    [1.0, 2.0, 5.0, 10.0]
+        .iter()
+        .map(|m| m * decade)
+        .find(|step| *step >= rough)
+        .unwrap_or(rough)
 }
 
 const ROUND: [f64; 4] = [1.0, 2.0, 5.0, 10.0];
@@ -138,13 +210,22 @@ const ROUND: [f64; 4] = [1.0, 2.0, 5.0, 10.0];
 /// The largest of 1, 2, 5 times a power of ten that is not above `value`.
 fn below(value: f64) -> f64 {
     let decade = 10f64.powf(value.log10().floor());
-    ROUND.iter().rev().map(|m| m * decade).find(|round| *round <= value).unwrap_or(decade)
+    ROUND
+        .iter()
+        .rev()
+        .map(|m| m * decade)
+        .find(|round| *round <= value)
+        .unwrap_or(decade)
 }
 
 /// The smallest of 1, 2, 5 times a power of ten that is not below `value`.
 fn above(value: f64) -> f64 {
     let decade = 10f64.powf(value.log10().floor());
-    ROUND.iter().map(|m| m * decade).find(|round| *round >= value).unwrap_or(decade * 10.0)
+    ROUND
+        .iter()
+        .map(|m| m * decade)
+        .find(|round| *round >= value)
+        .unwrap_or(decade * 10.0)
 }
 
 /// Up to nine ticks: 1-2-5, or 1-3, or decades only.
@@ -158,7 +239,11 @@ fn log_ticks(low: f64, high: f64) -> Vec<f64> {
             .collect()
     };
     let choices: [&[f64]; 3] = [&[1.0, 2.0, 5.0], &[1.0, 3.0], &[1.0]];
-    choices.iter().map(|mantissas| ticks(mantissas)).find(|ticks| ticks.len() <= 9).unwrap_or_default()
+    choices
+        .iter()
+        .map(|mantissas| ticks(mantissas))
+        .find(|ticks| ticks.len() <= 9)
+        .unwrap_or_default()
 }
 
 fn tick_of_us(us: f64) -> String {
@@ -183,7 +268,10 @@ mod tests {
     fn a_latency_axis_holds_its_values_between_round_ticks() {
         let axis = Axis::latencies([240_000, 0, 3_100_000].into_iter());
         assert_eq!(labels(&axis), ["200 ms", "500 ms", "1 s", "2 s", "5 s"]);
-        assert!((axis.clamp(log_us(0)) - axis.start()).abs() < 1e-9, "zero lies on the floor");
+        assert!(
+            (axis.clamp(log_us(0)) - axis.start()).abs() < 1e-9,
+            "zero lies on the floor"
+        );
     }
 
     #[test]
@@ -192,7 +280,12 @@ mod tests {
             let axis = Axis::latencies(values.iter().copied());
             assert!(axis.end() > axis.start() && axis.ticks.len() >= 2, "{values:?}");
         }
-        for axis in [Axis::counts(0.0, 1.0), Axis::counts(f64::NAN, 1.0), Axis::run_time(0.0), Axis::percentiles(0)] {
+        for axis in [
+            Axis::counts(0.0, 1.0),
+            Axis::counts(f64::NAN, 1.0),
+            Axis::run_time(0.0),
+            Axis::percentiles(0),
+        ] {
             assert!(axis.end() > axis.start());
         }
     }
@@ -213,7 +306,10 @@ mod tests {
 
     #[test]
     fn an_hour_is_counted_in_minutes() {
-        assert_eq!(labels(&Axis::run_time(3_600.0)), ["0", "10", "20", "30", "40", "50", "60"]);
+        assert_eq!(
+            labels(&Axis::run_time(3_600.0)),
+            ["0", "10", "20", "30", "40", "50", "60"]
+        );
         assert_eq!(labels(&Axis::run_time(60.0)), ["0", "10", "20", "30", "40", "50", "60"]);
     }
 }

@@ -17,10 +17,11 @@ const PER_METRE: u32 = 96 * 2 * 10_000 / 254;
 pub(super) fn png(sketch: &Sketch) -> Result<Vec<u8>, ChartError> {
     debug_assert_eq!(UNITS as usize, 2 * OVERSAMPLING, "two pixels to the CSS pixel");
     let (width, height) = sketch.units();
-    let mut drawn = vec![0; (width * height * 3) as usize];
+    let mut drawn = vec![u8::MAX; (width * height * 3) as usize];
     sketch.draw(Lettered(BitMapBackend::with_buffer(&mut drawn, (width, height))))?;
     let pixels = averaged(&drawn, width as usize, height as usize);
-    encoded(&pixels, width / OVERSAMPLING as u32, height / OVERSAMPLING as u32).map_err(|error| ChartError(error.to_string()))
+    encoded(&pixels, width / OVERSAMPLING as u32, height / OVERSAMPLING as u32)
+        .map_err(|error| ChartError(error.to_string()))
 }
 
 /// Every square of pixels as its mean.
@@ -49,7 +50,11 @@ fn encoded(pixels: &[u8], width: u32, height: u32) -> Result<Vec<u8>, png::Encod
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_adaptive_filter(png::AdaptiveFilterType::Adaptive);
-    encoder.set_pixel_dims(Some(png::PixelDimensions { xppu: PER_METRE, yppu: PER_METRE, unit: png::Unit::Meter }));
+    encoder.set_pixel_dims(Some(png::PixelDimensions {
+        xppu: PER_METRE,
+        yppu: PER_METRE,
+        unit: png::Unit::Meter,
+    }));
     let mut writer = encoder.write_header()?;
     writer.write_image_data(pixels)?;
     writer.finish()?;
@@ -84,7 +89,13 @@ impl<'a> DrawingBackend for Lettered<'a> {
         self.0.draw_line(from, to, style)
     }
 
-    fn draw_rect<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S, fill: bool) -> Result<(), Lost<'a>> {
+    fn draw_rect<S: BackendStyle>(
+        &mut self,
+        from: BackendCoord,
+        to: BackendCoord,
+        style: &S,
+        fill: bool,
+    ) -> Result<(), Lost<'a>> {
         // The SVG ends before its last row and column; so does this.
         let to = if fill { (to.0 - 1, to.1 - 1) } else { to };
         self.0.draw_rect(from, to, style, fill)
@@ -110,7 +121,12 @@ impl<'a> DrawingBackend for Lettered<'a> {
         let drawn = style.draw(text, (0, 0), |x, y, color| {
             let (x, y) = turn.transform(x + dx, y + dy);
             let (x, y) = (at.0 + x, at.1 + y);
-            if (0..width as i32).contains(&x) && (0..height as i32).contains(&y) { self.draw_pixel((x, y), color) } else { Ok(()) }
+            let visible = (0..width.cast_signed()).contains(&x) && (0..height.cast_signed()).contains(&y);
+            if visible {
+                self.draw_pixel((x, y), color)
+            } else {
+                Ok(())
+            }
         });
         drawn.map_err(failed)?
     }

@@ -39,7 +39,11 @@ pub(super) enum Mark {
 
 impl Key {
     pub(super) fn new(text: impl Into<String>, color: RGBColor, mark: Mark) -> Self {
-        Self { text: text.into(), color, mark }
+        Self {
+            text: text.into(),
+            color,
+            mark,
+        }
     }
 }
 
@@ -63,9 +67,9 @@ pub(super) struct Heading {
 }
 
 impl Heading {
-    pub(super) fn new(title: String, note: &str, legend: Vec<Key>, width: f64) -> Self {
+    pub(super) fn new(title: &str, note: &str, legend: Vec<Key>, width: f64) -> Self {
         let room = width - 2.0 * EDGE;
-        let title = font::wrap(&title, &title_style(), room);
+        let title = font::balanced(title, &title_style(), room);
         let note = font::wrap(note, &note_style(), room);
         let (mut x, mut row) = (0.0, 0);
         let mut placed = Vec::with_capacity(legend.len());
@@ -78,13 +82,22 @@ impl Heading {
             x += wide + 18.0;
         }
         let rows = if placed.is_empty() { 0 } else { row + 1 };
-        Self { title, note, legend: placed, rows }
+        Self {
+            title,
+            note,
+            legend: placed,
+            rows,
+        }
     }
 
     /// In CSS pixels.
     pub(super) fn height(&self) -> f64 {
         let notes = self.note.len() as f64 * NOTE_LINE;
-        let legend = if self.rows > 0 { 6.0 + self.rows as f64 * KEY_LINE } else { 0.0 };
+        let legend = if self.rows > 0 {
+            6.0 + self.rows as f64 * KEY_LINE
+        } else {
+            0.0
+        };
         EDGE + self.title.len() as f64 * TITLE_LINE + notes + legend + 8.0
     }
 
@@ -116,7 +129,11 @@ impl Key {
             }
             Mark::Fill | Mark::Tint => {
                 let corners = [(u(x + 2.0), u(middle - 6.0)), (u(x + SWATCH - 2.0), u(middle + 6.0))];
-                let strength = if matches!(self.mark, Mark::Fill) { 1.0 } else { super::panel::TINT };
+                let strength = if matches!(self.mark, Mark::Fill) {
+                    1.0
+                } else {
+                    super::panel::TINT
+                };
                 sheet.draw(&Rectangle::new(corners, self.color.mix(strength).filled()))?;
             }
             Mark::Dot => {
@@ -133,7 +150,10 @@ impl Key {
 pub(super) fn draw_missing<DB: DrawingBackend>(body: &Sheet<DB>, why: &str) -> Result<(), ChartError> {
     let (width, _) = body.dim_in_pixel();
     let room = f64::from(width) / f64::from(super::UNITS) - 2.0 * EDGE;
-    for (row, line) in font::wrap(&format!("no data: {why}"), &note_style(), room).iter().enumerate() {
+    for (row, line) in font::wrap(&format!("no data: {why}"), &note_style(), room)
+        .iter()
+        .enumerate()
+    {
         body.draw_text(line, &note_style(), (u(EDGE), u(6.0 + row as f64 * NOTE_LINE)))?;
     }
     Ok(())

@@ -12,15 +12,22 @@ use super::{ChartError, Shape, Sheet, bins, palette, u};
 pub(super) fn face(record: &RunRecord, shape: Shape) -> Face {
     let variants = &record.results.variants;
     let width = bin_width(record, shape);
-    let unit = if width == 1 { "second".to_owned() } else { format!("{width} s") };
+    let unit = if width == 1 {
+        "second".to_owned()
+    } else {
+        format!("{width} s")
+    };
     let median = if width == 1 { "median" } else { "mean of the medians" };
     let mut legend = vec![
         Key::new(format!("{median} of each {unit}"), palette::BLUE, Mark::Line),
         Key::new(format!("slowest of each {unit}"), palette::GREY, Mark::Dot),
     ];
-    legend.extend(panel::window_key(&variants.iter().map(|v| v.fault_window_s).collect::<Vec<_>>()));
+    legend.extend(panel::window_key(
+        &variants.iter().map(|v| v.fault_window_s).collect::<Vec<_>>(),
+    ));
     Face {
-        note: "Requests stand at the time they fell due, not when they were answered. Log scale, the same for all.".to_owned(),
+        note: "Requests stand at the time they fell due, not when they were answered. Log scale, the same for all."
+            .to_owned(),
         legend,
         body: variants.len() as f64 * panel_px(shape),
         missing: variants
@@ -34,14 +41,28 @@ pub(super) fn draw<DB: DrawingBackend>(area: &Sheet<DB>, record: &RunRecord, sha
     let variants = &record.results.variants;
     let width = bin_width(record, shape);
     let lines: Vec<_> = variants.iter().map(|v| bins::of(&v.timeline, width)).collect();
-    let answered: Vec<u64> = lines.iter().flatten().filter(|p| p.answered > 0).flat_map(|p| [p.p50_us, p.max_us]).collect();
+    let answered: Vec<u64> = lines
+        .iter()
+        .flatten()
+        .filter(|p| p.answered > 0)
+        .flat_map(|p| [p.p50_us, p.max_us])
+        .collect();
     // Some room above, so that the fault window's name stays clear of the dots.
-    let y = Axis::latencies(answered.iter().copied().chain(answered.iter().max().map(|us| us * 3 / 2)));
+    let y = Axis::latencies(
+        answered
+            .iter()
+            .copied()
+            .chain(answered.iter().max().map(|us| us * 3 / 2)),
+    );
     let end = run_end(record);
     let x = Axis::run_time(end);
     for ((variant, line), panel) in variants.iter().zip(&lines).zip(area.split_evenly((variants.len(), 1))) {
         let title = heading(variant);
-        let words = Words { name: &variant.name, y: &title, x: Axis::run_time_title(end) };
+        let words = Words {
+            name: &variant.name,
+            y: &title,
+            x: Axis::run_time_title(end),
+        };
         let mut plot = panel::plot(&panel, &words, &x, &y)?;
         panel::shade(&mut plot, variant.fault_window_s, &x, &y)?;
         series(&mut plot, line, width as f64 / 2.0, &y)?;
@@ -51,14 +72,22 @@ pub(super) fn draw<DB: DrawingBackend>(area: &Sheet<DB>, record: &RunRecord, sha
 
 fn heading(variant: &VariantRecord) -> String {
     match variant.recovery_s {
-        Some(s) if variant.fault_window_s.is_some() => format!("latency; back to normal {} after the fault", crate::figures::seconds(s)),
+        Some(s) if variant.fault_window_s.is_some() => format!(
+            "latency; back to normal {} s after the fault",
+            crate::figures::number(s)
+        ),
         None if variant.fault_window_s.is_some() => "latency; not back to normal within the run".to_owned(),
         _ => "latency".to_owned(),
     }
 }
 
 /// Dots first, then the line; where nothing was answered the line breaks.
-fn series<DB: DrawingBackend>(plot: &mut Plot<DB>, line: &[TimelinePoint], half: f64, y: &Axis) -> Result<(), ChartError> {
+fn series<DB: DrawingBackend>(
+    plot: &mut Plot<DB>,
+    line: &[TimelinePoint],
+    half: f64,
+    y: &Axis,
+) -> Result<(), ChartError> {
     let at = |point: &TimelinePoint, us: u64| (point.second as f64 + half, y.clamp(axis::log_us(us)));
     let answered = line.iter().filter(|point| point.answered > 0);
     plot.draw_series(answered.map(|point| Circle::new(at(point, point.max_us), u(2.5), palette::GREY.filled())))?;

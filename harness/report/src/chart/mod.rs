@@ -11,8 +11,8 @@
 mod attribution;
 mod axis;
 mod bars;
-mod bitmap;
 mod bins;
+mod bitmap;
 mod face;
 mod font;
 mod latency_over_time;
@@ -22,8 +22,8 @@ mod panel;
 mod percentiles;
 mod svg;
 mod titles;
-mod tokens;
 mod token_histograms;
+mod tokens;
 
 use brownout_measure::record::RunRecord;
 use plotters::coord::Shift;
@@ -115,7 +115,8 @@ impl Chart {
     /// The chart that tells most about this run: failures first, then waste, then latency.
     pub fn headline(record: &RunRecord) -> Self {
         let variants = &record.results.variants;
-        let worst = |of: fn(&brownout_measure::record::VariantRecord) -> f64| variants.iter().map(of).fold(0.0, f64::max);
+        let worst =
+            |of: fn(&brownout_measure::record::VariantRecord) -> f64| variants.iter().map(of).fold(0.0, f64::max);
         if worst(|v| crate::figures::ratio(v.requests.failed, v.requests.due).unwrap_or(0.0)) > 0.01 {
             Self::OutcomesOverTime
         } else if worst(|v| v.tokens.wasted_ratio) > 0.01 {
@@ -157,18 +158,33 @@ impl<'r> Sketch<'r> {
             Chart::Tokens => tokens::face(record, shape),
             Chart::Attribution => attribution::face(record, shape),
         };
-        let Face { note, legend, body, missing } = face;
+        let Face {
+            note,
+            legend,
+            body,
+            missing,
+        } = face;
         let heading = match missing {
-            None => Heading::new(chart.title(record), &note, legend, shape.width()),
-            Some(_) => Heading::new(chart.title(record), "", Vec::new(), shape.width()),
+            None => Heading::new(&chart.title(record), &note, legend, shape.width()),
+            Some(_) => Heading::new(&chart.title(record), "", Vec::new(), shape.width()),
         };
         let body = if missing.is_some() { face::MISSING_PX } else { body };
-        Ok(Self { chart, record, shape, heading, body, missing })
+        Ok(Self {
+            chart,
+            record,
+            shape,
+            heading,
+            body,
+            missing,
+        })
     }
 
     /// Width and height in CSS pixels.
     fn size(&self) -> (u32, u32) {
-        (self.shape.width() as u32, (self.heading.height() + self.body).ceil() as u32)
+        (
+            self.shape.width() as u32,
+            (self.heading.height() + self.body).ceil() as u32,
+        )
     }
 
     /// Width and height in units.

@@ -19,7 +19,9 @@ const LAYERS: [Layer; 4] = [
     ("answered", palette::GREEN, |p| p.answered),
     ("failed", palette::VERMILLION, |p| p.failed),
     ("left by their client, as planned", palette::SKY, |p| p.aborted),
-    ("not sent", palette::GREY, |p| p.due.saturating_sub(p.answered + p.failed + p.aborted)),
+    ("not sent", palette::GREY, |p| {
+        p.due.saturating_sub(p.answered + p.failed + p.aborted)
+    }),
 ];
 
 pub(super) fn face(record: &RunRecord, shape: Shape) -> Face {
@@ -31,9 +33,15 @@ pub(super) fn face(record: &RunRecord, shape: Shape) -> Face {
         .filter(|(_, _, of)| happens(*of))
         .map(|(name, color, _)| Key::new(*name, *color, Mark::Fill))
         .collect();
-    legend.extend(panel::window_key(&variants.iter().map(|v| v.fault_window_s).collect::<Vec<_>>()));
+    legend.extend(panel::window_key(
+        &variants.iter().map(|v| v.fault_window_s).collect::<Vec<_>>(),
+    ));
     let panel = panel::HEAD_PX + panel::FOOT_PX + if shape == Shape::Wide { 130.0 } else { 110.0 };
-    let unit = if width == 1 { "second".to_owned() } else { format!("{width} s") };
+    let unit = if width == 1 {
+        "second".to_owned()
+    } else {
+        format!("{width} s")
+    };
     Face {
         note: format!("Requests of each {unit} by due time, and what became of them. The same scale for all."),
         legend,
@@ -49,11 +57,24 @@ pub(super) fn draw<DB: DrawingBackend>(area: &Sheet<DB>, record: &RunRecord, sha
     let highest = columns.iter().flatten().map(total).max().unwrap_or(0);
     let (end, y) = (run_end(record), Axis::counts(highest as f64, 1.18));
     let x = Axis::run_time(end);
-    let unit = if width == 1 { "requests per second".to_owned() } else { format!("requests per {width} s") };
-    for ((variant, columns), panel) in variants.iter().zip(&columns).zip(area.split_evenly((variants.len(), 1))) {
-        let answered = figures::ratio(variant.requests.answered, variant.requests.due).map_or(String::new(), figures::share);
+    let unit = if width == 1 {
+        "requests per second".to_owned()
+    } else {
+        format!("requests per {width} s")
+    };
+    for ((variant, columns), panel) in variants
+        .iter()
+        .zip(&columns)
+        .zip(area.split_evenly((variants.len(), 1)))
+    {
+        let answered =
+            figures::ratio(variant.requests.answered, variant.requests.due).map_or(String::new(), figures::share);
         let title = format!("{unit}; {answered} answered over the run");
-        let words = Words { name: &variant.name, y: &title, x: Axis::run_time_title(end) };
+        let words = Words {
+            name: &variant.name,
+            y: &title,
+            x: Axis::run_time_title(end),
+        };
         let mut plot = panel::plot(&panel, &words, &x, &y)?;
         panel::shade(&mut plot, variant.fault_window_s, &x, &y)?;
         stack(&mut plot, columns, width as f64, &x)?;
@@ -65,7 +86,12 @@ fn total(point: &TimelinePoint) -> u64 {
     LAYERS.iter().map(|(_, _, of)| of(point)).sum()
 }
 
-fn stack<DB: DrawingBackend>(plot: &mut Plot<DB>, columns: &[TimelinePoint], width: f64, x: &Axis) -> Result<(), ChartError> {
+fn stack<DB: DrawingBackend>(
+    plot: &mut Plot<DB>,
+    columns: &[TimelinePoint],
+    width: f64,
+    x: &Axis,
+) -> Result<(), ChartError> {
     for point in columns {
         let left = point.second as f64;
         let (left, right) = (left + width * 0.06, x.clamp(left + width * 0.94));
@@ -73,7 +99,10 @@ fn stack<DB: DrawingBackend>(plot: &mut Plot<DB>, columns: &[TimelinePoint], wid
         for (_, color, of) in &LAYERS {
             let top = floor + of(point);
             if top > floor && right > left {
-                plot.draw_series([Rectangle::new([(left, floor as f64), (right, top as f64)], color.filled())])?;
+                plot.draw_series([Rectangle::new(
+                    [(left, floor as f64), (right, top as f64)],
+                    color.filled(),
+                )])?;
             }
             floor = top;
         }

@@ -24,25 +24,42 @@ pub(super) fn face(record: &RunRecord, shape: Shape) -> Face {
         })
         .collect();
     Face {
-        note: "From due to the usable answer, log scale. Lower is better; every step to the right is ten times rarer. The dot is the slowest answer.".to_owned(),
+        note: "From due to the usable answer, log scale. Lower is better; every step to the right is ten times rarer. \
+               The dot is the slowest answer."
+            .to_owned(),
         legend,
         body: if shape == Shape::Wide { 400.0 } else { 300.0 },
-        missing: known.is_empty().then(|| "no request was answered, so there is no latency to show".to_owned()),
+        missing: known
+            .is_empty()
+            .then(|| "no request was answered, so there is no latency to show".to_owned()),
     }
 }
 
 pub(super) fn draw<DB: DrawingBackend>(area: &Sheet<DB>, record: &RunRecord) -> Result<(), ChartError> {
     let known = spectra(record);
     let x = Axis::percentiles(known.iter().map(|(_, _, values)| values.len()).max().unwrap_or(0));
-    let y = Axis::latencies(known.iter().flat_map(|(_, _, values)| [values.min(), values.max()]).collect::<Vec<_>>().into_iter());
-    let words = Words { name: "", y: "latency", x: "percentile (%) of the answered requests" };
+    let y = Axis::latencies(
+        known
+            .iter()
+            .flat_map(|(_, _, values)| [values.min(), values.max()])
+            .collect::<Vec<_>>()
+            .into_iter(),
+    );
+    let words = Words {
+        name: "",
+        y: "latency",
+        x: "percentile (%) of the answered requests",
+    };
     let mut plot = panel::plot(area, &words, &x, &y)?;
     for (index, _, values) in &known {
         let color = palette::variant(*index);
         let end = (values.len() as f64).log10().min(x.end());
         let place = |n: u32| {
             let at = end * f64::from(n) / f64::from(POINTS);
-            (at, y.clamp(axis::log_us(values.value_at_quantile(axis::quantile_at(at)))))
+            (
+                at,
+                y.clamp(axis::log_us(values.value_at_quantile(axis::quantile_at(at)))),
+            )
         };
         let slowest = (end, y.clamp(axis::log_us(values.max())));
         let line = (0..=POINTS).map(place).chain([slowest]);

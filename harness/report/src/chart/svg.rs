@@ -8,7 +8,9 @@ use super::{ChartError, Sketch};
 pub(super) fn document(sketch: &Sketch, title: &str) -> Result<String, ChartError> {
     let mut drawn = String::new();
     sketch.draw(SVGBackend::with_string(&mut drawn, sketch.units()))?;
-    let (_, body) = drawn.split_once('\n').ok_or_else(|| ChartError("the SVG has no head".to_owned()))?;
+    let (_, body) = drawn
+        .split_once('\n')
+        .ok_or_else(|| ChartError("the SVG has no head".to_owned()))?;
     let ((width, height), (wide, high)) = (sketch.size(), sketch.units());
     let label = escaped(title);
     Ok(format!(
@@ -19,5 +21,8 @@ pub(super) fn document(sketch: &Sketch, title: &str) -> Result<String, ChartErro
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }

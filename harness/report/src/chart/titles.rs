@@ -47,7 +47,10 @@ fn phase<'v>(variant: &'v VariantRecord, name: &str) -> Option<&'v PhaseRecord> 
 
 fn percentiles(variants: &[VariantRecord]) -> String {
     let known = named(variants, |v| (v.latency.count > 0).then_some(v.latency.p99_ms));
-    let parts: Vec<_> = known.iter().map(|(v, ms)| format!("{} with {}", figures::milliseconds(*ms), v.name)).collect();
+    let parts: Vec<_> = known
+        .iter()
+        .map(|(v, ms)| format!("{} with {}", figures::milliseconds(*ms), v.name))
+        .collect();
     match parts.as_slice() {
         [] => "Latency by percentile".to_owned(),
         parts => format!("99 % of answers arrive within {}", list(parts)),
@@ -55,31 +58,58 @@ fn percentiles(variants: &[VariantRecord]) -> String {
 }
 
 fn latency(variants: &[VariantRecord]) -> String {
-    let change = |v: &VariantRecord| Some((median(&phase(v, "before")?.latency)?, median(&phase(v, "during")?.latency)?));
+    let change = |v: &VariantRecord| {
+        Some((
+            median(&phase(v, "before")?.latency)?,
+            median(&phase(v, "during")?.latency)?,
+        ))
+    };
     let known = named(variants, |v| change(v).map(|(before, during)| during / before));
     let parts: Vec<_> = known
         .iter()
         .filter_map(|(v, _)| {
             let (before, during) = change(v)?;
-            Some(format!("from {} to {} with {}", figures::milliseconds(before), figures::milliseconds(during), v.name))
+            Some(format!(
+                "from {} to {} with {}",
+                figures::milliseconds(before),
+                figures::milliseconds(during),
+                v.name
+            ))
         })
         .collect();
     if !parts.is_empty() {
         return format!("In the fault window the median latency goes {}", list(&parts));
     }
-    let slowest = variants.iter().filter(|v| v.latency.count > 0).max_by(|a, b| a.latency.max_ms.total_cmp(&b.latency.max_ms));
+    let slowest = variants
+        .iter()
+        .filter(|v| v.latency.count > 0)
+        .max_by(|a, b| a.latency.max_ms.total_cmp(&b.latency.max_ms));
     slowest.map_or_else(
         || "Latency over time".to_owned(),
-        |v| format!("Latency second by second; the slowest answer takes {} ({})", figures::milliseconds(v.latency.max_ms), v.name),
+        |v| {
+            format!(
+                "Latency second by second; the slowest answer takes {} ({})",
+                figures::milliseconds(v.latency.max_ms),
+                v.name
+            )
+        },
     )
 }
 
 fn outcomes(variants: &[VariantRecord]) -> String {
-    let during = |v: &VariantRecord| phase(v, "during").and_then(|p| figures::ratio(p.requests.answered, p.requests.due));
+    let during =
+        |v: &VariantRecord| phase(v, "during").and_then(|p| figures::ratio(p.requests.answered, p.requests.due));
     let whole = |v: &VariantRecord| figures::ratio(v.requests.answered, v.requests.due);
     let in_fault = named(variants, during);
-    let (known, when) = if in_fault.is_empty() { (named(variants, whole), "") } else { (in_fault, " in the fault window") };
-    let parts: Vec<_> = known.iter().map(|(v, part)| format!("{} with {}", figures::share(*part), v.name)).collect();
+    let (known, when) = if in_fault.is_empty() {
+        (named(variants, whole), "")
+    } else {
+        (in_fault, " in the fault window")
+    };
+    let parts: Vec<_> = known
+        .iter()
+        .map(|(v, part)| format!("{} with {}", figures::share(*part), v.name))
+        .collect();
     match parts.as_slice() {
         [] => "Outcomes over time".to_owned(),
         parts => format!("Requests answered{when}: {}", list(parts)),
@@ -90,7 +120,14 @@ fn tokens(variants: &[VariantRecord]) -> String {
     let known = named(variants, |v| (v.tokens.billed > 0).then_some(v.tokens.wasted_ratio));
     let parts: Vec<_> = known
         .iter()
-        .map(|(v, part)| format!("{} of {} with {}", figures::share(*part), figures::count(v.tokens.billed), v.name))
+        .map(|(v, part)| {
+            format!(
+                "{} of {} with {}",
+                figures::share(*part),
+                figures::count(v.tokens.billed),
+                v.name
+            )
+        })
         .collect();
     match parts.as_slice() {
         [] => "Tokens billed, delivered and wasted".to_owned(),
@@ -99,17 +136,27 @@ fn tokens(variants: &[VariantRecord]) -> String {
 }
 
 fn attribution(variants: &[VariantRecord]) -> String {
-    let most = |v: &VariantRecord| v.attribution.iter().max_by(|a, b| a.1.total_cmp(b.1)).map(|(phase, part)| (phase.clone(), *part));
+    let most = |v: &VariantRecord| {
+        v.attribution
+            .iter()
+            .max_by(|a, b| a.1.total_cmp(b.1))
+            .map(|(phase, part)| (phase.clone(), *part))
+    };
     let known = named(variants, |v| most(v).map(|(_, part)| part));
     let parts: Vec<_> = known
         .iter()
         .filter_map(|(v, _)| {
             let (phase, part) = most(v)?;
-            Some(format!("{} with {} ({})", names::phase(&phase), v.name, figures::share(part)))
+            Some(format!(
+                "{} with {} ({})",
+                names::phase(&phase),
+                v.name,
+                figures::share(part)
+            ))
         })
         .collect();
     match parts.as_slice() {
         [] => "Where the p99 went".to_owned(),
-        parts => format!("The slowest 1 % spend most of their time {}", list(parts)),
+        parts => format!("Where most of the p99 goes: {}", list(parts)),
     }
 }

@@ -32,7 +32,10 @@ pub(super) fn face(record: &RunRecord, shape: Shape) -> Face {
         note: "Above: all completion tokens on the invoice. Below: how they spread over the requests.".to_owned(),
         legend,
         body: bars + token_histograms::height(variants.len(), shape),
-        missing: variants.iter().all(|v| v.tokens.billed == 0).then(|| "no provider billed a token".to_owned()),
+        missing: variants
+            .iter()
+            .all(|v| v.tokens.billed == 0)
+            .then(|| "no provider billed a token".to_owned()),
     }
 }
 
@@ -42,18 +45,31 @@ pub(super) fn draw<DB: DrawingBackend>(area: &Sheet<DB>, record: &RunRecord, sha
         .iter()
         .map(|variant| {
             let tokens = &variant.tokens;
-            let part = |size: u64, color| Part { size: size as f64, color, label: figures::count(size) };
+            let part = |size: u64, color| Part {
+                size: size as f64,
+                color,
+                label: figures::count(size),
+            };
             let used = part(tokens.used, palette::GREEN);
             let wasted = REASONS.iter().map(|(_, color, of)| part(of(&tokens.wasted_by), *color));
             Bar {
                 name: variant.name.clone(),
-                note: format!("{} billed, {} wasted", figures::count(tokens.billed), figures::share(tokens.wasted_ratio)),
+                note: format!(
+                    "{} billed, {} wasted",
+                    figures::count(tokens.billed),
+                    figures::share(tokens.wasted_ratio)
+                ),
                 parts: std::iter::once(used).chain(wasted).collect(),
             }
         })
         .collect();
     let most = variants.iter().map(|v| v.tokens.billed).max().unwrap_or(0);
     let (sums, spread) = area.split_vertically(u(bars.len() as f64 * bars::BAR_PX + bars::AXIS_PX));
-    bars::draw(&sums, &bars, &Axis::counts(most as f64, 1.0), "completion tokens in all")?;
+    bars::draw(
+        &sums,
+        &bars,
+        &Axis::counts(most as f64, 1.0),
+        "completion tokens in all",
+    )?;
     token_histograms::draw(&spread, record, shape)
 }

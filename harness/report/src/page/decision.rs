@@ -4,17 +4,17 @@ use brownout_measure::record::{ExpectationRecord, RunRecord};
 use maud::{Markup, html};
 
 use super::frame;
+use crate::figures;
 use crate::key_figures;
-use crate::{figures, names};
 
 /// A row a variant, then where each one's p99 went.
 pub(super) fn figures(record: &RunRecord) -> Markup {
     let variants = &record.results.variants;
-    let columns = key_figures::present(variants.iter());
+    let columns = key_figures::present(variants);
     let culprits = || variants.iter().filter_map(|v| Some((&v.name, v.culprit.as_ref()?)));
     let best = variants.len() > 1;
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Key figures" {
+        div.scroll.dense tabindex="0" role="region" aria-label="Key figures" {
             table {
                 caption.unseen { "Key figures by variant" }
                 thead { tr {
@@ -47,13 +47,13 @@ pub(super) fn figures(record: &RunRecord) -> Markup {
 /// A row an expectation.
 pub(super) fn expectations(record: &RunRecord) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Expectations" {
+        div.scroll.still tabindex="0" role="region" aria-label="Expectations" {
             table {
                 caption.unseen { "Expectations and what came of them" }
                 thead { tr {
                     th scope="col" { "verdict" }
-                    th scope="col" { "found" }
                     th.words scope="col" { "expected" }
+                    th scope="col" { "found" }
                     th.words scope="col" { "because" }
                 } }
                 tbody { @for expectation in &record.results.expectations { (row(expectation)) } }
@@ -63,16 +63,15 @@ pub(super) fn expectations(record: &RunRecord) -> Markup {
 }
 
 fn row(expectation: &ExpectationRecord) -> Markup {
-    let found = expectation.value.map_or_else(|| figures::NONE.to_owned(), figures::number);
+    let found = expectation
+        .value
+        .map_or_else(|| figures::NONE.to_owned(), figures::number);
     html! {
         tr {
             th scope="row" { (frame::badge(expectation.verdict)) }
+            td.words { (expectation.text) }
             td { (found) }
-            td.words {
-                @if let Some(variant) = &expectation.variant { strong { (variant) } ": " }
-                (expectation.text)
-            }
-            td.words { (expectation.because.as_deref().unwrap_or(names::verdict_means(expectation.verdict))) }
+            td.words { (expectation.because.as_deref().unwrap_or_default()) }
         }
     }
 }

@@ -19,7 +19,10 @@ use crate::{figures, names};
 
 /// The page over one run.
 pub fn run_page(record: &RunRecord) -> Result<String, ChartError> {
-    let charts = Chart::ALL.iter().map(|chart| figure(*chart, record)).collect::<Result<Vec<_>, _>>()?;
+    let charts = Chart::ALL
+        .iter()
+        .map(|chart| figure(*chart, record))
+        .collect::<Result<Vec<_>, _>>()?;
     let body = html! {
         (opening(record))
         main {
@@ -34,7 +37,10 @@ pub fn run_page(record: &RunRecord) -> Result<String, ChartError> {
             section #glossary { h2 { "Glossary" } (glossary::list()) }
         }
     };
-    Ok(frame::document(&format!("{}: {}", record.scenario, record.question), &body))
+    Ok(frame::document(
+        &format!("{}: {}", record.scenario, record.question),
+        &body,
+    ))
 }
 
 fn opening(record: &RunRecord) -> Markup {
@@ -44,7 +50,7 @@ fn opening(record: &RunRecord) -> Markup {
         header {
             p.kicker {
                 (frame::badge(results.verdict)) " " (record.scenario) " · " (names::clock(record.clock)) " clock · seed "
-                (record.seed) " · " (figures::seconds(seconds)) " measured"
+                (record.seed) " · " (figures::number(seconds)) " s measured"
             }
             h1 { (record.question) }
             p.lead { (results.answer) }

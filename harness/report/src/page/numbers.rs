@@ -33,9 +33,13 @@ fn by_variant(caption: &str, variants: &[VariantRecord], rows: &[(String, Vec<St
     if rows.is_empty() {
         return html! { p { "None." } };
     }
-    let head: Vec<_> = std::iter::once(String::new()).chain(variants.iter().map(|v| v.name.clone())).collect();
-    let rows: Vec<Vec<_>> =
-        rows.iter().map(|(name, cells)| std::iter::once(text(name)).chain(cells.iter().map(text)).collect()).collect();
+    let head: Vec<_> = std::iter::once(String::new())
+        .chain(variants.iter().map(|v| v.name.clone()))
+        .collect();
+    let rows: Vec<Vec<_>> = rows
+        .iter()
+        .map(|(name, cells)| std::iter::once(text(name)).chain(cells.iter().map(text)).collect())
+        .collect();
     table(caption, &head, &rows)
 }
 
@@ -46,7 +50,12 @@ fn keyed<'v>(
     name: impl Fn(&str) -> String,
 ) -> Vec<(String, Vec<String>)> {
     let keys: std::collections::BTreeSet<_> = variants.iter().flat_map(|v| map(v).keys()).collect();
-    let cells = |key: &String| variants.iter().map(|v| figures::grouped(map(v).get(key).copied().unwrap_or(0))).collect();
+    let cells = |key: &String| {
+        variants
+            .iter()
+            .map(|v| figures::grouped(map(v).get(key).copied().unwrap_or(0)))
+            .collect()
+    };
     keys.into_iter().map(|key| (name(key), cells(key))).collect()
 }
 
@@ -61,7 +70,9 @@ fn latencies(variants: &[VariantRecord]) -> Markup {
         ("lateness of the client", |v| &v.lateness),
         ("hang-up to cancel", |v| &v.cancel_lag),
     ];
-    let head = strings(&["", "variant", "count", "min", "p50", "p95", "p99", "p99.9", "max", "mean"]);
+    let head = strings(&[
+        "", "variant", "count", "min", "p50", "p95", "p99", "p99.9", "max", "mean",
+    ]);
     let mut rows = Vec::new();
     for (name, of) in KINDS {
         for variant in variants.iter().filter(|variant| of(variant).count > 0) {
@@ -76,7 +87,18 @@ fn latencies(variants: &[VariantRecord]) -> Markup {
 }
 
 fn requests(variants: &[VariantRecord]) -> Markup {
-    let head = strings(&["variant", "design", "endpoint", "due", "sent", "answered", "failed", "aborted", "not sent", "per second"]);
+    let head = strings(&[
+        "variant",
+        "design",
+        "endpoint",
+        "due",
+        "sent",
+        "answered",
+        "failed",
+        "aborted",
+        "not sent",
+        "per second",
+    ]);
     let rows: Vec<Vec<_>> = variants
         .iter()
         .map(|v| {
@@ -117,11 +139,24 @@ fn tokens(variants: &[VariantRecord]) -> Markup {
         ("unfetched: nobody asked for the job's result", |w| w.unfetched),
     ];
     let cells = |of: &dyn Fn(&VariantRecord) -> String| variants.iter().map(of).collect::<Vec<_>>();
-    let mut sums: Vec<_> = SUMS.iter().map(|(name, of)| ((*name).to_owned(), cells(&|v| figures::grouped(of(v))))).collect();
+    let mut sums: Vec<_> = SUMS
+        .iter()
+        .map(|(name, of)| ((*name).to_owned(), cells(&|v| figures::grouped(of(v)))))
+        .collect();
     sums.push(("cost".to_owned(), cells(&|v| figures::usd(v.cost_usd))));
-    sums.push(("cost of what was wasted".to_owned(), cells(&|v| figures::usd(v.wasted_picodollars as f64 / 1e12))));
-    let reasons: Vec<_> =
-        REASONS.iter().map(|(name, of)| ((*name).to_owned(), cells(&|v| figures::grouped(of(&v.tokens.wasted_by))))).collect();
+    sums.push((
+        "cost of what was wasted".to_owned(),
+        cells(&|v| figures::usd(v.wasted_picodollars as f64 / 1e12)),
+    ));
+    let reasons: Vec<_> = REASONS
+        .iter()
+        .map(|(name, of)| {
+            (
+                (*name).to_owned(),
+                cells(&|v| figures::grouped(of(&v.tokens.wasted_by))),
+            )
+        })
+        .collect();
     html! {
         h3 { "Completion tokens and cost" }
         (by_variant("Tokens", variants, &sums))
@@ -137,7 +172,11 @@ fn tokens_per_request(variants: &[VariantRecord]) -> Markup {
     let mut rows = Vec::new();
     for variant in variants {
         let h = &variant.tokens.histogram;
-        for (name, h) in [("billed", &h.billed), ("delivered", &h.delivered), ("wasted", &h.wasted)] {
+        for (name, h) in [
+            ("billed", &h.billed),
+            ("delivered", &h.delivered),
+            ("wasted", &h.wasted),
+        ] {
             let mut row = vec![text(name), text(&variant.name)];
             row.extend([h.count, h.p50, h.p95, h.p99, h.max].map(|n| text(figures::grouped(n))));
             rows.push(row);
@@ -149,11 +188,24 @@ fn tokens_per_request(variants: &[VariantRecord]) -> Markup {
 fn attempts(variants: &[VariantRecord]) -> Markup {
     let cells = |of: &dyn Fn(&VariantRecord) -> String| variants.iter().map(of).collect::<Vec<_>>();
     let mut rows = vec![
-        ("attempts that reached a provider".to_owned(), cells(&|v| figures::grouped(v.attempts.upstream))),
-        ("attempts per request sent".to_owned(), cells(&|v| figures::factor(v.attempts.amplification))),
-        ("refused by a rate limit".to_owned(), cells(&|v| figures::grouped(v.attempts.rate_limited))),
+        (
+            "attempts that reached a provider".to_owned(),
+            cells(&|v| figures::grouped(v.attempts.upstream)),
+        ),
+        (
+            "attempts per request sent".to_owned(),
+            cells(&|v| figures::factor(v.attempts.amplification)),
+        ),
+        (
+            "refused by a rate limit".to_owned(),
+            cells(&|v| figures::grouped(v.attempts.rate_limited)),
+        ),
     ];
-    rows.extend(keyed(variants, |v| &v.attempts.by_provider, |provider| format!("at {provider}")));
+    rows.extend(keyed(
+        variants,
+        |v| &v.attempts.by_provider,
+        |provider| format!("at {provider}"),
+    ));
     by_variant("Attempts", variants, &rows)
 }
 
@@ -161,21 +213,52 @@ fn phases(variants: &[VariantRecord]) -> Markup {
     if variants.iter().all(|v| v.phases.is_empty()) {
         return html! { p { "No provider has a fault in this scenario." } };
     }
-    let head = strings(&["variant", "phase", "from–until", "due", "answered", "failed", "aborted", "p50", "p99", "ttft p99"]);
+    let head = strings(&[
+        "variant",
+        "phase",
+        "from–until",
+        "due",
+        "answered",
+        "failed",
+        "aborted",
+        "p50",
+        "p99",
+        "ttft p99",
+    ]);
     let mut rows = Vec::new();
-    for (variant, phase) in variants.iter().flat_map(|v| v.phases.iter().map(move |phase| (v, phase))) {
+    for (variant, phase) in variants
+        .iter()
+        .flat_map(|v| v.phases.iter().map(move |phase| (v, phase)))
+    {
         let r = &phase.requests;
-        let mut row = vec![text(&variant.name), text(&phase.name), text(figures::span((phase.from_s, phase.until_s)))];
+        let mut row = vec![
+            text(&variant.name),
+            text(&phase.name),
+            text(figures::span((phase.from_s, phase.until_s))),
+        ];
         row.push(text(figures::grouped(r.due)));
-        row.push(text(figures::ratio(r.answered, r.due).map_or_else(|| figures::NONE.to_owned(), figures::share)));
+        row.push(text(
+            figures::ratio(r.answered, r.due).map_or_else(|| figures::NONE.to_owned(), figures::share),
+        ));
         row.extend([r.failed, r.aborted].map(|n| text(figures::grouped(n))));
-        let known = |d: &Distribution, ms: f64| if d.count > 0 { figures::milliseconds(ms) } else { figures::NONE.to_owned() };
+        let known = |d: &Distribution, ms: f64| {
+            if d.count > 0 {
+                figures::milliseconds(ms)
+            } else {
+                figures::NONE.to_owned()
+            }
+        };
         row.push(text(known(&phase.latency, phase.latency.p50_ms)));
         row.push(text(known(&phase.latency, phase.latency.p99_ms)));
         row.push(text(known(&phase.ttft, phase.ttft.p99_ms)));
         rows.push(row);
     }
-    let recovery = |v: &VariantRecord| v.recovery_s.map_or_else(|| "not within the run".to_owned(), figures::seconds);
+    let recovery = |v: &VariantRecord| {
+        v.recovery_s.map_or_else(
+            || "not within the run".to_owned(),
+            |s| format!("{} s", figures::number(s)),
+        )
+    };
     html! {
         (table("Phases", &head, &rows))
         h3 { "Back to the old latency after the fault" }
@@ -186,14 +269,20 @@ fn phases(variants: &[VariantRecord]) -> Markup {
 fn attribution(variants: &[VariantRecord]) -> Markup {
     let phases: std::collections::BTreeSet<_> = variants.iter().flat_map(|v| v.attribution.keys()).collect();
     let cell = |v: &VariantRecord, phase: &String| match (v.attribution.get(phase), v.attribution_us.get(phase)) {
-        (Some(share), Some(us)) => format!("{} ({})", figures::share(*share), figures::milliseconds(*us as f64 / 1e3)),
+        (Some(share), Some(us)) => format!(
+            "{} ({})",
+            figures::share(*share),
+            figures::milliseconds(*us as f64 / 1e3)
+        ),
         (Some(share), None) => figures::share(*share),
         _ => figures::NONE.to_owned(),
     };
-    let rows: Vec<_> =
-        phases.into_iter().map(|phase| (names::phase(phase), variants.iter().map(|v| cell(v, phase)).collect())).collect();
+    let rows: Vec<_> = phases
+        .into_iter()
+        .map(|phase| (names::phase(phase), variants.iter().map(|v| cell(v, phase)).collect()))
+        .collect();
     html! {
-        p.faint { "The slowest 1 % of the answered requests: share of their time, and its sum." }
+        p.faint { "The slowest 1 % of the answered and failed requests: share of their time, and its sum." }
         (by_variant("Where the p99 went", variants, &rows))
     }
 }

@@ -4,9 +4,13 @@ use crate::{sample, suite_page};
 /// Everything a browser might fetch: the values of `src`, `href` and `url()`.
 fn references(page: &str) -> Vec<&str> {
     let after = |mark: &'static str, end: char| {
-        page.match_indices(mark).map(move |(at, _)| page[at + mark.len()..].split(end).next().unwrap_or_default())
+        page.match_indices(mark)
+            .map(move |(at, _)| page[at + mark.len()..].split(end).next().unwrap_or_default())
     };
-    after("src=\"", '"').chain(after("href=\"", '"')).chain(after("url(", ')')).collect()
+    after("src=\"", '"')
+        .chain(after("href=\"", '"'))
+        .chain(after("url(", ')'))
+        .collect()
 }
 
 #[test]
@@ -24,7 +28,10 @@ fn the_page_needs_no_network_and_no_script() {
 #[test]
 fn the_suite_page_links_to_its_runs_and_to_nothing_else() {
     let page = suite_page(&sample::suite()).expect("draws");
-    assert_eq!(references(&page), ["hang-ups/index.html", "quiet-day/index.html", "nothing/index.html"]);
+    assert_eq!(
+        references(&page),
+        ["hang-ups/index.html", "quiet-day/index.html", "nothing/index.html"]
+    );
 }
 
 #[test]
@@ -38,7 +45,7 @@ fn every_link_on_the_page_leads_somewhere() {
 
 #[test]
 fn the_same_record_gives_the_same_page() {
-    assert_eq!(run_page(&sample::record()).expect("draws"), run_page(&sample::record()).expect("draws"));
+    assert!(run_page(&sample::record()).expect("draws") == run_page(&sample::record()).expect("draws"));
 }
 
 #[test]

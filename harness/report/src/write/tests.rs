@@ -10,14 +10,22 @@ fn a_run_is_written_whole_and_can_be_read_back() {
     let record = sample::record();
     let written = write_run(&record, dir.path()).expect("writes");
     assert_eq!(written.files[0], dir.path().join("run.json"), "the record comes first");
-    assert_eq!(written.files.len(), 4 + record.results.variants.len() + 2 * Chart::ALL.len());
+    assert_eq!(
+        written.files.len(),
+        4 + record.results.variants.len() + 2 * Chart::ALL.len()
+    );
     for file in &written.files {
         assert!(fs::metadata(file).expect("is there").len() > 100, "{}", file.display());
     }
-    assert_eq!(read::read_run(dir.path()).expect("reads"), record);
-    assert_eq!(read::read_run(&dir.path().join("run.json")).expect("reads"), record);
+    assert!(read::read_run(dir.path()).expect("reads") == record, "to the last bit");
+    assert!(read::read_run(&dir.path().join("run.json")).expect("reads") == record);
     let left_over = fs::read_dir(dir.path()).expect("lists").filter_map(Result::ok);
-    assert!(left_over.filter(|entry| entry.file_name().to_string_lossy().contains("partial")).count() == 0);
+    assert!(
+        left_over
+            .filter(|entry| entry.file_name().to_string_lossy().contains("partial"))
+            .count()
+            == 0
+    );
 }
 
 #[test]
@@ -27,14 +35,16 @@ fn a_suite_finds_its_runs_again() {
     let suite = suite::SuiteRecord::of(&records);
     for (record, entry) in records.iter().zip(&suite.scenarios) {
         let dir = dir.path().join(&entry.folder);
-        Folder::open(&dir).and_then(|mut folder| folder.write("run.json", &json(record)?)).expect("writes");
+        Folder::open(&dir)
+            .and_then(|mut folder| folder.write("run.json", &json(record)?))
+            .expect("writes");
     }
     write_suite(&records, dir.path()).expect("writes");
     assert_eq!(read::read_suite(dir.path()).expect("reads"), suite);
-    assert_eq!(read::read_runs(dir.path()).expect("reads"), records);
-    assert_eq!(read::read_runs(&dir.path().join("suite.json")).expect("reads"), records);
+    assert!(read::read_runs(dir.path()).expect("reads") == records);
+    assert!(read::read_runs(&dir.path().join("suite.json")).expect("reads") == records);
     let first = dir.path().join(&suite.scenarios[0].folder);
-    assert_eq!(read::read_runs(&first).expect("reads"), records[..1]);
+    assert!(read::read_runs(&first).expect("reads") == records[..1]);
 }
 
 #[test]
@@ -44,7 +54,10 @@ fn a_file_in_the_way_is_named_with_a_way_out() {
     fs::write(&occupied, "mine").expect("writes");
     let error = write_run(&sample::record(), &occupied).expect_err("cannot");
     let text = error.to_string();
-    assert!(text.contains("report") && text.contains("in the way") && text.contains("--out"), "{text}");
+    assert!(
+        text.contains("report") && text.contains("in the way") && text.contains("--out"),
+        "{text}"
+    );
     assert_eq!(fs::read_to_string(&occupied).expect("still there"), "mine");
 }
 
@@ -58,8 +71,13 @@ fn a_folder_without_permission_is_named_with_a_way_out() {
         // Root may write anywhere; the words are covered below.
         return;
     }
-    let text = write_run(&sample::record(), dir.path()).expect_err("cannot").to_string();
-    assert!(text.contains("run.json") && text.contains("may not write") && text.contains("--out"), "{text}");
+    let text = write_run(&sample::record(), dir.path())
+        .expect_err("cannot")
+        .to_string();
+    assert!(
+        text.contains("run.json") && text.contains("may not write") && text.contains("--out"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -71,11 +89,16 @@ fn every_common_misfortune_has_its_own_words() {
         ErrorKind::NotADirectory,
         ErrorKind::IsADirectory,
     ];
-    let texts: std::collections::BTreeSet<_> =
-        kinds.iter().map(|kind| lost(Path::new("out/run.json"), (*kind).into()).to_string()).collect();
+    let texts: std::collections::BTreeSet<_> = kinds
+        .iter()
+        .map(|kind| lost(Path::new("out/run.json"), (*kind).into()).to_string())
+        .collect();
     assert_eq!(texts.len(), kinds.len());
     let full = lost(Path::new("out/run.json"), ErrorKind::StorageFull.into()).to_string();
-    assert!(full.starts_with("cannot write out/run.json: the disk is full. Make room"), "{full}");
+    assert!(
+        full.starts_with("cannot write out/run.json: the disk is full. Make room"),
+        "{full}"
+    );
 }
 
 #[test]
@@ -83,7 +106,11 @@ fn a_file_that_cannot_be_renamed_into_place_leaves_nothing_half_written() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::create_dir_all(dir.path().join("run.json/occupied")).expect("makes");
     write_run(&sample::record(), dir.path()).expect_err("cannot");
-    let names: Vec<_> = fs::read_dir(dir.path()).expect("lists").filter_map(Result::ok).map(|e| e.file_name()).collect();
+    let names: Vec<_> = fs::read_dir(dir.path())
+        .expect("lists")
+        .filter_map(Result::ok)
+        .map(|e| e.file_name())
+        .collect();
     assert_eq!(names, ["run.json"], "no partial file is left");
 }
 

@@ -1,0 +1,98 @@
+//! The parts of one instance, put together once, from the settings and the ports.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::designs::Workers;
+use crate::draws::Ids;
+use crate::error::ServiceError;
+use crate::ports::Stores;
+use crate::queue::{JobStore, MemoryJobs};
+use crate::settings::{Design, Settings};
+use crate::storage::Accounts;
+use crate::tasks::Tasks;
+use crate::telemetry::{Exporter, Metrics, Tracer};
+use crate::upstream::{ModelClient, Upstream};
+
+/// What every request can reach. Shared by all tasks of an instance, by nobody else.
+pub(crate) struct App {
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    pub(crate) seed: u64,
+    pub(crate) ids: Ids,
+    pub(crate) metrics: Metrics,
+    pub(crate) tracer: Tracer,
+    pub(crate) models: ModelClient,
+    pub(crate) accounts: Accounts,
+    /// Where jobs are: the durable queue, or this process's memory in the background design.
+    pub(crate) jobs: Arc<dyn JobStore>,
+    /// The workers of the blocking design.
+    pub(crate) workers: Option<Workers>,
+    /// Places for running jobs.
+    pub(crate) job_slots: Arc<Semaphore>,
+    pub(crate) tasks: Tasks,
+    /// Names the instance in leases and spans.
+    pub(crate) name: String,
+    /// Cancelled when no new work is to be begun.
+    pub(crate) shutdown: CancellationToken,
+    /// Cancelled when work in progress is to be given back.
+    pub(crate) give_back: CancellationToken,
+}
+
+/// What is needed besides the settings.
+pub(crate) struct Parts {
+    pub(crate) upstream: Arc<dyn Upstream>,
+    pub(crate) stores: Stores,
+    pub(crate) clock: Clock,
+    pub(crate) seed: u64,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) name: String,
+}
+
+impl App {
+    /// Builds an instance, and the exporter of its spans if somebody collects them.
+    pub(crate) fn build(settings: Settings, parts: Parts) -> Result<(Arc<Self>, Option<Exporter>), ServiceError> {
+        let Parts {
+            upstream,
+            stores,
+            clock,
+            seed,
+            shutdown,
+            name,
+        } = parts;
+        let (metrics, tasks) = (Metrics::default(), Tasks::default());
+        let collected = settings
+            .otlp_endpoint
+            .as_deref()
+            .map(|base| Exporter::new(base, name.clone(), Arc::clone(&upstream), metrics.clone()))
+            .transpose()?;
+        let (exporter, spans) = collected.unzip();
+        let jobs = match settings.design {
+            Design::Background => Arc::new(MemoryJobs::new(settings.jobs.lease_policy())),
+            Design::Blocking | Design::Coupled | Design::Queued => stores.jobs,
+        };
+        let workers = (settings.design == Design::Blocking)
+            .then(|| Workers::new(&settings, clock, tasks.clone(), metrics.clone()));
+        let app = Self {
+            tracer: Tracer::new(spans, metrics.clone(), clock, seed),
+            models: ModelClient::new(&settings, upstream, metrics.clone(), seed)?,
+            accounts: Accounts::new(stores.database, &settings.database, metrics.clone(), clock),
+            job_slots: Arc::new(Semaphore::new(settings.jobs.concurrency as usize)),
+            ids: Ids::new(seed),
+            give_back: CancellationToken::new(),
+            settings,
+            clock,
+            seed,
+            metrics,
+            jobs,
+            workers,
+            tasks,
+            name,
+            shutdown,
+        };
+        Ok((Arc::new(app), exporter))
+    }
+}

@@ -1,0 +1,106 @@
+//! The blocking design: a bounded pool of workers, each taken for the whole of a request, the model's time included.
+//!
+//! What a sync framework does: a request waits for a worker in a backlog, the worker does everything for it (with its
+//! database connection, where that is held), and does not notice that the client has left. On the real clock a worker is
+//! a thread that blocks; in virtual time, where foreign threads would not stop the clock, it is a task with the same bound.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::resilience::disconnect::{Events, Sink, detached, detached_stream};
+use crate::settings::Settings;
+use crate::tasks::Tasks;
+use crate::telemetry::{Metrics, Trace};
+
+/// The pool.
+#[derive(Clone)]
+pub(crate) struct Workers {
+    free: Arc<Semaphore>,
+    backlog: Arc<Semaphore>,
+    threads: bool,
+    tasks: Tasks,
+    metrics: Metrics,
+}
+
+impl Workers {
+    pub(crate) fn new(settings: &Settings, clock: Clock, tasks: Tasks, metrics: Metrics) -> Self {
+        let workers = settings.blocking_workers as usize;
+        Self {
+            free: Arc::new(Semaphore::new(workers)),
+            // Those at work stand in the backlog too, until they are done: one bound for all that was let in.
+            backlog: Arc::new(Semaphore::new(workers + settings.blocking_backlog as usize)),
+            threads: clock.is_real(),
+            tasks,
+            metrics,
+        }
+    }
+
+    pub(super) async fn answer<T, F>(&self, trace: &Trace, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let place = self.place()?;
+        let answered = detached(|task| self.run(trace.clone(), place, task), work).await;
+        answered.map_err(|_lost| Error::ShuttingDown)?
+    }
+
+    pub(super) fn stream<T, F>(&self, trace: &Trace, produce: impl FnOnce(Sink<T>) -> F) -> Result<Events<T>, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let place = self.place()?;
+        Ok(detached_stream(|task| self.run(trace.clone(), place, task), produce))
+    }
+
+    fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        Arc::clone(&self.backlog)
+            .try_acquire_owned()
+            .map_err(|_| Error::Overloaded)
+    }
+
+    /// Waits for a worker and has it do `work`. Detached from the start: a client that leaves the backlog is not noticed.
+    fn run(&self, trace: Trace, place: OwnedSemaphorePermit, work: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        let pool = self.clone();
+        self.tasks.spawn(async move {
+            let wait = trace.span("wait.worker");
+            // Never closed: an error would mean that the pool is gone, and the work with it.
+            let Ok(worker) = Arc::clone(&pool.free).acquire_owned().await else {
+                return;
+            };
+            drop(wait);
+            let busy = Busy::begin(&pool.metrics);
+            let work = async move {
+                let _taken = (place, worker, busy);
+                work.await;
+            };
+            if pool.threads {
+                pool.tasks.spawn_thread(work);
+            } else {
+                work.await;
+            }
+        });
+    }
+}
+
+/// A worker at work, counted.
+struct Busy(Metrics);
+
+impl Busy {
+    fn begin(metrics: &Metrics) -> Self {
+        metrics.workers_busy.inc();
+        Self(metrics.clone())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.workers_busy.dec();
+    }
+}

@@ -1,0 +1,109 @@
+//! What it takes to answer: a look at the session, the model, a note of what was used. Knows no HTTP.
+//!
+//! Both functions read the same, top to bottom; every wait in them is bounded by the one deadline they start with.
+
+use super::models::{ChatEvent, ChatRequest, ChatResponse, StreamDone};
+use crate::app::App;
+use crate::error::Error;
+use crate::features::Context;
+use crate::resilience::deadline::Deadline;
+use crate::resilience::disconnect::Sink;
+use crate::storage::UsageRow;
+use crate::upstream::{Call, Piece, Prompt, Usage};
+
+/// The session of requests that name none.
+const NO_SESSION: &str = "default";
+
+/// Answers whole. `id` names the answer: a second one under the same name is not counted again.
+pub(crate) async fn answer(
+    app: &App,
+    context: &Context,
+    request: ChatRequest,
+    id: String,
+) -> Result<ChatResponse, Error> {
+    let deadline = Deadline::start(app.clock, app.settings.deadline);
+    let (session, call) = prepare(context, request, deadline);
+    let account = app.accounts.open(&session, &context.trace, &deadline).await?;
+    let (completion, provider) = app.models.complete(&call).await?;
+    if let Some(usage) = completion.usage {
+        app.metrics.used(usage);
+        account
+            .close(&row(&id, session, provider, usage), &context.trace, &deadline)
+            .await;
+    }
+    Ok(ChatResponse {
+        id,
+        content: completion.content,
+        finish_reason: completion.finish_reason,
+        usage: completion.usage,
+        model: completion.model,
+        provider: provider.to_owned(),
+    })
+}
+
+/// Answers piece by piece. The last event is `Done` or `Error`.
+pub(super) async fn stream(app: &App, context: &Context, request: ChatRequest, id: String, sink: Sink<ChatEvent>) {
+    let last = match pieces(app, context, request, id, &sink).await {
+        Ok(done) => ChatEvent::Done(done),
+        Err(error) => ChatEvent::Error(error),
+    };
+    sink.send(last).await;
+}
+
+async fn pieces(
+    app: &App,
+    context: &Context,
+    request: ChatRequest,
+    id: String,
+    sink: &Sink<ChatEvent>,
+) -> Result<StreamDone, Error> {
+    let deadline = Deadline::start(app.clock, app.settings.deadline);
+    let (session, call) = prepare(context, request, deadline);
+    let account = app.accounts.open(&session, &context.trace, &deadline).await?;
+    let mut answer = app.models.open(&call).await?;
+    let end = loop {
+        match answer.next().await? {
+            Piece::Delta(text) => sink.send(ChatEvent::Delta(text)).await,
+            Piece::End(end) => break end,
+        }
+    };
+    // The attempt ends here, not after the database.
+    drop(answer);
+    if let Some(usage) = end.usage {
+        app.metrics.used(usage);
+        account
+            .close(&row(&id, session, &end.provider, usage), &context.trace, &deadline)
+            .await;
+        sink.send(ChatEvent::Usage(usage)).await;
+    }
+    Ok(StreamDone {
+        id,
+        finish_reason: end.finish_reason,
+        model: end.model,
+        provider: end.provider,
+    })
+}
+
+fn prepare(context: &Context, request: ChatRequest, deadline: Deadline) -> (String, Call) {
+    let session = request.session_id.unwrap_or_else(|| NO_SESSION.to_owned());
+    let call = Call {
+        prompt: Prompt {
+            messages: request.messages,
+            max_tokens: request.max_tokens,
+        },
+        request_id: context.request_id.clone(),
+        trace: context.trace.clone(),
+        deadline,
+    };
+    (session, call)
+}
+
+fn row(id: &str, session: String, provider: &str, usage: Usage) -> UsageRow {
+    UsageRow {
+        answer_id: id.to_owned(),
+        session,
+        provider: provider.to_owned(),
+        prompt_tokens: usage.prompt_tokens,
+        completion_tokens: usage.completion_tokens,
+    }
+}

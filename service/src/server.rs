@@ -1,0 +1,161 @@
+//! An instance from its first connection to its last: the accept loop, and an end in good order.
+//!
+//! An accept loop of its own because the ready-made one hides HTTP settings, the Date header and the order in which it
+//! looks at its branches. HTTP/1.1 only: HTTP/2 and TLS to clients belong to the load balancer in front.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::Listener;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::app::{App, Parts};
+use crate::designs;
+use crate::error::ServiceError;
+use crate::features;
+use crate::ports::{Ports, WorkerPorts};
+use crate::settings::{Design, Settings};
+use crate::telemetry::Exporter;
+
+/// How long a client may take to send the head of a request.
+const HEAD_TIME: Duration = Duration::from_secs(30);
+/// How long the last spans may take.
+const FLUSH_TIME: Duration = Duration::from_secs(3);
+/// How long it may take to give jobs back to the queue.
+const GIVE_BACK_TIME: Duration = Duration::from_secs(2);
+
+/// Serves clients until `shutdown`, then ends in good order within `shutdown_grace`. Dropping the future is a crash: all
+/// tasks of the instance end at once.
+pub async fn run<L: Listener>(settings: Settings, ports: Ports<L>) -> Result<(), ServiceError> {
+    let parts = Parts {
+        upstream: ports.upstream,
+        stores: ports.stores,
+        clock: ports.clock,
+        seed: ports.seed,
+        shutdown: ports.shutdown,
+        name: "replica".to_owned(),
+    };
+    let (app, exporter) = App::build(settings, parts)?;
+    let _lifeline = app.tasks.lifeline();
+    let telemetry = Telemetry::start(exporter);
+    if app.settings.design == Design::Background {
+        app.tasks.spawn(designs::forget_finished(Arc::clone(&app)));
+    }
+    accept(ports.listener, &app).await;
+    if !app.tasks.drain(app.settings.shutdown_grace).await {
+        tracing::warn!("requests or jobs were cut off: they outlasted shutdown_grace");
+    }
+    telemetry.stop().await;
+    Ok(())
+}
+
+/// Works on the queue until `shutdown`, then ends in good order: what is not done within `shutdown_grace` is given back.
+/// Dropping the future is a crash: its jobs go to others when their leases run out.
+pub async fn worker(settings: Settings, ports: WorkerPorts) -> Result<(), ServiceError> {
+    let parts = Parts {
+        upstream: ports.upstream,
+        stores: ports.stores,
+        clock: ports.clock,
+        seed: ports.seed,
+        shutdown: ports.shutdown,
+        name: ports.name,
+    };
+    // A worker is a worker of the queue, whatever the service that enqueues is told.
+    let settings = Settings {
+        design: Design::Queued,
+        ..settings
+    };
+    let (app, exporter) = App::build(settings, parts)?;
+    let _lifeline = app.tasks.lifeline();
+    let telemetry = Telemetry::start(exporter);
+    app.tasks.spawn(designs::forget_finished(Arc::clone(&app)));
+    designs::work(&app).await;
+    let grace = app.settings.shutdown_grace;
+    let late = app.give_back.clone();
+    let giving_back = async {
+        tokio::time::sleep(grace).await;
+        late.cancel();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        biased;
+        _ = app.tasks.drain(grace + GIVE_BACK_TIME) => {}
+        () = giving_back => {}
+    }
+    telemetry.stop().await;
+    Ok(())
+}
+
+async fn accept<L: Listener>(mut listener: L, app: &Arc<App>) {
+    let router = features::router(Arc::clone(app));
+    let places = Arc::new(Semaphore::new(app.settings.max_connections as usize));
+    loop {
+        let next = async {
+            // A place first, then a connection: those who find none wait in the kernel, not in here.
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, (io, _)) = tokio::select! {
+            biased;
+            () = app.shutdown.cancelled() => return,
+            next = next => next,
+        };
+        let connection = serve(io, router.clone(), app.clock.is_real(), app.shutdown.clone());
+        app.tasks.spawn(async move {
+            let _place = place;
+            connection.await;
+        });
+    }
+}
+
+/// Serves one connection. A client that hangs up ends it, and with it the request it was waiting for.
+async fn serve<Io>(io: Io, router: Router, date: bool, shutdown: CancellationToken)
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .auto_date_header(date)
+        .serve_connection(TokioIo::new(io), TowerToHyperService::new(router));
+    let mut connection = std::pin::pin!(connection);
+    let result = tokio::select! {
+        biased;
+        result = connection.as_mut() => result,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// The exporter while it runs.
+struct Telemetry {
+    running: Option<AbortOnDropHandle<()>>,
+    stop: CancellationToken,
+}
+
+impl Telemetry {
+    fn start(exporter: Option<Exporter>) -> Self {
+        let stop = CancellationToken::new();
+        let running = exporter.map(|exporter| AbortOnDropHandle::new(tokio::spawn(exporter.run(stop.clone()))));
+        Self { running, stop }
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        if let Some(running) = self.running {
+            let _ = tokio::time::timeout(FLUSH_TIME, running).await;
+        }
+    }
+}

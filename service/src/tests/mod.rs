@@ -1,0 +1,11 @@
+//! The service as its clients see it, over a scripted provider, on the paused clock.
+
+mod api;
+mod designs;
+mod disconnect;
+mod jobs;
+mod provider;
+mod resilience;
+mod storage;
+mod support;
+mod telemetry;
