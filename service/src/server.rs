@@ -34,7 +34,7 @@ const GIVE_BACK_TIME: Duration = Duration::from_secs(2);
 /// Serves clients until `shutdown`, then ends in good order within `shutdown_grace`. Dropping the future is a crash: all
 /// tasks of the instance end at once.
 pub async fn run<L: Listener>(settings: Settings, ports: Ports<L>) -> Result<(), ServiceError> {
-    let parts = Parts {
+    let needed = Parts {
         upstream: ports.upstream,
         stores: ports.stores,
         clock: ports.clock,
@@ -42,7 +42,7 @@ pub async fn run<L: Listener>(settings: Settings, ports: Ports<L>) -> Result<(),
         shutdown: ports.shutdown,
         name: "replica".to_owned(),
     };
-    let (app, exporter) = App::build(settings, parts)?;
+    let (app, exporter) = App::build(settings, needed)?;
     let _lifeline = app.tasks.lifeline();
     let telemetry = Telemetry::start(exporter);
     if app.settings.design == Design::Background {
@@ -59,7 +59,7 @@ pub async fn run<L: Listener>(settings: Settings, ports: Ports<L>) -> Result<(),
 /// Works on the queue until `shutdown`, then ends in good order: what is not done within `shutdown_grace` is given back.
 /// Dropping the future is a crash: its jobs go to others when their leases run out.
 pub async fn worker(settings: Settings, ports: WorkerPorts) -> Result<(), ServiceError> {
-    let parts = Parts {
+    let needed = Parts {
         upstream: ports.upstream,
         stores: ports.stores,
         clock: ports.clock,
@@ -72,7 +72,7 @@ pub async fn worker(settings: Settings, ports: WorkerPorts) -> Result<(), Servic
         design: Design::Queued,
         ..settings
     };
-    let (app, exporter) = App::build(settings, parts)?;
+    let (app, exporter) = App::build(settings, needed)?;
     let _lifeline = app.tasks.lifeline();
     let telemetry = Telemetry::start(exporter);
     app.tasks.spawn(designs::forget_finished(Arc::clone(&app)));

@@ -5,9 +5,9 @@
 //! a thread that blocks; in virtual time, where foreign threads would not stop the clock, it is a task with the same bound.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::Clock;
@@ -40,11 +40,11 @@ impl Workers {
         }
     }
 
-    pub(super) async fn answer<T, F>(&self, trace: &Trace, work: F) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, Error>> + Send + 'static,
-    {
+    pub(super) async fn answer<T: Send + 'static>(
+        &self,
+        trace: &Trace,
+        work: BoxFuture<'static, Result<T, Error>>,
+    ) -> Result<T, Error> {
         let place = self.place()?;
         let answered = detached(|task| self.run(trace.clone(), place, task), work).await;
         answered.map_err(|_lost| Error::ShuttingDown)?
@@ -66,7 +66,7 @@ impl Workers {
     }
 
     /// Waits for a worker and has it do `work`. Detached from the start: a client that leaves the backlog is not noticed.
-    fn run(&self, trace: Trace, place: OwnedSemaphorePermit, work: Pin<Box<dyn Future<Output = ()> + Send>>) {
+    fn run(&self, trace: Trace, place: OwnedSemaphorePermit, work: BoxFuture<'static, ()>) {
         let pool = self.clone();
         self.tasks.spawn(async move {
             let wait = trace.span("wait.worker");

@@ -5,15 +5,16 @@
 
 use std::future::Future;
 
+use futures::future::BoxFuture;
+
 use crate::app::App;
 use crate::error::Error;
 use crate::resilience::disconnect::{Events, Sink};
 
-pub(super) async fn answer<T, F>(app: &App, work: F) -> Result<T, Error>
-where
-    T: Send + 'static,
-    F: Future<Output = Result<T, Error>> + Send + 'static,
-{
+pub(super) async fn answer<T: Send + 'static>(
+    app: &App,
+    work: BoxFuture<'static, Result<T, Error>>,
+) -> Result<T, Error> {
     let answered = app.settings.disconnect.answer(&app.tasks, work).await;
     answered.map_err(|_lost| Error::ShuttingDown)?
 }

@@ -18,6 +18,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+
 use crate::app::App;
 use crate::error::Error;
 use crate::queue::Job;
@@ -29,11 +31,11 @@ pub(crate) use self::blocking::Workers;
 pub(crate) use self::queued::work;
 
 /// Does `work` for a client who waits for the whole answer.
-pub(crate) async fn answer<T, F>(app: &App, trace: &Trace, work: F) -> Result<T, Error>
-where
-    T: Send + 'static,
-    F: Future<Output = Result<T, Error>> + Send + 'static,
-{
+pub(crate) async fn answer<T: Send + 'static>(
+    app: &App,
+    trace: &Trace,
+    work: BoxFuture<'static, Result<T, Error>>,
+) -> Result<T, Error> {
     match &app.workers {
         Some(workers) => workers.answer(trace, work).await,
         None => coupled::answer(app, work).await,
@@ -63,7 +65,7 @@ pub(crate) async fn submit(app: &Arc<App>, job: Job) -> Result<(), Error> {
 
 /// Forgets outcomes that nobody asked for in time, until the instance ends.
 pub(crate) async fn forget_finished(app: Arc<App>) {
-    let pause = app.settings.jobs.expiry.min(Duration::from_secs(60));
+    let pause = app.settings.jobs.expiry.min(Duration::from_mins(1));
     loop {
         tokio::select! {
             biased;

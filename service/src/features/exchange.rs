@@ -80,16 +80,13 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let outcome = match self.status {
-            Some(status) => {
-                let took = self.app.clock.now() - self.began;
-                self.app.metrics.answered(self.endpoint, status.as_u16(), took);
-                status.as_str().to_owned()
-            }
-            None => {
-                self.app.metrics.cancelled(self.endpoint);
-                "cancelled".to_owned()
-            }
+        let outcome = if let Some(status) = self.status {
+            let took = self.app.clock.now() - self.began;
+            self.app.metrics.answered(self.endpoint, status.as_u16(), took);
+            status.as_str().to_owned()
+        } else {
+            self.app.metrics.cancelled(self.endpoint);
+            "cancelled".to_owned()
         };
         self.root.set("outcome", outcome);
     }

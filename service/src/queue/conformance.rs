@@ -10,7 +10,7 @@ use super::{JobStore, MemoryJobs, QueueError, SqliteJobs};
 const POLICY: LeasePolicy = LeasePolicy {
     lease: Duration::from_secs(30),
     max_attempts: 2,
-    expiry: Duration::from_secs(3600),
+    expiry: Duration::from_hours(1),
 };
 const SECOND: u64 = 1_000_000;
 

@@ -275,7 +275,7 @@ mod tests {
     const POLICY: LeasePolicy = LeasePolicy {
         lease: Duration::from_secs(30),
         max_attempts: 3,
-        expiry: Duration::from_secs(3600),
+        expiry: Duration::from_hours(1),
     };
 
     fn job() -> Job {

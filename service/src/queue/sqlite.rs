@@ -57,7 +57,7 @@ impl JobStore for SqliteJobs {
         let unfinished: i64 = sqlx::query_scalar("SELECT count(*) FROM jobs WHERE claimable_us IS NOT NULL")
             .fetch_one(&mut *transaction)
             .await?;
-        if unfinished >= CAPACITY as i64 {
+        if unfinished.cast_unsigned() >= CAPACITY as u64 {
             return Err(QueueError::Full);
         }
         let written =
@@ -94,7 +94,7 @@ impl JobStore for SqliteJobs {
         let mut transaction = self.begin().await?;
         let mut claimed = None;
         for _ in 0..BURIALS {
-            let Some(job) = next_claimable(&mut *transaction, now_us).await? else {
+            let Some(job) = next_claimable(&mut transaction, now_us).await? else {
                 break;
             };
             let worker = worker.to_owned();

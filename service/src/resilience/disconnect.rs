@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures::Stream;
+use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::tasks::Tasks;
@@ -68,7 +69,7 @@ impl DisconnectPolicy {
 
 /// Does `work` apart from whoever waits for it.
 pub(crate) async fn detached<T: Send + 'static>(
-    spawn: impl FnOnce(Pin<Box<dyn Future<Output = ()> + Send>>),
+    spawn: impl FnOnce(BoxFuture<'static, ()>),
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, WorkLost> {
     let (sender, result) = oneshot::channel();
@@ -81,7 +82,7 @@ pub(crate) async fn detached<T: Send + 'static>(
 
 /// Does work that yields events apart from whoever reads them.
 pub(crate) fn detached_stream<T, F>(
-    spawn: impl FnOnce(Pin<Box<dyn Future<Output = ()> + Send>>),
+    spawn: impl FnOnce(BoxFuture<'static, ()>),
     produce: impl FnOnce(Sink<T>) -> F,
 ) -> Events<T>
 where
@@ -107,7 +108,7 @@ impl<T> Sink<T> {
 /// The events of a piece of work, and the work itself where the two are tied.
 pub(crate) struct Events<T> {
     events: mpsc::Receiver<T>,
-    work: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    work: Option<BoxFuture<'static, ()>>,
 }
 
 impl<T> Stream for Events<T> {
@@ -151,7 +152,7 @@ mod tests {
         let events = policy.stream(&tasks, move |sink| count_to_five(sink, counter));
         let read: Vec<u32> = events.take(2).collect().await;
         assert_eq!(read, [1, 2]);
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_mins(1)).await;
         made.load(Ordering::Relaxed)
     }
 
@@ -183,7 +184,7 @@ mod tests {
         let _events = DisconnectPolicy::RunOn.stream(&tasks, move |sink| count_to_five(sink, counter));
         tokio::time::sleep(Duration::from_millis(2500)).await;
         drop(lifeline);
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_mins(1)).await;
         assert_eq!(made.load(Ordering::Relaxed), 2);
     }
 }

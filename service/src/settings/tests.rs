@@ -23,7 +23,7 @@ fn a_preset_sets_every_switch_and_keys_override_it() {
     assert!(naive.database.hold_connection && !naive.fallback);
     assert_eq!(naive.disconnect, DisconnectPolicy::RunOn);
     assert_eq!(naive.deadline.first_token, None);
-    assert_eq!(naive.deadline.total, Some(Duration::from_secs(60)));
+    assert_eq!(naive.deadline.total, Some(Duration::from_mins(1)));
     let mixed = json!({ "preset": "naive", "database": { "hold_connection": false }, "deadline": { "idle": "2s" } });
     let mixed = Settings::from_map(map(mixed)).unwrap();
     assert!(!mixed.database.hold_connection && !mixed.fallback);

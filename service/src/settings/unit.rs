@@ -56,6 +56,6 @@ mod tests {
             assert_eq!(parse(bad), None, "{bad}");
         }
         assert_eq!(parse("1.5s"), Some(Duration::from_millis(1500)));
-        assert_eq!(parse("5m"), Some(Duration::from_secs(300)));
+        assert_eq!(parse("5m"), Some(Duration::from_mins(5)));
     }
 }

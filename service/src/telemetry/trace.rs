@@ -96,7 +96,7 @@ impl Tracer {
         let span = self.open(trace, root, parent.map(|parent| parent.span), name, SpanKind::Server);
         let trace = Trace {
             tracer: self.clone(),
-            trace,
+            id: trace,
             root,
         };
         (trace, span)
@@ -144,7 +144,7 @@ impl Tracer {
 #[derive(Clone)]
 pub(crate) struct Trace {
     tracer: Tracer,
-    trace: u128,
+    id: u128,
     root: u64,
 }
 
@@ -174,14 +174,14 @@ impl Trace {
     /// What to store or send for somebody who continues this trace.
     pub(crate) const fn parent(&self) -> TraceParent {
         TraceParent {
-            trace: self.trace,
+            trace: self.id,
             span: self.root,
         }
     }
 
     fn child(&self, name: &'static str, kind: SpanKind) -> Span {
-        let id = self.tracer.span_id(self.trace);
-        self.tracer.open(self.trace, id, Some(self.root), name, kind)
+        let id = self.tracer.span_id(self.id);
+        self.tracer.open(self.id, id, Some(self.root), name, kind)
     }
 }
 
@@ -249,7 +249,7 @@ mod tests {
         let (trace, root) = tracer.begin(TraceParent::parse(HEADER), "r", "request");
         let wait = async {
             let _span = trace.span("wait.pool");
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            tokio::time::sleep(Duration::from_mins(1)).await;
         };
         let cut = tokio::time::timeout(Duration::from_millis(250), wait).await;
         assert!(cut.is_err());

@@ -21,7 +21,7 @@ struct Plant {
 }
 
 impl Plant {
-    fn new(provider: Arc<Provider>, service: Value) -> Self {
+    fn new(provider: Arc<Provider>, service: &Value) -> Self {
         let mut queued = json!({ "design": "queued" });
         queued
             .as_object_mut()
@@ -78,7 +78,7 @@ async fn pass(duration: Duration) {
 
 #[tokio::test(start_paused = true)]
 async fn a_queued_job_is_answered_by_a_worker() {
-    let plant = Plant::new(Provider::new(|_, _| Reply::Whole(secs(1))), json!({}));
+    let plant = Plant::new(Provider::new(|_, _| Reply::Whole(secs(1))), &json!({}));
     let id = plant.submit().await;
     assert_eq!(plant.job(&id).await["status"], "queued");
     let (_worker, _) = plant.worker("w1");
@@ -101,7 +101,7 @@ async fn a_queued_job_is_answered_by_a_worker() {
 
 #[tokio::test(start_paused = true)]
 async fn a_job_whose_worker_is_killed_is_done_by_another_and_counts_once() {
-    let plant = Plant::new(Provider::new(|_, _| Reply::Whole(secs(5))), json!({}));
+    let plant = Plant::new(Provider::new(|_, _| Reply::Whole(secs(5))), &json!({}));
     let (first, _) = plant.worker("w1");
     let id = plant.submit().await;
     pass(secs(2)).await;
@@ -123,7 +123,7 @@ async fn a_job_whose_worker_is_killed_is_done_by_another_and_counts_once() {
 #[tokio::test(start_paused = true)]
 async fn a_long_job_is_kept_by_heartbeats() {
     let service = json!({ "deadline": { "attempt": "off", "total": "off" } });
-    let plant = Plant::new(Provider::new(|_, _| Reply::Whole(secs(100))), service);
+    let plant = Plant::new(Provider::new(|_, _| Reply::Whole(secs(100))), &service);
     let (_one, _) = plant.worker("w1");
     let (_two, _) = plant.worker("w2");
     let id = plant.submit().await;
@@ -137,7 +137,7 @@ async fn a_long_job_is_kept_by_heartbeats() {
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_ends_in_good_order_gives_back_what_it_cannot_finish() {
     let service = json!({ "shutdown_grace": "3s" });
-    let plant = Plant::new(Provider::new(|_, _| Reply::Whole(secs(20))), service);
+    let plant = Plant::new(Provider::new(|_, _| Reply::Whole(secs(20))), &service);
     let (first, shutdown) = plant.worker("w1");
     let id = plant.submit().await;
     pass(secs(1)).await;
@@ -156,7 +156,7 @@ async fn a_worker_that_ends_in_good_order_gives_back_what_it_cannot_finish() {
 
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_ends_in_good_order_finishes_what_it_can() {
-    let plant = Plant::new(Provider::new(|_, _| Reply::Whole(secs(3))), json!({}));
+    let plant = Plant::new(Provider::new(|_, _| Reply::Whole(secs(3))), &json!({}));
     let (first, shutdown) = plant.worker("w1");
     let id = plant.submit().await;
     pass(secs(1)).await;
@@ -174,7 +174,7 @@ async fn a_failure_that_passes_is_run_again_and_one_that_lasts_ends_dead_or_fail
         (Reply::Status(503, None), "dead", 3, "upstream-failed"),
         (Reply::Status(400, None), "failed", 1, "upstream-refused"),
     ] {
-        let plant = Plant::new(Provider::new(move |_, _| reply.clone()), service());
+        let plant = Plant::new(Provider::new(move |_, _| reply.clone()), &service());
         let (_worker, _) = plant.worker("w1");
         let id = plant.submit().await;
         pass(secs(60)).await;
@@ -192,7 +192,7 @@ async fn a_failure_that_passes_is_run_again_and_one_that_lasts_ends_dead_or_fail
             Reply::Whole(ms(10))
         }
     });
-    let plant = Plant::new(flaky, service());
+    let plant = Plant::new(flaky, &service());
     let (_worker, _) = plant.worker("w1");
     let id = plant.submit().await;
     pass(secs(60)).await;
@@ -201,7 +201,7 @@ async fn a_failure_that_passes_is_run_again_and_one_that_lasts_ends_dead_or_fail
 
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_job_stops_at_the_next_heartbeat_and_a_finished_one_cannot_be_cancelled() {
-    let plant = Plant::new(Provider::new(|_, _| Reply::Whole(secs(25))), json!({}));
+    let plant = Plant::new(Provider::new(|_, _| Reply::Whole(secs(25))), &json!({}));
     let (_worker, _) = plant.worker("w1");
     let id = plant.submit().await;
     pass(secs(2)).await;

@@ -4,7 +4,7 @@ use super::provider::{End, Fate, Provider, Reply, stream_of, word};
 use super::support::{Host, ms, secs};
 
 /// One provider, no fallback: what is seen is the retry policy.
-fn alone(retry: serde_json::Value) -> serde_json::Value {
+fn alone(retry: &serde_json::Value) -> serde_json::Value {
     json!({ "fallback": false, "retry": retry })
 }
 
@@ -17,17 +17,17 @@ async fn a_failure_that_passes_is_tried_again_and_one_that_lasts_is_not() {
             Reply::Whole(ms(10))
         }
     });
-    let answer = Host::new(&provider, alone(json!({}))).chat().await;
+    let answer = Host::new(&provider, alone(&json!({}))).chat().await;
     assert_eq!((answer.status.as_u16(), provider.seen().len()), (200, 3));
     let provider = Provider::new(|_, _| Reply::Status(400, None));
-    let answer = Host::new(&provider, alone(json!({}))).chat().await;
+    let answer = Host::new(&provider, alone(&json!({}))).chat().await;
     assert_eq!((answer.status.as_u16(), provider.seen().len()), (502, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn attempts_are_bounded() {
     let provider = Provider::new(|_, _| Reply::Status(500, None));
-    let answer = Host::new(&provider, alone(json!({ "max_attempts": 4 }))).chat().await;
+    let answer = Host::new(&provider, alone(&json!({ "max_attempts": 4 }))).chat().await;
     assert_eq!((answer.status.as_u16(), provider.seen().len()), (502, 4));
 }
 
@@ -44,7 +44,7 @@ async fn the_naive_preset_comes_back_at_once_and_the_resilient_one_when_it_was_t
     Host::new(&provider, json!({ "preset": "naive" })).chat().await;
     assert_eq!(provider.times(), [0, 0, 0]);
     let provider = Provider::new(script);
-    Host::new(&provider, alone(json!({}))).chat().await;
+    Host::new(&provider, alone(&json!({}))).chat().await;
     let times = provider.times();
     assert!(times[1] >= 3000 && times[2] >= times[1] + 3000, "{times:?}");
     assert!(
@@ -62,7 +62,7 @@ async fn a_hostile_retry_after_is_capped() {
             Reply::Whole(ms(10))
         }
     });
-    let answer = Host::new(&provider, alone(json!({ "retry_after_cap": "20s" })))
+    let answer = Host::new(&provider, alone(&json!({ "retry_after_cap": "20s" })))
         .chat()
         .await;
     assert_eq!((answer.status.as_u16(), provider.times()), (200, vec![0, 20_000]));
@@ -87,7 +87,7 @@ async fn jitter_differs_between_requests_and_not_between_runs() {
                 Reply::Whole(ms(1))
             }
         });
-        let host = Host::new(&provider, alone(json!({ "base": "8s", "cap": "8s" })));
+        let host = Host::new(&provider, alone(&json!({ "base": "8s", "cap": "8s" })));
         // Another request id is another draw; the host itself has the same seed each time.
         let body = super::support::question().to_string();
         let request = http::Request::post("/chat")
@@ -175,7 +175,7 @@ async fn fallback_needs_no_retry_budget() {
 #[tokio::test(start_paused = true)]
 async fn the_retry_budget_bounds_the_load_on_a_provider_that_is_down() {
     let provider = Provider::new(|_, _| Reply::Status(503, None));
-    let host = Host::new(&provider, alone(json!({ "budget_ratio": 0.2 })));
+    let host = Host::new(&provider, alone(&json!({ "budget_ratio": 0.2 })));
     for _ in 0..200 {
         host.chat().await;
     }
@@ -184,7 +184,7 @@ async fn the_retry_budget_bounds_the_load_on_a_provider_that_is_down() {
         (240..=252).contains(&attempts),
         "{attempts}: 200 first attempts, a fifth more, and the reserve"
     );
-    let unbounded = Host::new(&provider, alone(json!({ "budget_ratio": "off" })));
+    let unbounded = Host::new(&provider, alone(&json!({ "budget_ratio": "off" })));
     unbounded.chat().await;
     assert_eq!(provider.seen().len(), attempts + 5);
 }

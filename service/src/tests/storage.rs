@@ -83,7 +83,7 @@ async fn the_pool_of_sqlite_has_the_bound_of_the_modelled_one() {
 }
 
 fn one_connection() -> Value {
-    json!({ "database": { "pool": 1, "acquire_timeout": "50ms" } })
+    json!({ "database": { "pool": 1, "acquire_timeout": "1s" } })
 }
 
 fn memory() -> Stores {

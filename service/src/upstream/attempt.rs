@@ -59,9 +59,8 @@ impl AttemptFailure {
     /// Whether another attempt can succeed.
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::Status { out_of_quota: true, .. } => false,
+            Self::Status { out_of_quota: true, .. } | Self::Expired(Expired(Phase::Total)) => false,
             Self::Status { status, .. } => matches!(status, 408 | 409 | 429 | 500..),
-            Self::Expired(Expired(Phase::Total)) => false,
             _ => true,
         }
     }

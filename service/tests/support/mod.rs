@@ -27,7 +27,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub(crate) const DOING: Duration = Duration::from_millis(5);
 
 /// Settings with one provider.
-pub(crate) fn settings(base: &str, service: Value) -> Settings {
+pub(crate) fn settings(base: &str, service: &Value) -> Settings {
     let mut map = json!({ "providers": [{ "name": "a", "base_url": base, "model": "m" }] });
     map.as_object_mut()
         .unwrap()

@@ -41,7 +41,7 @@ async fn answer(app: &Arc<App>, context: Context, body: Body) -> Result<ChatResp
     let request: ChatRequest = read(body)?;
     let (id, trace, host) = (answer_id(app, &context), context.trace.clone(), Arc::clone(app));
     let work = async move { logic::answer(&host, &context, request, id).await };
-    designs::answer(app, &trace, work).await
+    designs::answer(app, &trace, Box::pin(work)).await
 }
 
 async fn streamed(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Response {
