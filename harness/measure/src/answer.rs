@@ -1,13 +1,13 @@
 //! The question answered in one sentence, from the figures.
 //!
-//! Compares the variants by the first expectation's figure. It does not read the question: a scenario's author puts
-//! first what decides it.
+//! Compares the two variants that the first expectation compares, or else the best with the worst, by that expectation's
+//! figure. It does not read the question: a scenario's author puts first what decides it.
 
 use brownout_scenario::plan::Expectation;
 
 use crate::metric::resolve;
 use crate::record::VariantRecord;
-use crate::words::{figure, percent};
+use crate::words::{figure, name, percent};
 
 /// What is compared when nothing is expected, or when the expected figure is missing.
 const FALLBACK: &str = "requests.answered_ratio";
@@ -25,25 +25,29 @@ const SAME_SHARE: f64 = 0.01;
 
 /// The sentence.
 pub(crate) fn answer(expectations: &[Expectation], variants: &[VariantRecord]) -> String {
-    let first = expectations
-        .first()
-        .map(|first| (first.metric.as_str(), first.phase.as_deref()));
-    let (metric, phase) = first.unwrap_or(("latency.p99_ms", None));
-    by_metric(metric, phase, variants)
-        .or_else(|| by_metric(FALLBACK, None, variants))
+    let first = expectations.first();
+    let (metric, phase) = first.map_or(("latency.p99_ms", None), |e| (e.metric.as_str(), e.phase.as_deref()));
+    let compared = first.and_then(|e| e.compare.as_ref());
+    let chosen: Vec<&VariantRecord> = variants
+        .iter()
+        .filter(|v| compared.is_none_or(|c| [&c.numerator, &c.denominator].contains(&&v.name)))
+        .collect();
+    by_metric(metric, phase, &chosen)
+        .or_else(|| by_metric(FALLBACK, None, &chosen))
         .unwrap_or_else(|| "No request fell due, so there is no answer.".to_owned())
 }
 
 /// The sentence about `metric`; `None` unless every variant has it.
-fn by_metric(metric: &str, phase: Option<&str>, variants: &[VariantRecord]) -> Option<String> {
+fn by_metric(metric: &str, phase: Option<&str>, variants: &[&VariantRecord]) -> Option<String> {
     let value = |variant| resolve(variant, metric, phase).ok();
     let mut ranked: Vec<(f64, &VariantRecord)> = variants
         .iter()
-        .map(|variant| Some((value(variant)?, variant)))
+        .map(|variant| Some((value(variant)?, *variant)))
         .collect::<Option<_>>()?;
     let sign = if MORE_IS_BETTER.contains(&metric) { -1.0 } else { 1.0 };
     ranked.sort_by(|a, b| (a.0 * sign).total_cmp(&(b.0 * sign)));
     let during = phase.map(|phase| format!(" {phase} the fault")).unwrap_or_default();
+    let metric_name = name(metric);
     let (best, winner) = *ranked.first()?;
     let (worst, loser) = *ranked.last()?;
     let [best_text, worst_text] = [best, worst].map(|value| figure(metric, value));
@@ -55,12 +59,12 @@ fn by_metric(metric: &str, phase: Option<&str>, variants: &[VariantRecord]) -> O
         format!("; {} answered", percent(won))
     };
     Some(if ranked.len() == 1 {
-        format!("{}: {metric}{during} {best_text}{share}.", winner.name)
+        format!("{}: {metric_name}{during} {best_text}{share}.", winner.name)
     } else if best.total_cmp(&worst).is_eq() {
-        format!("The variants do not differ in {metric}{during}: {best_text}.")
+        format!("The variants do not differ in {metric_name}{during}: {best_text}.")
     } else if won + SAME_SHARE < lost {
         format!(
-            "{} has {metric}{during} {best_text} against {worst_text} of {}, but answers only {} against {}.",
+            "{} has {metric_name}{during} {best_text} against {worst_text} of {}, but answers only {} against {}.",
             winner.name,
             loser.name,
             percent(won),
@@ -73,7 +77,7 @@ fn by_metric(metric: &str, phase: Option<&str>, variants: &[VariantRecord]) -> O
             format!("{share} against {}", percent(lost))
         };
         format!(
-            "{} beats {}: {metric}{during} {best_text} against {worst_text}{against}.",
+            "{} beats {}: {metric_name}{during} {best_text} against {worst_text}{against}.",
             winner.name, loser.name
         )
     })
@@ -102,8 +106,22 @@ mod tests {
             answered_of("middle", 9_000_000, 90),
             answered_of("released", 3_100_000, 90),
         ];
-        let sentence = "released beats held: latency.p99_ms 3.1 s against 24.7 s; 100 % answered against 41 %.";
+        let sentence = "released beats held: p99 latency 3.1 s against 24.7 s; 100 % answered against 41 %.";
         assert_eq!(answer(&[expectation("latency.p99_ms")], &variants), sentence);
+    }
+
+    #[test]
+    fn the_pair_that_is_compared_is_the_pair_that_is_named() {
+        let variants = [
+            answered_of("held", 24_700_000, 90),
+            answered_of("worse", 90_000_000, 90),
+            answered_of("released", 3_100_000, 90),
+        ];
+        let mut compared = expectation("latency.p99_ms");
+        compared.compare =
+            Some(brownout_scenario::plan::Comparison { numerator: "released".into(), denominator: "held".into() });
+        let sentence = "released beats held: p99 latency 3.1 s against 24.7 s; 100 % answered against 100 %.";
+        assert_eq!(answer(&[compared], &variants), sentence);
     }
 
     #[test]
@@ -112,14 +130,14 @@ mod tests {
         let sentence = answer(&[expectation("latency.p99_ms")], &variants);
         assert_eq!(
             sentence,
-            "shed has latency.p99_ms 100 ms against 24.7 s of held, but answers only 10 % against 100 %."
+            "shed has p99 latency 100 ms against 24.7 s of held, but answers only 10 % against 100 %."
         );
     }
 
     #[test]
     fn more_answers_are_better_and_said_once() {
         let variants = [answered_of("a", 1_000, 45), answered_of("b", 1_000, 90)];
-        let sentence = "b beats a: requests.answered_ratio 100 % against 50 %.";
+        let sentence = "b beats a: share answered 100 % against 50 %.";
         assert_eq!(answer(&[expectation("requests.answered_ratio")], &variants), sentence);
         assert_eq!(
             answer(&[expectation("ttft.p99_ms")], &variants),
@@ -131,9 +149,9 @@ mod tests {
     #[test]
     fn one_variant_and_equal_variants_have_their_own_sentences() {
         let one = [answered_of("only", 2_000_000, 90)];
-        assert_eq!(answer(&[], &one), "only: latency.p99_ms 2 s; 100 % answered.");
+        assert_eq!(answer(&[], &one), "only: p99 latency 2 s; 100 % answered.");
         let same = [answered_of("a", 2_000_000, 90), answered_of("b", 2_000_000, 90)];
-        assert_eq!(answer(&[], &same), "The variants do not differ in latency.p99_ms: 2 s.");
+        assert_eq!(answer(&[], &same), "The variants do not differ in p99 latency: 2 s.");
         assert_eq!(answer(&[], &[]), "No request fell due, so there is no answer.");
     }
 }

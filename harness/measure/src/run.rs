@@ -29,10 +29,13 @@ pub struct RunMeta {
 pub fn assemble(plan: &Plan, meta: RunMeta, variants: Vec<VariantRecord>) -> RunRecord {
     let reasons = distrust(plan, meta.clock, &variants);
     let expectations = expect::judge(&plan.expectations, &variants);
-    let verdict = if reasons.is_empty() {
-        sum_up(&expectations)
-    } else {
+    let verdict = if !reasons.is_empty() {
         Verdict::Invalid
+    } else if meta.interrupted {
+        // The expectations were written for the whole run.
+        Verdict::Inconclusive
+    } else {
+        sum_up(&expectations)
     };
     let answer = match reasons.first() {
         None => answer::answer(&plan.expectations, &variants),

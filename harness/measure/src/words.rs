@@ -42,6 +42,23 @@ pub fn milliseconds(ms: f64) -> String {
     }
 }
 
+/// What `metric` is called in a sentence; its path where it has no better name.
+pub fn name(metric: &str) -> &str {
+    match metric {
+        "latency.p50_ms" => "median latency",
+        "latency.p95_ms" => "p95 latency",
+        "latency.p99_ms" => "p99 latency",
+        "ttft.p50_ms" => "median time to first token",
+        "ttft.p99_ms" => "p99 time to first token",
+        "requests.answered_ratio" => "share answered",
+        "requests.failed_ratio" => "share failed",
+        "tokens.wasted_ratio" => "share of billed tokens wasted",
+        "throughput_rps" => "answers per second",
+        "cost_usd" => "cost",
+        path => path,
+    }
+}
+
 /// The value of `metric` in words; infinite means that it never came to be.
 pub fn figure(metric: &str, value: f64) -> String {
     if value.is_infinite() {

@@ -12,6 +12,7 @@
 //!
 //! Nothing here judges: verdicts and answers are in the record.
 
+mod bill;
 pub mod chart;
 mod compare;
 mod figures;

@@ -6,7 +6,7 @@ use brownout_measure::record::{ExpectationRecord, RunRecord};
 
 use crate::key_figures;
 use crate::table::{Table, markdown};
-use crate::{figures, names};
+use crate::{bill, figures, names};
 
 /// One run.
 pub fn run_summary(record: &RunRecord) -> String {
@@ -27,6 +27,7 @@ pub fn run_summary(record: &RunRecord) -> String {
     text.push('\n');
     text.push_str(&figures_table(record).markdown());
     text.push_str(&culprits(record));
+    text.push_str(&bill(record));
     text.push_str(&expectations(&results.expectations));
     text.push_str(&discrepancies(record));
     let _ = write!(
@@ -67,6 +68,16 @@ pub fn suite_summary(records: &[RunRecord]) -> String {
         );
     }
     text
+}
+
+fn bill(record: &RunRecord) -> String {
+    let rows = bill::rows(&record.results.variants);
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(bill::HEAD.map(str::to_owned).to_vec());
+    rows.into_iter().for_each(|row| table.push(row.to_vec()));
+    format!("\n## {}\n\n{}\n{}\n", bill::TITLE, table.markdown(), bill::NOTE)
 }
 
 /// Rows are variants, columns the figures they have.

@@ -15,7 +15,7 @@ use brownout_measure::record::RunRecord;
 use maud::{Markup, PreEscaped, html};
 
 use crate::chart::{Chart, ChartError, Shape};
-use crate::{figures, names};
+use crate::{bill, figures, names};
 
 /// The page over one run.
 pub fn run_page(record: &RunRecord) -> Result<String, ChartError> {
@@ -30,6 +30,7 @@ pub fn run_page(record: &RunRecord) -> Result<String, ChartError> {
             @if !record.results.expectations.is_empty() {
                 section #expectations { h2 { "Expectations" } (decision::expectations(record)) }
             }
+            (bill(record))
             section #charts { h2 { "Charts" } @for chart in &charts { (chart) } }
             section #numbers { h2 { "All numbers" } (numbers::all(record)) }
             section #provenance { h2 { "Books, engines, fingerprints" } (provenance::all(record)) }
@@ -41,6 +42,21 @@ pub fn run_page(record: &RunRecord) -> Result<String, ChartError> {
         &format!("{}: {}", record.scenario, record.question),
         &body,
     ))
+}
+
+/// What it costs a day, where something was paid for in vain.
+fn bill(record: &RunRecord) -> Markup {
+    let rows = bill::rows(&record.results.variants);
+    let rows: Vec<Vec<Markup>> = rows.iter().map(|row| row.iter().map(frame::text).collect()).collect();
+    html! {
+        @if !rows.is_empty() {
+            section #bill {
+                h2 { (bill::TITLE) }
+                (frame::table(bill::TITLE, &bill::HEAD.map(str::to_owned), &rows))
+                p.faint { (bill::NOTE) }
+            }
+        }
+    }
 }
 
 fn opening(record: &RunRecord) -> Markup {
