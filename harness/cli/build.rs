@@ -9,7 +9,11 @@ fn main() {
     println!("cargo:rerun-if-changed={}", lock.display());
     let locked = std::fs::read(&lock).unwrap_or_default();
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let compiler = Command::new(rustc).arg("-vV").output().map(|out| out.stdout).unwrap_or_default();
+    let compiler = Command::new(rustc)
+        .arg("-vV")
+        .output()
+        .map(|out| out.stdout)
+        .unwrap_or_default();
     let target = std::env::var("TARGET").unwrap_or_default();
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in locked.iter().chain(&compiler).chain(target.as_bytes()) {

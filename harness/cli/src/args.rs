@@ -38,7 +38,7 @@ pub enum Command {
     Baseline {
         /// Run folder, suite folder or run.json
         run: PathBuf,
-        /// The baseline file; for a suite: the folder that gets one file per scenario
+        /// The baseline: a .json file, or a folder that gets one file per scenario
         #[arg(long)]
         write: PathBuf,
     },
@@ -46,7 +46,7 @@ pub enum Command {
     Gate {
         /// Run folder, suite folder or run.json
         run: PathBuf,
-        /// The baseline file; for a suite: the folder with one file per scenario
+        /// The baseline: a .json file, or a folder with one file per scenario
         #[arg(long)]
         baseline: PathBuf,
     },

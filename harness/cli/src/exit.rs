@@ -76,7 +76,10 @@ mod tests {
     #[test]
     fn an_interrupted_run_says_so_whatever_else_it_found() {
         assert_eq!(Exit::ExpectationFailed.or_worse(Exit::Interrupted), Exit::Interrupted);
-        assert_eq!(Exit::Inconclusive.or_worse(Exit::ExpectationFailed), Exit::ExpectationFailed);
+        assert_eq!(
+            Exit::Inconclusive.or_worse(Exit::ExpectationFailed),
+            Exit::ExpectationFailed
+        );
         assert_eq!(Exit::Pass.or_worse(Exit::Inconclusive), Exit::Inconclusive);
         assert_eq!(Exit::RunInvalid.or_worse(Exit::WorseThanBaseline), Exit::RunInvalid);
     }

@@ -4,7 +4,11 @@
 //! [`commands`] (one file each), [`mount`] (the reference service, offered to the harness), `terminal` (progress).
 //!
 //! The only harness crate that prints, reads the environment or exits; nothing else is in it.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this crate is the one that prints")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this crate is the one that prints"
+)]
 
 pub mod args;
 pub mod commands;

@@ -3,10 +3,11 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use brownout_net::Listener;
 use brownout_service::settings::Settings;
-use brownout_service::{Clock, Ports, Stores, WorkerPorts, upstream};
+use brownout_service::{Clock, Ports, Stores, Upstream, WorkerPorts, upstream};
 use brownout_world::mount::{HostIo, HostSpec, Mount, MountError, Role, Running, SettingProblem};
 use serde_json::{Map, Value, json};
 
@@ -22,7 +23,12 @@ impl Mount for ReferenceService {
     fn check(&self, settings: &Map<String, Value>) -> Result<(), Vec<SettingProblem>> {
         Settings::from_map(settings.clone()).map(drop).map_err(|error| {
             let problems = error.problems.into_iter();
-            problems.map(|p| SettingProblem { key: p.key, problem: p.problem }).collect()
+            problems
+                .map(|p| SettingProblem {
+                    key: p.key,
+                    problem: p.problem,
+                })
+                .collect()
         })
     }
 
@@ -32,29 +38,35 @@ impl Mount for ReferenceService {
 
     fn serve(&self, spec: HostSpec, shared: Stores, io: HostIo, listener: Listener) -> Running {
         Box::pin(async move {
+            let settings = settings(&spec)?;
             let ports = Ports {
                 listener,
-                upstream: upstream::over_connector(io.network.connector()),
+                upstream: provider_client(&settings, &io),
                 stores: shared.replica(),
                 clock: Clock::starting_at(io.unix_us),
                 seed: spec.seed,
                 shutdown: io.shutdown,
             };
-            brownout_service::run(settings(&spec)?, ports).await.map_err(|e| MountError(e.to_string()))
+            brownout_service::run(settings, ports)
+                .await
+                .map_err(|e| MountError(e.to_string()))
         })
     }
 
     fn work(&self, spec: HostSpec, shared: Stores, io: HostIo) -> Running {
         Box::pin(async move {
+            let settings = settings(&spec)?;
             let ports = WorkerPorts {
-                upstream: upstream::over_connector(io.network.connector()),
+                upstream: provider_client(&settings, &io),
                 stores: shared.replica(),
                 clock: Clock::starting_at(io.unix_us),
                 seed: spec.seed,
                 shutdown: io.shutdown,
                 name: spec.name.clone(),
             };
-            brownout_service::worker(settings(&spec)?, ports).await.map_err(|e| MountError(e.to_string()))
+            brownout_service::worker(settings, ports)
+                .await
+                .map_err(|e| MountError(e.to_string()))
         })
     }
 
@@ -69,9 +81,22 @@ impl Mount for ReferenceService {
             Role::Serve => command.args(["serve", "--listen", "127.0.0.1:0"]),
             Role::Work => command.args(["worker", "--name", &spec.name]),
         };
-        command.arg("--lifeline").arg("--config").arg(config).arg("--seed").arg(spec.seed.to_string());
+        command
+            .arg("--lifeline")
+            .arg("--config")
+            .arg(config)
+            .arg("--seed")
+            .arg(spec.seed.to_string());
         Ok(command)
     }
+}
+
+/// The way to the providers over the in-memory network, with the connect deadline that reqwest keeps on the real clock.
+pub fn provider_client(settings: &Settings, io: &HostIo) -> Arc<dyn Upstream> {
+    upstream::over_connector(upstream::connect_within(
+        io.network.connector(),
+        settings.deadline.connect,
+    ))
 }
 
 /// The settings that a host described by `spec` runs on.

@@ -3,6 +3,7 @@
 //! This is where the three who know a part of a scenario meet: the file's own grammar, the service's settings and the
 //! record's figures. Each problem is reported at its place in the file.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use brownout_scenario::{Scenario, ScenarioError};
@@ -13,11 +14,26 @@ use crate::mount::ReferenceService;
 
 /// The headline suite, built in so that the tool works from any folder.
 pub const BUILT_IN: [(&str, &str); 5] = [
-    ("scenarios/blocking-vs-decoupled.toml", include_str!("../../../scenarios/blocking-vs-decoupled.toml")),
-    ("scenarios/client-disconnects.toml", include_str!("../../../scenarios/client-disconnects.toml")),
-    ("scenarios/latency-spike.toml", include_str!("../../../scenarios/latency-spike.toml")),
-    ("scenarios/pool-exhaustion.toml", include_str!("../../../scenarios/pool-exhaustion.toml")),
-    ("scenarios/rate-limited.toml", include_str!("../../../scenarios/rate-limited.toml")),
+    (
+        "scenarios/blocking-vs-decoupled.toml",
+        include_str!("../../../scenarios/blocking-vs-decoupled.toml"),
+    ),
+    (
+        "scenarios/client-disconnects.toml",
+        include_str!("../../../scenarios/client-disconnects.toml"),
+    ),
+    (
+        "scenarios/latency-spike.toml",
+        include_str!("../../../scenarios/latency-spike.toml"),
+    ),
+    (
+        "scenarios/pool-exhaustion.toml",
+        include_str!("../../../scenarios/pool-exhaustion.toml"),
+    ),
+    (
+        "scenarios/rate-limited.toml",
+        include_str!("../../../scenarios/rate-limited.toml"),
+    ),
 ];
 
 /// Scenarios that cannot be played.
@@ -29,6 +45,8 @@ pub enum LoadError {
     Unreadable(PathBuf, std::io::Error),
     /// A folder without scenarios.
     Empty(PathBuf),
+    /// Two files whose results would have one name.
+    Twice(String),
     /// What is wrong with the files.
     Invalid(Vec<Report>),
 }
@@ -44,6 +62,9 @@ impl LoadError {
             ),
             Self::Unreadable(path, error) => eprintln!("error: {} cannot be read: {error}", path.display()),
             Self::Empty(path) => eprintln!("error: the folder {} holds no .toml file", path.display()),
+            Self::Twice(name) => eprintln!(
+                "error: two scenarios are called {name}\nResults are found by the name of the file: rename one of them, or play them apart"
+            ),
             Self::Invalid(reports) => {
                 for report in reports {
                     eprintln!("{report:?}");
@@ -73,7 +94,15 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Scenario>, LoadError> {
             }
         }
     }
-    if problems.is_empty() { Ok(scenarios) } else { Err(LoadError::Invalid(problems)) }
+    let mut names = BTreeSet::new();
+    if let Some(twice) = scenarios.iter().find(|s| !names.insert(&s.plan.scenario)) {
+        return Err(LoadError::Twice(twice.plan.scenario.clone()));
+    }
+    if problems.is_empty() {
+        Ok(scenarios)
+    } else {
+        Err(LoadError::Invalid(problems))
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<(String, String)>, LoadError> {
@@ -83,8 +112,11 @@ fn read(path: &Path) -> Result<Vec<(String, String)>, LoadError> {
     };
     if path.is_dir() {
         let entries = std::fs::read_dir(path).map_err(|e| LoadError::Unreadable(path.to_owned(), e))?;
-        let mut files: Vec<PathBuf> =
-            entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "toml")).collect();
+        let mut files: Vec<PathBuf> = entries
+            .flatten()
+            .map(|e| e.path())
+            .filter(|p| p.extension().is_some_and(|e| e == "toml"))
+            .collect();
         files.sort();
         if files.is_empty() {
             return Err(LoadError::Empty(path.to_owned()));
@@ -95,7 +127,9 @@ fn read(path: &Path) -> Result<Vec<(String, String)>, LoadError> {
         return Ok(vec![file(path)?]);
     }
     let named = BUILT_IN.iter().find(|(built_in, _)| path.as_os_str() == stem(built_in));
-    named.map(|(path, text)| vec![((*path).to_owned(), (*text).to_owned())]).ok_or_else(|| LoadError::NotFound(path.to_owned()))
+    named
+        .map(|(path, text)| vec![((*path).to_owned(), (*text).to_owned())])
+        .ok_or_else(|| LoadError::NotFound(path.to_owned()))
 }
 
 fn stem(path: &str) -> &str {
@@ -107,18 +141,30 @@ fn deeper_problems(scenario: &Scenario) -> Vec<ScenarioError> {
     let mut problems = Vec::new();
     for (position, variant) in scenario.plan.variants.iter().enumerate() {
         let position = position.to_string();
-        for problem in ReferenceService.check(&variant.service.settings).err().unwrap_or_default() {
+        for problem in ReferenceService
+            .check(&variant.service.settings)
+            .err()
+            .unwrap_or_default()
+        {
             let mut path = vec!["variant", &position, "service"];
             path.extend(problem.key.split('.'));
             let span = scenario.source.locate(&path);
             let message = format!("service.{}: {}", problem.key, problem.problem);
-            problems.push(scenario.source.error(span, message, "docs/scenarios.md lists the keys of the service"));
+            problems.push(
+                scenario
+                    .source
+                    .error(span, message, "docs/scenarios.md lists the keys of the service"),
+            );
         }
     }
     for (position, expectation) in scenario.plan.expectations.iter().enumerate() {
         if let Err(error) = brownout_measure::expect::check(expectation) {
             let span = scenario.source.locate(&["expect", &position.to_string(), "metric"]);
-            problems.push(scenario.source.error(span, error.to_string(), "reports/README.md says what each figure means"));
+            problems.push(scenario.source.error(
+                span,
+                error.to_string(),
+                "docs/metrics.md says what each figure means",
+            ));
         }
     }
     problems
@@ -135,6 +181,11 @@ mod tests {
 
     #[test]
     fn a_built_in_scenario_is_found_by_its_name() {
-        assert_eq!(load(&["rate-limited".into()]).map_err(|e| e.print()).unwrap()[0].plan.scenario, "rate-limited");
+        assert_eq!(
+            load(&["rate-limited".into()]).map_err(|e| e.print()).unwrap()[0]
+                .plan
+                .scenario,
+            "rate-limited"
+        );
     }
 }

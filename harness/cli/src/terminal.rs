@@ -13,12 +13,20 @@ pub(crate) fn watch(quiet: bool) -> Events {
     if quiet {
         return Arc::new(|_| {});
     }
-    if std::io::stderr().is_terminal() { bars() } else { lines() }
+    if std::io::stderr().is_terminal() {
+        bars()
+    } else {
+        lines()
+    }
 }
 
 fn lines() -> Events {
     Arc::new(|event| match event {
-        Event::VariantStarted { scenario, variant, planned } => {
+        Event::VariantStarted {
+            scenario,
+            variant,
+            planned,
+        } => {
             let planned = planned.map_or(String::new(), |n| format!(": {n} requests"));
             eprintln!("playing {scenario} / {variant}{planned}");
         }
@@ -32,7 +40,11 @@ fn bars() -> Events {
     Arc::new(move |event| {
         let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::VariantStarted { scenario, variant, planned } => {
+            Event::VariantStarted {
+                scenario,
+                variant,
+                planned,
+            } => {
                 let bar = all.add(planned.map_or_else(ProgressBar::no_length, ProgressBar::new));
                 bar.set_style(style());
                 bar.set_prefix(format!("{scenario} / {variant}"));

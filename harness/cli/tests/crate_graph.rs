@@ -15,7 +15,13 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("brownout-report", &["brownout-measure"]),
     (
         "brownout-world",
-        &["brownout-scenario", "brownout-net", "brownout-provider", "brownout-load", "brownout-measure"],
+        &[
+            "brownout-scenario",
+            "brownout-net",
+            "brownout-provider",
+            "brownout-load",
+            "brownout-measure",
+        ],
     ),
     (
         "brownout",
@@ -39,10 +45,16 @@ type Graph = BTreeMap<String, BTreeSet<(String, bool)>>;
 
 /// Direct dependencies by crate, with whether they are for development only.
 fn graph() -> Graph {
-    let metadata = MetadataCommand::new().no_deps().other_options(vec!["--offline".to_owned()]).exec().unwrap();
+    let metadata = MetadataCommand::new()
+        .no_deps()
+        .other_options(vec!["--offline".to_owned()])
+        .exec()
+        .unwrap();
     let packages = metadata.packages.iter().map(|package| {
         let dependencies = package.dependencies.iter();
-        let dependencies = dependencies.map(|d| (d.name.clone(), d.kind == DependencyKind::Development)).collect();
+        let dependencies = dependencies
+            .map(|d| (d.name.clone(), d.kind == DependencyKind::Development))
+            .collect();
         (package.name.to_string(), dependencies)
     });
     packages.collect()
@@ -54,7 +66,10 @@ fn the_arrows_between_crates_point_one_way() {
     let ours: BTreeSet<&String> = graph.keys().collect();
     for (name, allowed) in ALLOWED {
         for (dependency, _) in graph[name].iter().filter(|(d, dev)| ours.contains(d) && !dev) {
-            assert!(allowed.contains(&dependency.as_str()), "{name} must not depend on {dependency}");
+            assert!(
+                allowed.contains(&dependency.as_str()),
+                "{name} must not depend on {dependency}"
+            );
         }
     }
     assert_eq!(ours.len(), ALLOWED.len(), "a crate is missing from this test");
@@ -62,8 +77,11 @@ fn the_arrows_between_crates_point_one_way() {
 
 #[test]
 fn the_service_knows_the_harness_by_its_provider_and_in_tests_alone() {
-    let harness: Vec<_> =
-        graph()["brownout-service"].iter().filter(|(name, _)| name.starts_with("brownout")).cloned().collect();
+    let harness: Vec<_> = graph()["brownout-service"]
+        .iter()
+        .filter(|(name, _)| name.starts_with("brownout"))
+        .cloned()
+        .collect();
     for dependency in harness {
         assert_eq!(dependency, ("brownout-provider".to_owned(), true));
     }
@@ -73,8 +91,15 @@ fn the_service_knows_the_harness_by_its_provider_and_in_tests_alone() {
 fn the_pure_crates_have_no_runtime_and_only_the_report_draws() {
     let graph = graph();
     for name in PURE {
-        assert!(!graph[name].iter().any(|(d, dev)| d == "tokio" && !dev), "{name} must stay without a runtime");
+        assert!(
+            !graph[name].iter().any(|(d, dev)| d == "tokio" && !dev),
+            "{name} must stay without a runtime"
+        );
     }
-    let artists: Vec<_> = graph.iter().filter(|(_, d)| d.iter().any(|(d, _)| d == "plotters")).map(|(n, _)| n).collect();
+    let artists: Vec<_> = graph
+        .iter()
+        .filter(|(_, d)| d.iter().any(|(d, _)| d == "plotters"))
+        .map(|(n, _)| n)
+        .collect();
     assert_eq!(artists, ["brownout-report"]);
 }

@@ -16,7 +16,12 @@ use crate::sse::Event;
 const TRACE_ID_HIGH: u64 = 0x6272_6f77_6e6f_7574;
 
 /// The request that opens an exchange.
-pub(crate) fn ask(authority: &str, endpoint: Endpoint, planned: &PlannedRequest, max_tokens: u64) -> Request<Full<Bytes>> {
+pub(crate) fn ask(
+    authority: &str,
+    endpoint: Endpoint,
+    planned: &PlannedRequest,
+    max_tokens: u64,
+) -> Request<Full<Bytes>> {
     let path = match endpoint {
         Endpoint::Chat => "/chat",
         Endpoint::Stream => "/chat/stream",
@@ -35,7 +40,13 @@ pub(crate) fn poll(authority: &str, job: &str, planned: &PlannedRequest) -> Requ
     request(authority, Method::GET, &format!("/jobs/{job}"), planned, String::new())
 }
 
-fn request(authority: &str, method: Method, path: &str, planned: &PlannedRequest, body: String) -> Request<Full<Bytes>> {
+fn request(
+    authority: &str,
+    method: Method,
+    path: &str,
+    planned: &PlannedRequest,
+    body: String,
+) -> Request<Full<Bytes>> {
     let prompt = planned.prompt.0;
     let mut request = Request::new(Full::new(Bytes::from(body)));
     *request.method_mut() = method;
@@ -49,7 +60,10 @@ fn request(authority: &str, method: Method, path: &str, planned: &PlannedRequest
     set("host", authority.to_owned());
     set("content-type", "application/json".to_owned());
     set("x-request-id", format!("prompt-{prompt}"));
-    set("traceparent", format!("00-{TRACE_ID_HIGH:016x}{prompt:016x}-{prompt:016x}-01"));
+    set(
+        "traceparent",
+        format!("00-{TRACE_ID_HIGH:016x}{prompt:016x}-{prompt:016x}-01"),
+    );
     request
 }
 
@@ -69,7 +83,10 @@ pub(crate) struct UsageBody {
 
 impl From<UsageBody> for Usage {
     fn from(body: UsageBody) -> Self {
-        Self { prompt_tokens: body.prompt_tokens, completion_tokens: body.completion_tokens }
+        Self {
+            prompt_tokens: body.prompt_tokens,
+            completion_tokens: body.completion_tokens,
+        }
     }
 }
 
@@ -123,10 +140,11 @@ struct Delta {
 /// Reads an event of `/chat/stream`.
 pub(crate) fn stream_event(event: &Event) -> StreamEvent {
     match event.name.as_str() {
-        "delta" => serde_json::from_str::<Delta>(&event.data).map_or(StreamEvent::Malformed, |d| StreamEvent::Delta(d.text)),
-        "usage" => {
-            serde_json::from_str::<UsageBody>(&event.data).map_or(StreamEvent::Malformed, |u| StreamEvent::Usage(u.into()))
+        "delta" => {
+            serde_json::from_str::<Delta>(&event.data).map_or(StreamEvent::Malformed, |d| StreamEvent::Delta(d.text))
         }
+        "usage" => serde_json::from_str::<UsageBody>(&event.data)
+            .map_or(StreamEvent::Malformed, |u| StreamEvent::Usage(u.into())),
         "error" => StreamEvent::Error,
         "done" => StreamEvent::Done,
         _ => StreamEvent::Other,

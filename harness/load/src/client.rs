@@ -135,7 +135,10 @@ impl<'a> Exchange<'a> {
     ) -> Result<http::Response<Incoming>, Failure> {
         let connection = Connection::open(&self.around.network, &self.around.authority).await;
         let connection = self.connection.insert(connection.map_err(|_| FailureClass::Connect)?);
-        let response = connection.send(request).await.map_err(|_| FailureClass::ConnectionLost)?;
+        let response = connection
+            .send(request)
+            .await
+            .map_err(|_| FailureClass::ConnectionLost)?;
         self.status = Some(response.status().as_u16());
         Ok(response)
     }
@@ -156,7 +159,10 @@ impl<'a> Exchange<'a> {
         let accepted = self.around.now();
         self.acknowledged = Some(accepted);
         for round in 1.. {
-            self.around.clock.sleep_until(accepted.0 + round * self.around.load.poll.0).await;
+            self.around
+                .clock
+                .sleep_until(accepted.0 + round * self.around.load.poll.0)
+                .await;
             match self.poll(&job.id).await {
                 // A poll that fails is asked again: the job is not lost because one answer was.
                 Ok(JobState::Open) | Err(_) => {}
@@ -182,7 +188,11 @@ impl<'a> Exchange<'a> {
     fn take(&mut self, answer: api::Answer) -> Result<(), Failure> {
         self.reader.push(&answer.content);
         self.reported = answer.usage.map(Into::into);
-        if answer.content.is_empty() { Err(FailureClass::Malformed) } else { Ok(()) }
+        if answer.content.is_empty() {
+            Err(FailureClass::Malformed)
+        } else {
+            Ok(())
+        }
     }
 
     async fn body(&mut self, mut body: Incoming) -> Result<Vec<u8>, Failure> {
@@ -199,7 +209,11 @@ impl<'a> Exchange<'a> {
 
     fn count(&mut self, bytes: usize) -> Result<(), Failure> {
         self.bytes += bytes as u64;
-        if self.bytes > LONGEST_BODY { Err(FailureClass::Malformed) } else { Ok(()) }
+        if self.bytes > LONGEST_BODY {
+            Err(FailureClass::Malformed)
+        } else {
+            Ok(())
+        }
     }
 
     async fn stream(&mut self) -> Result<Outcome, Failure> {

@@ -48,7 +48,13 @@ pub async fn play(
         load: load.clone(),
         closing_time: plan.duration.plus(plan.drain),
     });
-    let mut crowd = Crowd { around, stop, open: JoinSet::new(), seen: Vec::new(), done: Box::new(done) };
+    let mut crowd = Crowd {
+        around,
+        stop,
+        open: JoinSet::new(),
+        seen: Vec::new(),
+        done: Box::new(done),
+    };
     match &load.arrivals {
         Arrivals::Closed { users, think } => crowd.closed(plan, *users, think).await,
         _ => crowd.open(plan, load).await,
@@ -66,7 +72,11 @@ struct Crowd {
 
 impl Crowd {
     async fn open(&mut self, plan: &Plan, load: &LoadPlan) {
-        for (index, due) in schedule::due_times(plan, load).unwrap_or_default().into_iter().enumerate() {
+        for (index, due) in schedule::due_times(plan, load)
+            .unwrap_or_default()
+            .into_iter()
+            .enumerate()
+        {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return,
@@ -79,7 +89,8 @@ impl Crowd {
                 continue;
             }
             let (around, stop) = (Arc::clone(&self.around), self.stop.clone());
-            self.open.spawn(async move { vec![client::ask(&around, planned, due, &stop).await] });
+            self.open
+                .spawn(async move { vec![client::ask(&around, planned, due, &stop).await] });
         }
     }
 

@@ -80,7 +80,8 @@ mod tests {
         events
     }
 
-    const STREAM: &str = ": hello\n\nevent: delta\ndata: {\"text\":\" a\"}\n\ndata: x\r\ndata: y\r\n\r\nevent: done\ndata:\n\ndata: cut";
+    const STREAM: &str =
+        ": hello\n\nevent: delta\ndata: {\"text\":\" a\"}\n\ndata: x\r\ndata: y\r\n\r\nevent: done\ndata:\n\ndata: cut";
 
     #[test]
     fn events_have_names_and_data_and_comments_are_none() {

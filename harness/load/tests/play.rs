@@ -34,8 +34,19 @@ async fn seen(load: &str) -> Vec<RequestObservation> {
     let listener = network.listen("service").await.unwrap();
     let service = service_fn(|request: Request<Incoming>| async move { Ok::<_, Infallible>(answer(request).await) });
     tokio::spawn(serve(listener, service, CancellationToken::new(), Duration::ZERO));
-    let audience = Audience { network, authority: "service".to_owned(), clock: RunClock::start() };
-    play(&plan, &plan.variants[0].load, audience, CancellationToken::new(), |_| {}).await
+    let audience = Audience {
+        network,
+        authority: "service".to_owned(),
+        clock: RunClock::start(),
+    };
+    play(
+        &plan,
+        &plan.variants[0].load,
+        audience,
+        CancellationToken::new(),
+        |_| {},
+    )
+    .await
 }
 
 async fn answer(request: Request<Incoming>) -> Response<Body> {
@@ -44,7 +55,12 @@ async fn answer(request: Request<Incoming>) -> Response<Body> {
     let asked = String::from_utf8_lossy(&body).into_owned();
     let prompt = tracer::prompt_of(&asked);
     let whole = |text: String| Full::new(Bytes::from(text)).boxed_unsync();
-    let result = |tokens| format!("{{\"content\":\"{}\",\"usage\":{{\"prompt_tokens\":7,\"completion_tokens\":{tokens}}}}}", tracer::answer_text(prompt, tokens));
+    let result = |tokens| {
+        format!(
+            "{{\"content\":\"{}\",\"usage\":{{\"prompt_tokens\":7,\"completion_tokens\":{tokens}}}}}",
+            tracer::answer_text(prompt, tokens)
+        )
+    };
     match path.as_str() {
         "/chat" => {
             tokio::time::sleep(Duration::from_secs(2)).await;
@@ -55,7 +71,9 @@ async fn answer(request: Request<Incoming>) -> Response<Body> {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 let mut word = String::new();
                 tracer::push_word(&mut word, prompt, index);
-                Ok(Frame::data(Bytes::from(format!("event: delta\ndata: {{\"text\":\"{word}\"}}\n\n"))))
+                Ok(Frame::data(Bytes::from(format!(
+                    "event: delta\ndata: {{\"text\":\"{word}\"}}\n\n"
+                ))))
             });
             let end = stream::once(async { Ok(Frame::data(Bytes::from("event: done\ndata: {}\n\n"))) });
             Response::new(StreamBody::new(words.chain(end)).boxed_unsync())
@@ -63,7 +81,10 @@ async fn answer(request: Request<Incoming>) -> Response<Body> {
         "/jobs" => {
             let until = tokio::time::Instant::now() + Duration::from_secs(3);
             let id = format!("{}-{}", prompt, until.duration_since(START.with(|s| *s)).as_millis());
-            Response::builder().status(202).body(whole(format!("{{\"id\":\"{id}\"}}"))).unwrap()
+            Response::builder()
+                .status(202)
+                .body(whole(format!("{{\"id\":\"{id}\"}}")))
+                .unwrap()
         }
         job => {
             let (prompt, until) = job.trim_start_matches("/jobs/").split_once('-').unwrap();
@@ -73,7 +94,9 @@ async fn answer(request: Request<Incoming>) -> Response<Body> {
             }
             let prompt = tracer::prompt_of(&format!("[prompt {prompt}]"));
             let text = tracer::answer_text(prompt, 5);
-            Response::new(whole(format!("{{\"id\":\"x\",\"status\":\"succeeded\",\"result\":{{\"content\":\"{text}\"}}}}")))
+            Response::new(whole(format!(
+                "{{\"id\":\"x\",\"status\":\"succeeded\",\"result\":{{\"content\":\"{text}\"}}}}"
+            )))
         }
     }
 }
@@ -99,7 +122,10 @@ async fn every_gap_of_a_stream_is_kept() {
     let seen = seen("endpoint = \"stream\"\narrivals = { kind = \"constant\", rate = \"1/s\" }").await;
     assert_eq!(seen.len(), 10);
     for request in seen {
-        assert_eq!(request.first_token.unwrap().since(request.due), Micros::from_millis(100));
+        assert_eq!(
+            request.first_token.unwrap().since(request.due),
+            Micros::from_millis(100)
+        );
         assert_eq!(request.gaps, vec![Micros::from_millis(100); 9]);
         assert_eq!(request.outcome, Outcome::Answered);
     }
@@ -122,7 +148,10 @@ async fn clients_leave_with_the_tokens_or_at_the_time_they_were_told_to() {
 #[tokio::test(start_paused = true)]
 async fn patience_ends_a_wait_just_before_the_answer_but_not_just_after() {
     let outcome = async |patience: &str| {
-        let seen = seen(&format!("patience = \"{patience}\"\narrivals = {{ kind = \"constant\", rate = \"1/s\" }}")).await;
+        let seen = seen(&format!(
+            "patience = \"{patience}\"\narrivals = {{ kind = \"constant\", rate = \"1/s\" }}"
+        ))
+        .await;
         seen[0].outcome
     };
     assert_eq!(outcome("1999ms").await, Outcome::Failed(FailureClass::ClientTimeout));
@@ -143,10 +172,14 @@ async fn a_job_is_acknowledged_at_once_and_answered_at_the_poll_that_finds_it_do
 
 #[tokio::test(start_paused = true)]
 async fn closed_users_wait_for_their_answer_before_they_think_and_ask_again() {
-    let seen = seen("arrivals = { kind = \"closed\", users = 3, think = { kind = \"constant\", value = \"500ms\" } }").await;
+    let seen =
+        seen("arrivals = { kind = \"closed\", users = 3, think = { kind = \"constant\", value = \"500ms\" } }").await;
     // 0.5 s of thought and 2 s of answer: asked at 0.5, 3, 5.5 and 8 s by each of three users.
     assert_eq!(seen.len(), 12);
-    assert!(seen.iter().all(|r| r.sent == Some(r.due) && r.outcome == Outcome::Answered));
+    assert!(
+        seen.iter()
+            .all(|r| r.sent == Some(r.due) && r.outcome == Outcome::Answered)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,15 +187,40 @@ async fn what_is_open_after_the_drain_is_unfinished_and_nobody_listening_is_a_fa
     let plan = plan("arrivals = { kind = \"constant\", rate = \"1/s\" }");
     let network = Network::memory();
     let clock = RunClock::start();
-    let audience = Audience { network: network.clone(), authority: "nobody".to_owned(), clock };
-    let seen = play(&plan, &plan.variants[0].load, audience, CancellationToken::new(), |_| {}).await;
+    let audience = Audience {
+        network: network.clone(),
+        authority: "nobody".to_owned(),
+        clock,
+    };
+    let seen = play(
+        &plan,
+        &plan.variants[0].load,
+        audience,
+        CancellationToken::new(),
+        |_| {},
+    )
+    .await;
     assert!(seen.iter().all(|r| r.outcome == Outcome::Failed(FailureClass::Connect)));
 
     let _silent = network.listen("silent").await.unwrap();
     let clock = RunClock::start();
-    let audience = Audience { network, authority: "silent".to_owned(), clock };
-    let seen = play(&plan, &plan.variants[0].load, audience, CancellationToken::new(), |_| {}).await;
-    assert!(seen.iter().all(|r| r.outcome == Outcome::Failed(FailureClass::Unfinished)));
+    let audience = Audience {
+        network,
+        authority: "silent".to_owned(),
+        clock,
+    };
+    let seen = play(
+        &plan,
+        &plan.variants[0].load,
+        audience,
+        CancellationToken::new(),
+        |_| {},
+    )
+    .await;
+    assert!(
+        seen.iter()
+            .all(|r| r.outcome == Outcome::Failed(FailureClass::Unfinished))
+    );
     assert_eq!(clock.now_us(), 15_000_000);
 }
 
@@ -171,7 +229,11 @@ async fn a_stopped_run_accounts_for_what_had_fallen_due_and_for_nothing_else() {
     let plan = plan("arrivals = { kind = \"constant\", rate = \"1/s\" }");
     let network = Network::memory();
     let _silent = network.listen("silent").await.unwrap();
-    let audience = Audience { network, authority: "silent".to_owned(), clock: RunClock::start() };
+    let audience = Audience {
+        network,
+        authority: "silent".to_owned(),
+        clock: RunClock::start(),
+    };
     let stop = CancellationToken::new();
     let stopping = stop.clone();
     tokio::spawn(async move {

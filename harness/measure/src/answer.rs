@@ -118,8 +118,10 @@ mod tests {
             answered_of("released", 3_100_000, 90),
         ];
         let mut compared = expectation("latency.p99_ms");
-        compared.compare =
-            Some(brownout_scenario::plan::Comparison { numerator: "released".into(), denominator: "held".into() });
+        compared.compare = Some(brownout_scenario::plan::Comparison {
+            numerator: "released".into(),
+            denominator: "held".into(),
+        });
         let sentence = "released beats held: p99 latency 3.1 s against 24.7 s; 100 % answered against 100 %.";
         assert_eq!(answer(&[compared], &variants), sentence);
     }

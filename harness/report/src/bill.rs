@@ -15,7 +15,11 @@ pub(crate) const HEAD: [&str; 4] = ["variant", "USD a day", "of it for tokens no
 /// A row a variant; none when nothing was paid for in vain.
 pub(crate) fn rows(variants: &[VariantRecord]) -> Vec<[String; 4]> {
     let wasted = |v: &VariantRecord| daily(v, v.wasted_picodollars);
-    let Some(dearest) = variants.iter().max_by_key(|v| wasted(v)).filter(|v| v.wasted_picodollars > 0) else {
+    let Some(dearest) = variants
+        .iter()
+        .max_by_key(|v| wasted(v))
+        .filter(|v| v.wasted_picodollars > 0)
+    else {
         return Vec::new();
     };
     let row = |v: &VariantRecord| {
@@ -23,7 +27,12 @@ pub(crate) fn rows(variants: &[VariantRecord]) -> Vec<[String; 4]> {
         let saved = if v.name == dearest.name {
             figures::NONE.to_owned()
         } else {
-            format!("{} of at most {}, against {}", usd(saved), usd(wasted(dearest)), dearest.name)
+            format!(
+                "{} of at most {}, against {}",
+                usd(saved),
+                usd(wasted(dearest)),
+                dearest.name
+            )
         };
         [v.name.clone(), usd(daily(v, v.cost_picodollars)), usd(wasted(v)), saved]
     };
@@ -52,7 +61,10 @@ mod tests {
 
     #[test]
     fn a_run_is_scaled_to_a_day_by_its_requests() {
-        let mut variant = VariantRecord { cost_picodollars: 3_000_000_000, ..VariantRecord::default() };
+        let mut variant = VariantRecord {
+            cost_picodollars: 3_000_000_000,
+            ..VariantRecord::default()
+        };
         variant.requests.sent = 50;
         assert_eq!(daily(&variant, variant.cost_picodollars), 6_000_000_000_000);
     }

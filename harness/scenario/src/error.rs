@@ -65,19 +65,25 @@ impl SourceText {
 
     /// The span of the key at `path`, such as `["variant", "1", "service", "retry"]`, as far as the file has it.
     pub fn locate(&self, path: &[&str]) -> Range<usize> {
-        let Ok(root) = toml::de::DeTable::parse(&self.text) else { return 0..0 };
+        let Ok(root) = toml::de::DeTable::parse(&self.text) else {
+            return 0..0;
+        };
         let mut span = root.span();
         let root = toml::de::DeValue::Table(root.into_inner());
         let mut at = &root;
         for step in path {
             let next = match at {
                 toml::de::DeValue::Table(table) => {
-                    let Some((key, value)) = table.iter().find(|(key, _)| key.get_ref() == step) else { break };
+                    let Some((key, value)) = table.iter().find(|(key, _)| key.get_ref() == step) else {
+                        break;
+                    };
                     span = key.span();
                     value
                 }
                 toml::de::DeValue::Array(items) => {
-                    let Some(item) = step.parse::<usize>().ok().and_then(|n| items.get(n)) else { break };
+                    let Some(item) = step.parse::<usize>().ok().and_then(|n| items.get(n)) else {
+                        break;
+                    };
                     span = item.span();
                     item
                 }

@@ -222,14 +222,20 @@ fn read<T: DeserializeOwned>(value: toml::Value, number: fn(T) -> f64) -> Result
     let block = DistributionBlock::<T>::deserialize(value).map_err(|e| e.message().to_owned())?;
     Ok(match block {
         DistributionBlock::Constant { value } => Distribution::Constant { value: number(value) },
-        DistributionBlock::Uniform { min, max } => Distribution::Uniform { min: number(min), max: number(max) },
+        DistributionBlock::Uniform { min, max } => Distribution::Uniform {
+            min: number(min),
+            max: number(max),
+        },
         DistributionBlock::Exponential { mean } => Distribution::Exponential { mean: number(mean) },
-        DistributionBlock::Normal { mean, deviation } => {
-            Distribution::Normal { mean: number(mean), deviation: number(deviation) }
-        }
-        DistributionBlock::Lognormal { p50, p99, shift } => {
-            Distribution::Lognormal { p50: number(p50), p99: number(p99), shift: shift.map_or(0.0, number) }
-        }
+        DistributionBlock::Normal { mean, deviation } => Distribution::Normal {
+            mean: number(mean),
+            deviation: number(deviation),
+        },
+        DistributionBlock::Lognormal { p50, p99, shift } => Distribution::Lognormal {
+            p50: number(p50),
+            p99: number(p99),
+            shift: shift.map_or(0.0, number),
+        },
         DistributionBlock::Empirical { values } => {
             let mut values: Vec<f64> = values.into_iter().map(number).collect();
             values.sort_by(f64::total_cmp);
@@ -238,7 +244,12 @@ fn read<T: DeserializeOwned>(value: toml::Value, number: fn(T) -> f64) -> Result
         DistributionBlock::Mixture { parts } => Distribution::Mixture {
             parts: parts
                 .into_iter()
-                .map(|part| Ok(Part { weight: part.weight, of: read(part.of, number)? }))
+                .map(|part| {
+                    Ok(Part {
+                        weight: part.weight,
+                        of: read(part.of, number)?,
+                    })
+                })
                 .collect::<Result<_, String>>()?,
         },
     })

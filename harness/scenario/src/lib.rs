@@ -37,13 +37,19 @@ pub struct Scenario {
 impl Scenario {
     /// Reads `text`, which came from the file `path`; the scenario is named after the file's stem.
     pub fn parse(path: &str, text: &str) -> Result<Self, Box<ScenarioError>> {
-        let source = SourceText { name: path.to_owned(), text: text.to_owned() };
+        let source = SourceText {
+            name: path.to_owned(),
+            text: text.to_owned(),
+        };
         let file: file::File = toml::from_str(text).map_err(|e| {
             let span = e.span().unwrap_or(0..0);
             let (message, remedy) = explain(e.message());
             Box::new(source.error(span, message, remedy))
         })?;
-        let stem = std::path::Path::new(path).file_stem().and_then(|s| s.to_str()).unwrap_or("scenario");
+        let stem = std::path::Path::new(path)
+            .file_stem()
+            .and_then(|s| s.to_str())
+            .unwrap_or("scenario");
         let plan = resolve::resolve(stem, &source, &file)?;
         Ok(Self { plan, source })
     }
@@ -57,5 +63,8 @@ fn explain(message: &str) -> (String, String) {
     if let Some((wrong, remedy)) = message.split_once(": write ") {
         return (wrong.to_owned(), format!("write {remedy}"));
     }
-    (message.to_owned(), "docs/scenarios.md lists every key with its unit".to_owned())
+    (
+        message.to_owned(),
+        "docs/scenarios.md lists every key with its unit".to_owned(),
+    )
 }

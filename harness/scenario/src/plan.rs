@@ -349,7 +349,9 @@ impl Plan {
         plan.variants.retain(|v| kept(&v.name));
         plan.expectations.retain(|e| {
             e.variant.as_ref().is_none_or(kept)
-                && e.compare.as_ref().is_none_or(|c| kept(&c.numerator) && kept(&c.denominator))
+                && e.compare
+                    .as_ref()
+                    .is_none_or(|c| kept(&c.numerator) && kept(&c.denominator))
         });
         Some(plan)
     }

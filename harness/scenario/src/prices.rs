@@ -37,16 +37,19 @@ const TABLE: [(&str, u64, u64, u64); 7] = [
 
 /// The list price of `model`, if the table has it.
 pub fn list_price(model: &str) -> Option<ListPrice> {
-    TABLE.iter().find(|row| row.0 == model).map(|&(model, prompt, cached, completion)| ListPrice {
-        model,
-        price: Price {
-            prompt: Picodollars(prompt),
-            cached: Picodollars(cached),
-            completion: Picodollars(completion),
-        },
-        date: DATE,
-        source: SOURCE,
-    })
+    TABLE
+        .iter()
+        .find(|row| row.0 == model)
+        .map(|&(model, prompt, cached, completion)| ListPrice {
+            model,
+            price: Price {
+                prompt: Picodollars(prompt),
+                cached: Picodollars(cached),
+                completion: Picodollars(completion),
+            },
+            date: DATE,
+            source: SOURCE,
+        })
 }
 
 /// The models the table has, for error messages.

@@ -31,13 +31,21 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    pub(crate) fn fail<T>(&self, span: Range<usize>, message: impl Into<String>, remedy: impl Into<String>) -> Resolved<T> {
+    pub(crate) fn fail<T>(
+        &self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Resolved<T> {
         Err(Box::new(self.source.error(span, message, remedy)))
     }
 }
 
 pub(crate) fn resolve(name: &str, source: &SourceText, file: &File) -> Resolved<Plan> {
-    let context = Context { source, duration: *file.duration.get_ref() };
+    let context = Context {
+        source,
+        duration: *file.duration.get_ref(),
+    };
     let warmup = file.warmup.as_ref().map_or(Micros::ZERO, |w| *w.get_ref());
     check_times(&context, file, warmup)?;
     if file.provider.is_empty() {
@@ -68,8 +76,11 @@ pub(crate) fn resolve(name: &str, source: &SourceText, file: &File) -> Resolved<
         }
         variants.push(variant(&context, file, block)?);
     }
-    let expectations =
-        file.expect.iter().map(|block| expectation(&context, &names, &variants, block)).collect::<Resolved<_>>()?;
+    let expectations = file
+        .expect
+        .iter()
+        .map(|block| expectation(&context, &names, &variants, block))
+        .collect::<Resolved<_>>()?;
     Ok(Plan {
         scenario: name.to_owned(),
         question: file.question.get_ref().clone(),
@@ -78,7 +89,9 @@ pub(crate) fn resolve(name: &str, source: &SourceText, file: &File) -> Resolved<
         warmup,
         duration: context.duration,
         drain: file.drain.as_ref().map_or(LONGEST_DRAIN, |d| *d.get_ref()),
-        limits: Limits { lateness_p99: file.limits.lateness_p99.unwrap_or(Micros::from_millis(25)) },
+        limits: Limits {
+            lateness_p99: file.limits.lateness_p99.unwrap_or(Micros::from_millis(25)),
+        },
         variants,
         expectations,
     })
@@ -104,7 +117,9 @@ fn check_times(context: &Context<'_>, file: &File, warmup: Micros) -> Resolved<(
         return context.fail(
             spanned.span(),
             format!("a drain of {} is too long", spanned.get_ref()),
-            format!("what is still open {LONGEST_DRAIN} after the last arrival counts as unfinished: write at most that"),
+            format!(
+                "what is still open {LONGEST_DRAIN} after the last arrival counts as unfinished: write at most that"
+            ),
         );
     }
     Ok(())
@@ -127,7 +142,10 @@ fn variant(context: &Context<'_>, file: &File, block: &Spanned<VariantBlock>) ->
     let raw = block.get_ref();
     for patched in raw.provider.keys() {
         let known = |p: &&Spanned<ProviderBlock>| {
-            p.get_ref().name.as_ref().is_some_and(|name| name.get_ref() == patched.get_ref())
+            p.get_ref()
+                .name
+                .as_ref()
+                .is_some_and(|name| name.get_ref() == patched.get_ref())
         };
         if !file.provider.iter().any(|p| known(&p)) {
             return context.fail(
@@ -180,9 +198,18 @@ fn service(context: &Context<'_>, block: &Spanned<VariantBlock>) -> Resolved<Ser
             }
         }
     }
-    let design = settings.get("design").and_then(|d| d.as_str()).unwrap_or("coupled").to_owned();
+    let design = settings
+        .get("design")
+        .and_then(|d| d.as_str())
+        .unwrap_or("coupled")
+        .to_owned();
     let workers = workers.unwrap_or(u32::from(design == "queued"));
-    Ok(ServicePlan { design, replicas, workers, settings })
+    Ok(ServicePlan {
+        design,
+        replicas,
+        workers,
+        settings,
+    })
 }
 
 fn gateway(base: Option<&GatewayBlock>, patch: Option<&GatewayBlock>) -> Option<GatewayPlan> {
@@ -190,20 +217,33 @@ fn gateway(base: Option<&GatewayBlock>, patch: Option<&GatewayBlock>) -> Option<
         return None;
     }
     let pick = |field: fn(&GatewayBlock) -> Option<Micros>| {
-        patch.and_then(field).or_else(|| base.and_then(field)).unwrap_or(GATEWAY_DEFAULT)
+        patch
+            .and_then(field)
+            .or_else(|| base.and_then(field))
+            .unwrap_or(GATEWAY_DEFAULT)
     };
-    Some(GatewayPlan { request_timeout: pick(|g| g.request_timeout), idle_timeout: pick(|g| g.idle_timeout) })
+    Some(GatewayPlan {
+        request_timeout: pick(|g| g.request_timeout),
+        idle_timeout: pick(|g| g.idle_timeout),
+    })
 }
 
 fn provider(context: &Context<'_>, base: &Spanned<ProviderBlock>, variant: &VariantBlock) -> Resolved<ProviderPlan> {
     let raw = base.get_ref();
     let Some(name) = &raw.name else {
-        return context.fail(base.span(), "a provider has no name", "write name = \"primary\" or the like");
+        return context.fail(
+            base.span(),
+            "a provider has no name",
+            "write name = \"primary\" or the like",
+        );
     };
     check_name(context, name, "provider")?;
     let none = ProviderBlock::default();
-    let patch =
-        variant.provider.iter().find(|(key, _)| key.get_ref() == name.get_ref()).map_or(&none, |(_, patch)| patch);
+    let patch = variant
+        .provider
+        .iter()
+        .find(|(key, _)| key.get_ref() == name.get_ref())
+        .map_or(&none, |(_, patch)| patch);
     macro_rules! pick {
         ($field:ident) => {
             patch.$field.as_ref().or(raw.$field.as_ref())
@@ -216,9 +256,14 @@ fn provider(context: &Context<'_>, base: &Spanned<ProviderBlock>, variant: &Vari
             format!("add {what} = {example}"),
         )
     };
-    let Some(model) = pick!(model) else { return Err(Box::new(required("model", "\"gpt-4o-mini\""))) };
+    let Some(model) = pick!(model) else {
+        return Err(Box::new(required("model", "\"gpt-4o-mini\"")));
+    };
     let Some(first_token) = pick!(first_token) else {
-        return Err(Box::new(required("first_token", "{ kind = \"lognormal\", p50 = \"350ms\", p99 = \"1.2s\" }")));
+        return Err(Box::new(required(
+            "first_token",
+            "{ kind = \"lognormal\", p50 = \"350ms\", p99 = \"1.2s\" }",
+        )));
     };
     let times = |spanned: &Spanned<crate::file::Times>| checked(context, &spanned.span(), &spanned.get_ref().0);
     let on_disconnect = pick!(on_disconnect).map_or(OnDisconnect::Stop { lag: Micros::ZERO }, |b| match b.get_ref() {
@@ -230,8 +275,9 @@ fn provider(context: &Context<'_>, base: &Spanned<ProviderBlock>, variant: &Vari
         dialect: patch.dialect.or(raw.dialect).unwrap_or(Dialect::OpenAi),
         first_token: times(first_token)?,
         inter_token: pick!(inter_token).map_or(Ok(Distribution::Constant { value: 0.0 }), times)?,
-        output_tokens: pick!(output_tokens)
-            .map_or(Ok(Distribution::Constant { value: 200.0 }), |s| checked(context, &s.span(), &s.get_ref().0))?,
+        output_tokens: pick!(output_tokens).map_or(Ok(Distribution::Constant { value: 200.0 }), |s| {
+            checked(context, &s.span(), &s.get_ref().0)
+        })?,
         on_disconnect,
         limits: pick!(limits).map(|l| rate_limits(context, l)).transpose()?,
         faults: resolve_fault::faults(context, pick!(fault).map_or(&[], Vec::as_slice))?,
@@ -252,7 +298,11 @@ fn rate_limits(context: &Context<'_>, block: &Spanned<crate::file::RateLimitBloc
             "write requests_per_minute and/or tokens_per_minute above 0, and a burst above 0",
         );
     }
-    Ok(RateLimits { requests_per_minute: raw.requests_per_minute, tokens_per_minute: raw.tokens_per_minute, burst })
+    Ok(RateLimits {
+        requests_per_minute: raw.requests_per_minute,
+        tokens_per_minute: raw.tokens_per_minute,
+        burst,
+    })
 }
 
 fn price(
@@ -272,7 +322,11 @@ fn price(
             );
         }
         let [prompt, cached, completion] = all.map(prices::per_million);
-        return Ok(Price { prompt, cached, completion });
+        return Ok(Price {
+            prompt,
+            cached,
+            completion,
+        });
     }
     match prices::list_price(model.get_ref()) {
         Some(row) => Ok(row.price),
@@ -290,12 +344,14 @@ fn price(
 /// A distribution that can be drawn from.
 pub(crate) fn checked(context: &Context<'_>, span: &Range<usize>, d: &Distribution) -> Resolved<Distribution> {
     let problem = match d {
-        Distribution::Lognormal { p50, p99, .. } if p50 > p99 => {
-            Some(("p50 is above p99: no distribution has such percentiles", "swap them, or raise p99"))
-        }
-        Distribution::Lognormal { p50, shift, .. } if shift >= p50 => {
-            Some(("the shift is not below p50", "the shift is the smallest possible value: make it smaller than p50"))
-        }
+        Distribution::Lognormal { p50, p99, .. } if p50 > p99 => Some((
+            "p50 is above p99: no distribution has such percentiles",
+            "swap them, or raise p99",
+        )),
+        Distribution::Lognormal { p50, shift, .. } if shift >= p50 => Some((
+            "the shift is not below p50",
+            "the shift is the smallest possible value: make it smaller than p50",
+        )),
         Distribution::Uniform { min, max } if min > max => Some(("min is above max", "swap them")),
         Distribution::Empirical { values } if values.is_empty() => {
             Some(("there are no values to draw from", "list at least one value"))
@@ -306,7 +362,10 @@ pub(crate) fn checked(context: &Context<'_>, span: &Range<usize>, d: &Distributi
             }
             let sum: f64 = parts.iter().map(|p| p.weight).sum();
             let bad = parts.iter().any(|p| p.weight <= 0.0) || (sum - 1.0).abs() > 1e-9;
-            bad.then_some(("the weights of the parts do not sum to 1", "give every part a weight above 0, together 1"))
+            bad.then_some((
+                "the weights of the parts do not sum to 1",
+                "give every part a weight above 0, together 1",
+            ))
         }
         _ => None,
     };
@@ -328,15 +387,27 @@ fn expectation(
         if names.contains(name) {
             return Ok(name.to_owned());
         }
-        context.fail(span, format!("there is no variant named `{name}`"), format!("the variants are: {}", listed()))
+        context.fail(
+            span,
+            format!("there is no variant named `{name}`"),
+            format!("the variants are: {}", listed()),
+        )
     };
     if raw.at_least.is_none() && raw.at_most.is_none() {
-        return context.fail(block.span(), "this expectation can never fail", "add at_least, at_most or both");
+        return context.fail(
+            block.span(),
+            "this expectation can never fail",
+            "add at_least, at_most or both",
+        );
     }
     if let (Some(low), Some(high)) = (raw.at_least, raw.at_most)
         && low > high
     {
-        return context.fail(block.span(), "at_least is above at_most: nothing can meet this", "swap the bounds");
+        return context.fail(
+            block.span(),
+            "at_least is above at_most: nothing can meet this",
+            "swap the bounds",
+        );
     }
     let compare = match &raw.compare {
         None => None,

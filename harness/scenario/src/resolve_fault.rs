@@ -8,7 +8,11 @@ use crate::resolve::{Context, Resolved, checked};
 use crate::units::{Micros, Share};
 
 pub(crate) fn faults(context: &Context<'_>, blocks: &[Spanned<FaultBlock>]) -> Resolved<Vec<FaultPlan>> {
-    blocks.iter().enumerate().map(|(position, block)| fault(context, position, block)).collect()
+    blocks
+        .iter()
+        .enumerate()
+        .map(|(position, block)| fault(context, position, block))
+        .collect()
 }
 
 fn fault(context: &Context<'_>, position: usize, block: &Spanned<FaultBlock>) -> Resolved<FaultPlan> {
@@ -19,7 +23,10 @@ fn fault(context: &Context<'_>, position: usize, block: &Spanned<FaultBlock>) ->
     if from >= context.duration {
         return context.fail(
             span(&raw.from),
-            format!("this fault begins at {from}, but the run ends at {}: it can never happen", context.duration),
+            format!(
+                "this fault begins at {from}, but the run ends at {}: it can never happen",
+                context.duration
+            ),
             "begin it earlier, or make the run longer",
         );
     }
@@ -33,7 +40,10 @@ fn fault(context: &Context<'_>, position: usize, block: &Spanned<FaultBlock>) ->
     if until > context.duration {
         return context.fail(
             span(&raw.until),
-            format!("this fault ends at {until}, after the end of the run at {}", context.duration),
+            format!(
+                "this fault ends at {until}, after the end of the run at {}",
+                context.duration
+            ),
             "end it within the run, or leave until out",
         );
     }
@@ -51,12 +61,23 @@ fn fault(context: &Context<'_>, position: usize, block: &Spanned<FaultBlock>) ->
         FaultKind::Status => ("status", status(context, block)?),
         FaultKind::LatencySpike => ("latency_spike", latency_spike(context, block)?),
     };
-    Ok(FaultPlan { id: format!("{name}#{position}"), effect, from, until, probability, first: raw.first })
+    Ok(FaultPlan {
+        id: format!("{name}#{position}"),
+        effect,
+        from,
+        until,
+        probability,
+        first: raw.first,
+    })
 }
 
 fn status(context: &Context<'_>, block: &Spanned<FaultBlock>) -> Resolved<FaultEffect> {
     let Some(status) = &block.get_ref().status else {
-        return context.fail(block.span(), "a status fault has no status", "add status = 503 or the like");
+        return context.fail(
+            block.span(),
+            "a status fault has no status",
+            "add status = 503 or the like",
+        );
     };
     if !(400..=599).contains(status.get_ref()) {
         return context.fail(
@@ -66,13 +87,19 @@ fn status(context: &Context<'_>, block: &Spanned<FaultBlock>) -> Resolved<FaultE
         );
     }
     let retry_after = block.get_ref().retry_after.as_ref().map(|r| *r.get_ref());
-    Ok(FaultEffect::Status { status: *status.get_ref(), retry_after })
+    Ok(FaultEffect::Status {
+        status: *status.get_ref(),
+        retry_after,
+    })
 }
 
 fn latency_spike(context: &Context<'_>, block: &Spanned<FaultBlock>) -> Resolved<FaultEffect> {
     let raw = block.get_ref();
     let times = |spanned: &Option<Spanned<crate::file::Times>>| {
-        spanned.as_ref().map(|s| checked(context, &s.span(), &s.get_ref().0)).transpose()
+        spanned
+            .as_ref()
+            .map(|s| checked(context, &s.span(), &s.get_ref().0))
+            .transpose()
     };
     let (first_token, inter_token) = (times(&raw.first_token)?, times(&raw.inter_token)?);
     if first_token.is_none() && inter_token.is_none() {
@@ -82,7 +109,10 @@ fn latency_spike(context: &Context<'_>, block: &Spanned<FaultBlock>) -> Resolved
             "add first_token, inter_token or both",
         );
     }
-    Ok(FaultEffect::LatencySpike { first_token, inter_token })
+    Ok(FaultEffect::LatencySpike {
+        first_token,
+        inter_token,
+    })
 }
 
 /// A key of another kind is a misunderstanding, not decoration.

@@ -35,18 +35,32 @@ pub(crate) fn load(context: &Context<'_>, base: &Spanned<LoadBlock>, patch: &Loa
     let endpoint = patch.endpoint.or(raw.endpoint).unwrap_or(Endpoint::Chat);
     let poll = pick!(poll).map_or(DEFAULT_POLL, |p| *p.get_ref());
     if let Some(spanned) = pick!(poll).filter(|_| poll < Micros::from_millis(1)) {
-        return context.fail(spanned.span(), "this poll interval is below a millisecond", "write 1ms or more");
+        return context.fail(
+            spanned.span(),
+            "this poll interval is below a millisecond",
+            "write 1ms or more",
+        );
     }
     let prompt_tokens = match pick!(prompt_tokens) {
-        None => Distribution::Constant { value: DEFAULT_PROMPT_TOKENS },
+        None => Distribution::Constant {
+            value: DEFAULT_PROMPT_TOKENS,
+        },
         Some(spanned) => checked(context, &spanned.span(), &spanned.get_ref().0)?,
     };
     if let Some(spanned) = pick!(prompt_tokens).filter(|_| prompt_tokens.upper() > MOST_TOKENS) {
-        return context.fail(spanned.span(), "prompts above a million tokens", "keep prompts below a million tokens");
+        return context.fail(
+            spanned.span(),
+            "prompts above a million tokens",
+            "keep prompts below a million tokens",
+        );
     }
     let max_tokens = pick!(max_tokens).map_or(DEFAULT_MAX_TOKENS, |m| *m.get_ref());
     if let Some(spanned) = pick!(max_tokens).filter(|_| max_tokens == 0 || max_tokens as f64 > MOST_TOKENS) {
-        return context.fail(spanned.span(), "max_tokens is out of range", "write a number from 1 to a million");
+        return context.fail(
+            spanned.span(),
+            "max_tokens is out of range",
+            "write a number from 1 to a million",
+        );
     }
     Ok(LoadPlan {
         arrivals: self::arrivals(context, arrivals)?,
@@ -55,7 +69,12 @@ pub(crate) fn load(context: &Context<'_>, base: &Spanned<LoadBlock>, patch: &Loa
         prompt_tokens,
         max_tokens,
         patience: patch.patience.or(raw.patience),
-        clients: clients(context, endpoint, &base.span(), pick!(client).map_or(&[], Vec::as_slice))?,
+        clients: clients(
+            context,
+            endpoint,
+            &base.span(),
+            pick!(client).map_or(&[], Vec::as_slice),
+        )?,
     })
 }
 
@@ -80,7 +99,11 @@ fn arrivals(context: &Context<'_>, block: &Spanned<ArrivalsBlock>) -> Resolved<A
     if !(requests > 0.0 && requests <= MOST_REQUESTS) {
         return context.fail(
             block.span(),
-            format!("{} for {} makes {requests:.0} requests", PerSecond(mean), context.duration),
+            format!(
+                "{} for {} makes {requests:.0} requests",
+                PerSecond(mean),
+                context.duration
+            ),
             format!("a run plays from one to {MOST_REQUESTS:.0} requests: change the rate or the duration"),
         );
     }
@@ -97,8 +120,16 @@ fn clients(
     let mut sum = 0.0;
     for block in blocks {
         sum += block.get_ref().share.get();
-        let disconnect = block.get_ref().disconnect.as_ref().map(|d| disconnect(context, endpoint, d)).transpose()?;
-        clients.push(ClientPlan { share: block.get_ref().share, disconnect });
+        let disconnect = block
+            .get_ref()
+            .disconnect
+            .as_ref()
+            .map(|d| disconnect(context, endpoint, d))
+            .transpose()?;
+        clients.push(ClientPlan {
+            share: block.get_ref().share,
+            disconnect,
+        });
     }
     let rest = 1.0 - sum;
     if rest < -1e-9 {
@@ -112,7 +143,10 @@ fn clients(
     if rest > 1e-9 {
         // The share is rounded so that 1 - 0.1 reads 0.9 in the plan.
         let share = Share::try_from(libm::round(rest * 1e9) / 1e9).unwrap_or(Share::ALL);
-        clients.push(ClientPlan { share, disconnect: None });
+        clients.push(ClientPlan {
+            share,
+            disconnect: None,
+        });
     }
     Ok(clients)
 }

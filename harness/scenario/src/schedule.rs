@@ -93,16 +93,32 @@ pub fn planned(plan: &Plan, load: &LoadPlan, index: u64) -> PlannedRequest {
             LeaveAfter::Tokens(tokens) => LeavePoint::Tokens(draws.whole(tokens).max(1)),
             LeaveAfter::Time(time) => LeavePoint::Time(Micros(draws.whole(time))),
         };
-        Leave { after, how: disconnect.how }
+        Leave {
+            after,
+            how: disconnect.how,
+        }
     });
-    let prompt_tokens = tree.stream(Purpose::PromptLength, "", prompt, 0).whole(&load.prompt_tokens).max(2);
-    PlannedRequest { index, prompt, prompt_tokens, leave }
+    let prompt_tokens = tree
+        .stream(Purpose::PromptLength, "", prompt, 0)
+        .whole(&load.prompt_tokens)
+        .max(2);
+    PlannedRequest {
+        index,
+        prompt,
+        prompt_tokens,
+        leave,
+    }
 }
 
 /// How long the user behind request `index` thinks before asking it: at least a millisecond, so that a user whose
 /// requests fail at once cannot ask for ever in the same instant.
 pub fn think_time(plan: &Plan, think: &Distribution, index: u64) -> Micros {
-    Micros(SeedTree::new(plan.seed).stream(Purpose::Think, "", PromptId(index + 1), 0).whole(think).max(1_000))
+    Micros(
+        SeedTree::new(plan.seed)
+            .stream(Purpose::Think, "", PromptId(index + 1), 0)
+            .whole(think)
+            .max(1_000),
+    )
 }
 
 /// Whether anybody in this load hangs up before the end: then a provider must be able to see it.
@@ -157,7 +173,10 @@ mod tests {
             let due = due(&format!("{{ kind = \"ramp\", from = \"{from}\", to = \"{to}\" }}"));
             let early = due.iter().filter(|d| **d < Micros::from_secs(50)).count() as f64;
             assert!((due.len() as f64 - 2000.0).abs() < 180.0, "{}", due.len());
-            assert!((early / due.len() as f64 - first_half).abs() < 0.05, "{from} to {to}: {early}");
+            assert!(
+                (early / due.len() as f64 - first_half).abs() < 0.05,
+                "{from} to {to}: {early}"
+            );
         }
     }
 

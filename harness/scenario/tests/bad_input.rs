@@ -42,12 +42,24 @@ fn the_good_file_is_good() {
 
 #[test]
 fn an_unknown_key() {
-    refuses("status = 429", "status = 429\nretry_aftr = \"2s\"", 10, "unknown field `retry_aftr`", "retry_after");
+    refuses(
+        "status = 429",
+        "status = 429\nretry_aftr = \"2s\"",
+        10,
+        "unknown field `retry_aftr`",
+        "retry_after",
+    );
 }
 
 #[test]
 fn a_wrong_unit() {
-    refuses("\"30s\"", "\"30 parsecs\"", 2, "`30 parsecs` is not a duration", "write a number and its unit");
+    refuses(
+        "\"30s\"",
+        "\"30 parsecs\"",
+        2,
+        "`30 parsecs` is not a duration",
+        "write a number and its unit",
+    );
     refuses("\"5/s\"", "5", 13, "invalid type: integer", "string");
     refuses("\"5/s\"", "\"5\"", 13, "`5` is not a rate", "5/s");
     refuses("p50 = \"350ms\"", "p50 = 350", 6, "invalid type: integer", "string");
@@ -68,35 +80,101 @@ fn an_impossible_percentile_pair() {
 
 #[test]
 fn a_fault_after_the_end_or_without_length() {
-    refuses("from = \"10s\"", "from = \"40s\"", 10, "can never happen", "begin it earlier");
-    refuses("until = \"20s\"", "until = \"5s\"", 11, "can never happen", "not a length");
-    refuses("until = \"20s\"", "until = \"50s\"", 11, "after the end of the run", "leave until out");
+    refuses(
+        "from = \"10s\"",
+        "from = \"40s\"",
+        10,
+        "can never happen",
+        "begin it earlier",
+    );
+    refuses(
+        "until = \"20s\"",
+        "until = \"5s\"",
+        11,
+        "can never happen",
+        "not a length",
+    );
+    refuses(
+        "until = \"20s\"",
+        "until = \"50s\"",
+        11,
+        "after the end of the run",
+        "leave until out",
+    );
 }
 
 #[test]
 fn a_fault_that_cannot_be() {
     refuses("status = 429", "status = 200", 9, "not an error status", "400 to 599");
-    refuses("kind = \"status\"", "kind = \"stats\"", 8, "unknown variant `stats`", "latency_spike");
-    refuses("status = 429", "status = 429\nprobability = 1.5", 10, "not a share", "from 0 to 1");
-    refuses("status = 429", "status = 429\nfirst_token = \"3s\"", 10, "no meaning", "remove it");
+    refuses(
+        "kind = \"status\"",
+        "kind = \"stats\"",
+        8,
+        "unknown variant `stats`",
+        "latency_spike",
+    );
+    refuses(
+        "status = 429",
+        "status = 429\nprobability = 1.5",
+        10,
+        "not a share",
+        "from 0 to 1",
+    );
+    refuses(
+        "status = 429",
+        "status = 429\nfirst_token = \"3s\"",
+        10,
+        "no meaning",
+        "remove it",
+    );
 }
 
 #[test]
 fn a_duplicate_variant() {
-    refuses("[[expect]]", "[[variant]]\nname = \"naive\"\n[[expect]]", 18, "there already", "name of its own");
+    refuses(
+        "[[expect]]",
+        "[[variant]]\nname = \"naive\"\n[[expect]]",
+        18,
+        "there already",
+        "name of its own",
+    );
 }
 
 #[test]
 fn an_expectation_about_nobody_or_about_nothing() {
-    refuses("variant = \"naive\"\nmetric", "variant = \"niave\"\nmetric", 18, "no variant named `niave`", "naive");
+    refuses(
+        "variant = \"naive\"\nmetric",
+        "variant = \"niave\"\nmetric",
+        18,
+        "no variant named `niave`",
+        "naive",
+    );
     refuses("at_most = 5000", "", 17, "can never fail", "at_most");
-    refuses("at_most = 5000", "at_most = 1\nat_least = 2", 17, "at_least is above at_most", "swap");
-    refuses("variant = \"naive\"\nmetric", "compare = \"naive\"\nmetric", 18, "does not compare", "resilient / naive");
+    refuses(
+        "at_most = 5000",
+        "at_most = 1\nat_least = 2",
+        17,
+        "at_least is above at_most",
+        "swap",
+    );
+    refuses(
+        "variant = \"naive\"\nmetric",
+        "compare = \"naive\"\nmetric",
+        18,
+        "does not compare",
+        "resilient / naive",
+    );
 }
 
 #[test]
 fn a_model_without_a_price() {
-    refuses("gpt-4o-mini", "gpt-oss-mega", 5, "price of `gpt-oss-mega`", "prompt_usd_per_million");
+    refuses(
+        "gpt-4o-mini",
+        "gpt-oss-mega",
+        5,
+        "price of `gpt-oss-mega`",
+        "prompt_usd_per_million",
+    );
 }
 
 #[test]
@@ -119,8 +197,14 @@ fn variants_change_only_what_they_name() {
         "[[variant]]\nname = \"slow\"\nprovider = { primary = { first_token = \"9s\" } }\nload = { endpoint = \"stream\" }\n[[expect]]",
     );
     let plan = Scenario::parse("x.toml", &text).unwrap().plan;
-    assert_ne!(plan.variants[0].providers[0].first_token, plan.variants[1].providers[0].first_token);
-    assert_eq!(plan.variants[0].providers[0].faults, plan.variants[1].providers[0].faults);
+    assert_ne!(
+        plan.variants[0].providers[0].first_token,
+        plan.variants[1].providers[0].first_token
+    );
+    assert_eq!(
+        plan.variants[0].providers[0].faults,
+        plan.variants[1].providers[0].faults
+    );
     assert_eq!(plan.variants[0].load.arrivals, plan.variants[1].load.arrivals);
     assert_ne!(plan.variants[0].load.endpoint, plan.variants[1].load.endpoint);
 }

@@ -47,9 +47,16 @@ impl Child {
         match tokio::time::timeout(LONGEST_START, ready(&mut process)).await {
             Ok(Some(authority)) => {
                 forward_quietly(&mut process);
-                Ok(Self { process, authority: authority.filter(|_| role == Role::Serve) })
+                Ok(Self {
+                    process,
+                    authority: authority.filter(|_| role == Role::Serve),
+                })
             }
-            Ok(None) => Err(MountError(format!("{} ended before it was ready: {}", spec.name, last_words(&mut process).await))),
+            Ok(None) => Err(MountError(format!(
+                "{} ended before it was ready: {}",
+                spec.name,
+                last_words(&mut process).await
+            ))),
             Err(_) => Err(MountError(format!(
                 "{} was not ready within {} s; it must print `listening on ADDRESS`",
                 spec.name,
@@ -103,5 +110,9 @@ async fn last_words(process: &mut Process) -> String {
         let _ = stderr.take(LONGEST_LAST_WORDS).read_to_string(&mut words).await;
     }
     let words = words.trim();
-    if words.is_empty() { "it said nothing".to_owned() } else { words.to_owned() }
+    if words.is_empty() {
+        "it said nothing".to_owned()
+    } else {
+        words.to_owned()
+    }
 }

@@ -63,7 +63,9 @@ impl Collector {
         };
         let mut response = Response::new(Full::new(Bytes::from_static(b"{}")));
         *response.status_mut() = status;
-        response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+        response
+            .headers_mut()
+            .insert("content-type", http::HeaderValue::from_static("application/json"));
         response
     }
 
@@ -73,7 +75,11 @@ impl Collector {
             received.unreadable += 1;
             return StatusCode::BAD_REQUEST;
         };
-        let spans = export.resource_spans.into_iter().flat_map(|r| r.scope_spans).flat_map(|s| s.spans);
+        let spans = export
+            .resource_spans
+            .into_iter()
+            .flat_map(|r| r.scope_spans)
+            .flat_map(|s| s.spans);
         let room = MOST_SPANS.saturating_sub(received.spans.len());
         received.spans.extend(spans.take(room));
         StatusCode::OK
@@ -83,7 +89,11 @@ impl Collector {
     /// and name, so that the order of arrival does not show.
     pub(crate) fn rows(&self, origin_unix_us: u64) -> Vec<SpanRow> {
         let received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut rows: Vec<SpanRow> = received.spans.iter().filter_map(|span| span.row(origin_unix_us)).collect();
+        let mut rows: Vec<SpanRow> = received
+            .spans
+            .iter()
+            .filter_map(|span| span.row(origin_unix_us))
+            .collect();
         rows.sort_by(|a, b| (a.prompt, a.start, a.end, &a.name).cmp(&(b.prompt, b.start, b.end, &b.name)));
         rows
     }
@@ -132,7 +142,12 @@ impl Span {
             Some(Micros(us.saturating_sub(origin_unix_us)))
         };
         let (start, end) = (at(&self.start_time_unix_nano)?, at(&self.end_time_unix_nano)?);
-        Some(SpanRow { prompt: PromptId(prompt), name: self.name.clone(), start, end: end.max(start) })
+        Some(SpanRow {
+            prompt: PromptId(prompt),
+            name: self.name.clone(),
+            start,
+            end: end.max(start),
+        })
     }
 }
 
@@ -151,8 +166,12 @@ mod tests {
         let collector = Collector::default();
         assert_eq!(collector.take(EXPORT.as_bytes()), StatusCode::OK);
         let rows = collector.rows(4_000);
-        let expected =
-            SpanRow { prompt: PromptId(17), name: "wait.pool".into(), start: Micros(1_000), end: Micros(3_000) };
+        let expected = SpanRow {
+            prompt: PromptId(17),
+            name: "wait.pool".into(),
+            start: Micros(1_000),
+            end: Micros(3_000),
+        };
         assert_eq!(rows, [expected]);
     }
 

@@ -86,10 +86,17 @@ impl Hosts {
     ) -> Result<(), MountError> {
         let shared = mount.shared(spec)?;
         for (role, spec) in named_specs(spec, numbers) {
-            let io = HostIo { network: network.clone(), unix_us, shutdown: self.shutdown.clone() };
+            let io = HostIo {
+                network: network.clone(),
+                unix_us,
+                shutdown: self.shutdown.clone(),
+            };
             let running = match role {
                 Role::Serve => {
-                    let listener = network.listen(&spec.name).await.map_err(|e| MountError(e.to_string()))?;
+                    let listener = network
+                        .listen(&spec.name)
+                        .await
+                        .map_err(|e| MountError(e.to_string()))?;
                     self.authorities.push(listener.authority().to_owned());
                     mount.serve(spec, shared.clone(), io, listener)
                 }
@@ -115,7 +122,9 @@ impl Hosts {
             result
         };
         // A host that does not end in time is dropped with its tasks: what it measured is at the collector already.
-        tokio::time::timeout(LONGEST_FAREWELL, all_ended).await.unwrap_or(Ok(()))
+        tokio::time::timeout(LONGEST_FAREWELL, all_ended)
+            .await
+            .unwrap_or(Ok(()))
     }
 }
 

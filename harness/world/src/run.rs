@@ -7,9 +7,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use brownout_measure::measure;
 use brownout_measure::record::{ClockKind, Environment, RunRecord};
 use brownout_measure::run::{RunMeta, assemble};
-use brownout_measure::measure;
 use brownout_net::Network;
 use brownout_scenario::plan::{Plan, Variant};
 use tokio_util::sync::CancellationToken;
@@ -77,18 +77,16 @@ pub enum WorldError {
 pub type Events = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// Plays `plan` and measures it.
-pub fn run<M: Mount>(
-    plan: &Plan,
-    mount: &Arc<M>,
-    options: &Options,
-    events: &Events,
-) -> Result<RunRecord, WorldError> {
+pub fn run<M: Mount>(plan: &Plan, mount: &Arc<M>, options: &Options, events: &Events) -> Result<RunRecord, WorldError> {
     let began = stopwatch();
     let played = match options.clock {
         ClockKind::Virtual => side_by_side(plan, mount, options, events)?,
         ClockKind::Real => one_by_one(plan, mount, options, events)?,
     };
-    let measured = played.iter().map(|(variant, played)| measure(variant, plan, &played.observations)).collect();
+    let measured = played
+        .iter()
+        .map(|(variant, played)| measure(variant, plan, &played.observations))
+        .collect();
     let mut notes = notes(options.clock);
     notes.extend(played.into_iter().flat_map(|(_, played)| played.notes));
     let environment = Environment {
@@ -139,14 +137,20 @@ fn side_by_side<'a, M: Mount>(
             scope.spawn(|| {
                 while let Some((position, variant)) = take().filter(|_| !options.stop.is_cancelled()) {
                     let result = play_virtual(plan, variant, mount, options, events);
-                    played.lock().unwrap_or_else(PoisonError::into_inner).push((position, variant, result));
+                    played
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((position, variant, result));
                 }
             });
         }
     });
     let mut played = played.into_inner().unwrap_or_else(PoisonError::into_inner);
     played.sort_by_key(|(position, ..)| *position);
-    played.into_iter().map(|(_, variant, result)| Ok((variant, result?))).collect()
+    played
+        .into_iter()
+        .map(|(_, variant, result)| Ok((variant, result?)))
+        .collect()
 }
 
 fn play_virtual<M: Mount>(
@@ -156,14 +160,19 @@ fn play_virtual<M: Mount>(
     options: &Options,
     events: &Events,
 ) -> Result<Played, WorldError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()?;
     let stage = Stage {
         plan,
         variant,
         mount: Arc::clone(mount),
         clock: ClockKind::Virtual,
         network: Network::memory(),
-        place: Place::InProcess { unix_us: VIRTUAL_EPOCH_US },
+        place: Place::InProcess {
+            unix_us: VIRTUAL_EPOCH_US,
+        },
         unix_us: VIRTUAL_EPOCH_US,
         stop: options.stop.clone(),
         events: Arc::clone(events),
@@ -189,7 +198,9 @@ fn one_by_one<'a, M: Mount>(
             mount: Arc::clone(mount),
             clock: ClockKind::Real,
             network: Network::tcp(),
-            place: Place::Children { dir: options.scratch.join(&variant.name) },
+            place: Place::Children {
+                dir: options.scratch.join(&variant.name),
+            },
             unix_us: unix_now_us(),
             stop: options.stop.clone(),
             events: Arc::clone(events),
@@ -199,13 +210,11 @@ fn one_by_one<'a, M: Mount>(
     Ok(played)
 }
 
-fn finish(
-    variant: &Variant,
-    result: Result<Played, WorldError>,
-    events: &Events,
-) -> Result<Played, WorldError> {
+fn finish(variant: &Variant, result: Result<Played, WorldError>, events: &Events) -> Result<Played, WorldError> {
     if result.is_ok() {
-        events(Event::VariantFinished { variant: variant.name.clone() });
+        events(Event::VariantFinished {
+            variant: variant.name.clone(),
+        });
     }
     result
 }
@@ -214,12 +223,18 @@ fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-#[expect(clippy::disallowed_methods, reason = "how long a run took is told to people and is in no fingerprint")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a run took is told to people and is in no fingerprint"
+)]
 fn stopwatch() -> std::time::Instant {
     std::time::Instant::now()
 }
 
-#[expect(clippy::disallowed_methods, reason = "children stamp their spans with the system clock; only the real clock asks")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "children stamp their spans with the system clock; only the real clock asks"
+)]
 fn unix_now_us() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |d| d.as_micros() as u64)

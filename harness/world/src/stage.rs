@@ -76,10 +76,16 @@ impl<M: Mount> Stage<'_, M> {
 
         let spec = self.spec(&seats, telemetry_url);
         let service = &self.variant.service;
-        let numbers = Numbers { replicas: service.replicas, workers: service.workers };
+        let numbers = Numbers {
+            replicas: service.replicas,
+            workers: service.workers,
+        };
         let hosts = Hosts::start(&self.mount, &spec, numbers, &self.place, &self.network)
             .await
-            .map_err(|e| WorldError::Service { variant: self.variant.name.clone(), reason: e.to_string() })?;
+            .map_err(|e| WorldError::Service {
+                variant: self.variant.name.clone(),
+                reason: e.to_string(),
+            })?;
         let authority = self.front(&hosts, &mut world, &shutdown).await?;
 
         // The run begins here: everything before was setting up.
@@ -104,15 +110,30 @@ impl<M: Mount> Stage<'_, M> {
         let clean_end = hosts.stop().await;
         shutdown.cancel();
         while world.join_next().await.is_some() {}
-        clean_end.map_err(|e| WorldError::Service { variant: self.variant.name.clone(), reason: e.to_string() })?;
+        clean_end.map_err(|e| WorldError::Service {
+            variant: self.variant.name.clone(),
+            reason: e.to_string(),
+        })?;
         let spans = collector.rows(origin_unix_us);
-        let observations = Observations { requests, ledger, spans, engines, interrupted_at };
-        Ok(Played { observations, notes: self.notes(&collector) })
+        let observations = Observations {
+            requests,
+            ledger,
+            spans,
+            engines,
+            interrupted_at,
+        };
+        Ok(Played {
+            observations,
+            notes: self.notes(&collector),
+        })
     }
 
     fn notes(&self, collector: &Collector) -> Vec<String> {
         let unreadable = collector.unreadable();
-        let note = format!("{}: {unreadable} trace exports could not be read as OTLP JSON", self.variant.name);
+        let note = format!(
+            "{}: {unreadable} trace exports could not be read as OTLP JSON",
+            self.variant.name
+        );
         if unreadable == 0 { Vec::new() } else { vec![note] }
     }
 
@@ -125,15 +146,21 @@ impl<M: Mount> Stage<'_, M> {
     }
 
     async fn listen(&self, host: &str) -> Result<Listener, WorldError> {
-        self.network.listen(host).await.map_err(|source| WorldError::Listen { host: host.to_owned(), source })
+        self.network.listen(host).await.map_err(|source| WorldError::Listen {
+            host: host.to_owned(),
+            source,
+        })
     }
 
     fn spec(&self, seats: &[Seat], telemetry_url: String) -> HostSpec {
-        let providers = seats.iter().zip(&self.variant.providers).map(|(seat, plan)| ProviderEndpoint {
-            name: plan.name.clone(),
-            base_url: format!("http://{}/v1", seat.authority),
-            model: plan.model.clone(),
-        });
+        let providers = seats
+            .iter()
+            .zip(&self.variant.providers)
+            .map(|(seat, plan)| ProviderEndpoint {
+                name: plan.name.clone(),
+                base_url: format!("http://{}/v1", seat.authority),
+                model: plan.model.clone(),
+            });
         HostSpec {
             name: "service".to_owned(),
             settings: self.variant.service.settings.clone(),
@@ -151,17 +178,29 @@ impl<M: Mount> Stage<'_, M> {
         shutdown: &CancellationToken,
     ) -> Result<String, WorldError> {
         let planned = self.variant.gateway.clone();
-        let patient = || GatewayPlan { request_timeout: PATIENT, idle_timeout: PATIENT };
+        let patient = || GatewayPlan {
+            request_timeout: PATIENT,
+            idle_timeout: PATIENT,
+        };
         let plan = match planned {
             None if hosts.authorities.len() == 1 => return Ok(hosts.authorities[0].clone()),
             other => other.unwrap_or_else(patient),
         };
         let listener = self.listen("gateway").await?;
         let authority = listener.authority().to_owned();
-        let config =
-            GatewayConfig { request_timeout: plan.request_timeout.into(), idle_timeout: plan.idle_timeout.into() };
+        let config = GatewayConfig {
+            request_timeout: plan.request_timeout.into(),
+            idle_timeout: plan.idle_timeout.into(),
+        };
         let (network, backends) = (self.network.clone(), hosts.authorities.clone());
-        world.spawn(gateway::run(listener, network, backends, config, shutdown.clone(), FAREWELL));
+        world.spawn(gateway::run(
+            listener,
+            network,
+            backends,
+            config,
+            shutdown.clone(),
+            FAREWELL,
+        ));
         Ok(authority)
     }
 
@@ -174,8 +213,17 @@ impl<M: Mount> Stage<'_, M> {
             planned: due.map(|due| due.len() as u64),
         });
         let events = Arc::clone(&self.events);
-        let progressed = move |ended| events(Event::Progressed { variant: name.clone(), ended });
-        let audience = Audience { network: self.network.clone(), authority, clock };
+        let progressed = move |ended| {
+            events(Event::Progressed {
+                variant: name.clone(),
+                ended,
+            })
+        };
+        let audience = Audience {
+            network: self.network.clone(),
+            authority,
+            clock,
+        };
         brownout_load::play(self.plan, &self.variant.load, audience, self.stop.clone(), progressed).await
     }
 
@@ -184,7 +232,9 @@ impl<M: Mount> Stage<'_, M> {
         let closing_time = self.plan.duration.plus(self.plan.drain);
         while clock.now_us() < closing_time.0
             && !self.stop.is_cancelled()
-            && providers.iter().any(|provider| provider.ledger.open_at(clock.now_us()) > 0)
+            && providers
+                .iter()
+                .any(|provider| provider.ledger.open_at(clock.now_us()) > 0)
         {
             tokio::time::sleep(SETTLING_STEP).await;
         }
@@ -206,7 +256,10 @@ enum Socket {
 
 impl Seat {
     async fn take(plan: &ProviderPlan, needs: Needs, network: &Network) -> Result<Self, WorldError> {
-        let fail = |source| WorldError::Provider { provider: plan.name.clone(), source };
+        let fail = |source| WorldError::Provider {
+            provider: plan.name.clone(),
+            source,
+        };
         let (engine, reason) = choose(plan, needs);
         let (authority, socket) = match engine {
             EngineKind::Streaming => {
@@ -215,13 +268,26 @@ impl Seat {
             }
             EngineKind::Wiremock => {
                 let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(fail)?;
-                (listener.local_addr().map_err(fail)?.to_string(), Socket::Wiremock(listener))
+                (
+                    listener.local_addr().map_err(fail)?.to_string(),
+                    Socket::Wiremock(listener),
+                )
             }
         };
-        Ok(Self { authority, reason, socket })
+        Ok(Self {
+            authority,
+            reason,
+            socket,
+        })
     }
 
-    async fn open(self, plan: &ProviderPlan, seed: SeedTree, clock: RunClock, shutdown: &CancellationToken) -> Provider {
+    async fn open(
+        self,
+        plan: &ProviderPlan,
+        seed: SeedTree,
+        clock: RunClock,
+        shutdown: &CancellationToken,
+    ) -> Provider {
         match self.socket {
             Socket::Streaming(listener) => Provider::start_streaming(plan.clone(), seed, clock, listener, shutdown),
             Socket::Wiremock(listener) => Provider::start_wiremock(plan.clone(), seed, clock, listener).await,

@@ -14,12 +14,22 @@ pub fn write(run: &Path, to: &Path) -> Exit {
         Ok(records) => records,
         Err(exit) => return exit,
     };
+    if records.len() > 1 && to.extension().is_some_and(|e| e == "json") {
+        let message = format!(
+            "{} holds several scenarios: name a folder, which gets a file for each",
+            run.display()
+        );
+        return fail(Exit::Usage, &message);
+    }
     for record in &records {
-        let file = baseline_file(to, record, records.len() > 1);
+        let file = baseline_file(to, record);
         let text = serde_json::to_string_pretty(&Baseline::of(record)).unwrap_or_default() + "\n";
         let folder = file.parent().map_or(Ok(()), std::fs::create_dir_all);
         if let Err(error) = folder.and_then(|()| std::fs::write(&file, text)) {
-            return fail(Exit::Unexpected, &format!("{} cannot be written: {error}", file.display()));
+            return fail(
+                Exit::Unexpected,
+                &format!("{} cannot be written: {error}", file.display()),
+            );
         }
         println!("{}", file.display());
     }
@@ -34,7 +44,7 @@ pub fn gate(run: &Path, baseline: &Path) -> Exit {
     };
     let mut exit = Exit::Pass;
     for record in &records {
-        let file = baseline_file(baseline, record, records.len() > 1);
+        let file = baseline_file(baseline, record);
         exit = exit.or_worse(judge(record, &file));
     }
     exit
@@ -45,7 +55,10 @@ fn judge(record: &RunRecord, file: &Path) -> Exit {
         Ok(text) => text,
         Err(error) => {
             let remedy = format!("write one with: brownout baseline RUN --write {}", file.display());
-            return fail(Exit::Unexpected, &format!("the baseline {} cannot be read: {error}\n{remedy}", file.display()));
+            return fail(
+                Exit::Unexpected,
+                &format!("the baseline {} cannot be read: {error}\n{remedy}", file.display()),
+            );
         }
     };
     let baseline: Baseline = match serde_json::from_str(&text) {
@@ -54,7 +67,11 @@ fn judge(record: &RunRecord, file: &Path) -> Exit {
     };
     let report = compare(&baseline, record);
     print_report(record, &report);
-    if report.passed() { Exit::Pass } else { Exit::WorseThanBaseline }
+    if report.passed() {
+        Exit::Pass
+    } else {
+        Exit::WorseThanBaseline
+    }
 }
 
 fn print_report(record: &RunRecord, report: &GateReport) {
@@ -80,7 +97,9 @@ fn print_report(record: &RunRecord, report: &GateReport) {
         println!("  no listed figure moved, but the fingerprint of the results did: a histogram or a timeline changed");
     }
     if report.plan_changed {
-        println!("  the scenario is not the one that the baseline was made with: if that is meant, write a new baseline");
+        println!(
+            "  the scenario is not the one that the baseline was made with: if that is meant, write a new baseline"
+        );
     }
     if report.engine_changed {
         println!("  dependencies, compiler or target are not those of the baseline");

@@ -22,11 +22,19 @@ pub fn check(args: &CheckArgs) -> Exit {
         let plan = &scenario.plan;
         println!("{}  {}", plan.scenario, &plan.fingerprint()[..16]);
         println!("  {}", plan.question);
-        println!("  seed {}, {} after {} of warm-up", plan.seed, plan.duration, plan.warmup);
+        println!(
+            "  seed {}, {} after {} of warm-up",
+            plan.seed, plan.duration, plan.warmup
+        );
         for variant in &plan.variants {
             let due = brownout_scenario::schedule::due_times(plan, &variant.load);
             let due = due.map_or("closed arrivals".to_owned(), |due| format!("{} requests", due.len()));
-            println!("  {:24} {:12} {due}, {} providers", variant.name, variant.service.design, variant.providers.len());
+            println!(
+                "  {:24} {:12} {due}, {} providers",
+                variant.name,
+                variant.service.design,
+                variant.providers.len()
+            );
         }
         println!("  {} expectations", plan.expectations.len());
     }

@@ -37,7 +37,11 @@ pub fn fidelity(args: &FidelityArgs) -> Exit {
         match both_clocks(scenario, length, &player, args.out.as_ref()) {
             Ok(report) => {
                 print_fidelity(&report);
-                exit = exit.or_worse(if agrees(&report) { Exit::Pass } else { Exit::ExpectationFailed });
+                exit = exit.or_worse(if agrees(&report) {
+                    Exit::Pass
+                } else {
+                    Exit::ExpectationFailed
+                });
             }
             Err(failed) => exit = exit.or_worse(failed),
         }

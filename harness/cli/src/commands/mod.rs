@@ -28,7 +28,11 @@ fn records_at(path: &Path) -> Result<Vec<RunRecord>, Exit> {
     brownout_report::read_runs(path).map_err(|e| fail(Exit::Unexpected, &e))
 }
 
-/// The baseline file of `record`: `path` itself, or its file in the folder `path` when a suite is judged.
-fn baseline_file(path: &Path, record: &RunRecord, suite: bool) -> PathBuf {
-    if suite || path.is_dir() { path.join(format!("{}.json", record.scenario)) } else { path.to_owned() }
+/// The baseline file of `record`: `path` itself if it is a `.json` file, else the scenario's file in the folder `path`.
+fn baseline_file(path: &Path, record: &RunRecord) -> PathBuf {
+    if path.extension().is_some_and(|e| e == "json") {
+        path.to_owned()
+    } else {
+        path.join(format!("{}.json", record.scenario))
+    }
 }

@@ -27,7 +27,10 @@ impl Player {
     pub fn new(quiet: bool) -> Self {
         let stop = CancellationToken::new();
         stop_on_signal(stop.clone());
-        Self { events: terminal::watch(quiet), stop }
+        Self {
+            events: terminal::watch(quiet),
+            stop,
+        }
     }
 
     /// Whether it was told to stop.
@@ -37,10 +40,12 @@ impl Player {
 
     /// Plays `plan`; an error has been printed.
     pub fn play(&self, plan: &Plan, clock: ClockKind, command: String) -> Result<RunRecord, Exit> {
-        let scratch = tempfile::Builder::new()
-            .prefix("brownout-")
-            .tempdir()
-            .map_err(|e| fail(Exit::Unexpected, &format!("no temporary folder could be made: {e}; set TMPDIR")))?;
+        let scratch = tempfile::Builder::new().prefix("brownout-").tempdir().map_err(|e| {
+            fail(
+                Exit::Unexpected,
+                &format!("no temporary folder could be made: {e}; set TMPDIR"),
+            )
+        })?;
         let options = Options {
             clock,
             brownout: VERSION.to_owned(),
@@ -78,15 +83,23 @@ pub fn default_out() -> PathBuf {
     Path::new("reports/runs").join(now().replace(':', "-"))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the time of day is told to people and is in no fingerprint")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time of day is told to people and is in no fingerprint"
+)]
 fn now() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
-#[expect(clippy::disallowed_methods, reason = "signals have a thread and a runtime of their own, apart from any run")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "signals have a thread and a runtime of their own, apart from any run"
+)]
 fn stop_on_signal(stop: CancellationToken) {
     std::thread::spawn(move || {
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+            return;
+        };
         runtime.block_on(async {
             wait_for_signal().await;
             eprintln!("stopping: what was measured so far will be written (again to stop at once)");

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use brownout_net::{Listener, RunClock};
 use brownout_provider::Provider;
+use brownout_scenario::Scenario;
 use brownout_scenario::plan::ProviderPlan;
 use brownout_scenario::seed::SeedTree;
-use brownout_scenario::Scenario;
 use tokio_util::sync::CancellationToken;
 
 use super::fail;
@@ -43,11 +43,16 @@ pub fn provider(args: &ProviderArgs) -> Exit {
         Err(error) => return fail(Exit::Unexpected, &error),
     };
     runtime.block_on(async {
-        let bound = tokio::net::TcpListener::bind(args.listen).await.and_then(Listener::over);
+        let bound = tokio::net::TcpListener::bind(args.listen)
+            .await
+            .and_then(Listener::over);
         let listener = match bound {
             Ok(listener) => listener,
             Err(error) => {
-                let message = format!("cannot listen on {}: {error}\nname a free address with --listen", args.listen);
+                let message = format!(
+                    "cannot listen on {}: {error}\nname a free address with --listen",
+                    args.listen
+                );
                 return fail(Exit::ProviderNotStarted, &message);
             }
         };
@@ -57,15 +62,21 @@ pub fn provider(args: &ProviderArgs) -> Exit {
         wait_for_signal().await;
         provider.ledger.close(clock.now_us());
         shutdown.cancel();
-        args.ledger.as_ref().map_or(Exit::Pass, |path| write_ledger(&provider, path))
+        args.ledger
+            .as_ref()
+            .map_or(Exit::Pass, |path| write_ledger(&provider, path))
     })
 }
 
 fn write_ledger(provider: &Provider, path: &PathBuf) -> Exit {
-    let written = std::fs::File::create(path).and_then(|file| provider.ledger.write_jsonl(std::io::BufWriter::new(file)));
+    let written =
+        std::fs::File::create(path).and_then(|file| provider.ledger.write_jsonl(std::io::BufWriter::new(file)));
     match written {
         Ok(()) => Exit::Pass,
-        Err(error) => fail(Exit::Unexpected, &format!("the ledger {} cannot be written: {error}", path.display())),
+        Err(error) => fail(
+            Exit::Unexpected,
+            &format!("the ledger {} cannot be written: {error}", path.display()),
+        ),
     }
 }
 
@@ -81,20 +92,23 @@ fn chosen(args: &ProviderArgs) -> Result<(ProviderPlan, u64), Exit> {
     };
     let plan = &scenario.plan;
     let missing = |what: &str, known: Vec<&str>| {
-        let message = format!("{} has no such {what}; there are: {}", scenario.source.name(), known.join(", "));
+        let message = format!(
+            "{} has no such {what}; there are: {}",
+            scenario.source.name(),
+            known.join(", ")
+        );
         fail(Exit::Usage, &message)
     };
     let variant = match &args.variant {
         None => plan.variants.first(),
         Some(name) => plan.variants.iter().find(|v| v.name == *name),
     };
-    let variant = variant
-        .ok_or_else(|| missing("variant", plan.variants.iter().map(|v| v.name.as_str()).collect()))?;
+    let variant = variant.ok_or_else(|| missing("variant", plan.variants.iter().map(|v| v.name.as_str()).collect()))?;
     let provider = match &args.name {
         None => variant.providers.first(),
         Some(name) => variant.providers.iter().find(|p| p.name == *name),
     };
-    let provider = provider
-        .ok_or_else(|| missing("provider", variant.providers.iter().map(|p| p.name.as_str()).collect()))?;
+    let provider =
+        provider.ok_or_else(|| missing("provider", variant.providers.iter().map(|p| p.name.as_str()).collect()))?;
     Ok((provider.clone(), args.seed.unwrap_or(plan.seed)))
 }

@@ -82,8 +82,11 @@ fn selected(args: &RunArgs) -> Result<Vec<Scenario>, Exit> {
         if !args.variant.is_empty() {
             let Some(plan) = scenario.plan.only(&args.variant) else {
                 let names: Vec<_> = scenario.plan.variants.iter().map(|v| v.name.as_str()).collect();
-                let message =
-                    format!("{} has no such variant; its variants are: {}", scenario.plan.scenario, names.join(", "));
+                let message = format!(
+                    "{} has no such variant; its variants are: {}",
+                    scenario.plan.scenario,
+                    names.join(", ")
+                );
                 return Err(fail(Exit::Usage, &message));
             };
             scenario.plan = plan;
@@ -99,8 +102,10 @@ fn check_writable(out: &Path) -> Result<(), Exit> {
         tempfile::Builder::new().prefix(".probe").tempfile_in(out).map(drop)
     };
     probe().map_err(|error| {
-        let message =
-            format!("{} cannot be written: {error}\nname a folder that can be, with --out", out.display());
+        let message = format!(
+            "{} cannot be written: {error}\nname a folder that can be, with --out",
+            out.display()
+        );
         fail(Exit::Unexpected, &message)
     })
 }
@@ -121,9 +126,13 @@ fn finish(args: &RunArgs, out: &Path, records: &[RunRecord]) -> Exit {
 
 /// Plays the beginning of one scenario on both clocks and says how far they are apart.
 fn spot_check(scenarios: &[Scenario], player: &Player, out: &Path, quiet: bool) -> Exit {
-    let Some(scenario) = scenarios.iter().find(|s| s.plan.scenario == SPOT_CHECK) else { return Exit::Pass };
+    let Some(scenario) = scenarios.iter().find(|s| s.plan.scenario == SPOT_CHECK) else {
+        return Exit::Pass;
+    };
     if !quiet {
-        println!("spot check: the first {SPOT_CHECK_LENGTH} of {SPOT_CHECK} on the real clock, against the virtual one");
+        println!(
+            "spot check: the first {SPOT_CHECK_LENGTH} of {SPOT_CHECK} on the real clock, against the virtual one"
+        );
     }
     let out = out.join("spot-check");
     match both_clocks(scenario, SPOT_CHECK_LENGTH, player, Some(&out)) {
@@ -131,7 +140,11 @@ fn spot_check(scenarios: &[Scenario], player: &Player, out: &Path, quiet: bool) 
             if !quiet {
                 print_fidelity(&report);
             }
-            if agrees(&report) { Exit::Pass } else { Exit::Inconclusive }
+            if agrees(&report) {
+                Exit::Pass
+            } else {
+                Exit::Inconclusive
+            }
         }
         Err(exit) => exit,
     }
@@ -144,7 +157,11 @@ pub fn both_clocks(
     player: &Player,
     out: Option<&PathBuf>,
 ) -> Result<Vec<FidelityRow>, Exit> {
-    let plan = if length < scenario.plan.duration { scenario.plan.beginning(length) } else { scenario.plan.clone() };
+    let plan = if length < scenario.plan.duration {
+        scenario.plan.beginning(length)
+    } else {
+        scenario.plan.clone()
+    };
     let mut records = Vec::with_capacity(2);
     for (clock, folder) in [(ClockKind::Virtual, "virtual"), (ClockKind::Real, "real")] {
         let command = command(scenario.source.name(), &plan, clock, Some(plan.duration));
@@ -164,7 +181,10 @@ pub fn agrees(rows: &[FidelityRow]) -> bool {
 
 /// Prints how far the two clocks are apart, figure by figure. Times are in microseconds.
 pub fn print_fidelity(rows: &[FidelityRow]) {
-    println!("{:24} {:40} {:>10} {:>10} {:>10}", "variant", "figure", "virtual", "real", "allowed");
+    println!(
+        "{:24} {:40} {:>10} {:>10} {:>10}",
+        "variant", "figure", "virtual", "real", "allowed"
+    );
     for row in rows {
         let mark = if row.agrees { "" } else { "  DIFFERS" };
         println!(
@@ -176,6 +196,10 @@ pub fn print_fidelity(rows: &[FidelityRow]) {
             format!("±{}", row.allowed)
         );
     }
-    let verdict = if agrees(rows) { "the two clocks agree" } else { "the two clocks differ" };
+    let verdict = if agrees(rows) {
+        "the two clocks agree"
+    } else {
+        "the two clocks differ"
+    };
     println!("{verdict}");
 }

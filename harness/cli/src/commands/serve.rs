@@ -28,11 +28,16 @@ pub fn serve(args: &ServeArgs) -> Exit {
     }
     in_runtime(async {
         let shutdown = shutdown(args.lifeline);
-        let bound = tokio::net::TcpListener::bind(args.listen).await.and_then(Listener::over);
+        let bound = tokio::net::TcpListener::bind(args.listen)
+            .await
+            .and_then(Listener::over);
         let listener = match bound {
             Ok(listener) => listener,
             Err(error) => {
-                let message = format!("cannot listen on {}: {error}\nname a free address with --listen", args.listen);
+                let message = format!(
+                    "cannot listen on {}: {error}\nname a free address with --listen",
+                    args.listen
+                );
                 return fail(Exit::ServiceNotStarted, &message);
             }
         };
@@ -42,7 +47,14 @@ pub fn serve(args: &ServeArgs) -> Exit {
         };
         // A line of its own that whoever started this process waits for.
         println!("listening on {}", listener.authority());
-        let ports = Ports { listener, upstream, stores, clock: Clock::real(), seed: args.seed, shutdown };
+        let ports = Ports {
+            listener,
+            upstream,
+            stores,
+            clock: Clock::real(),
+            seed: args.seed,
+            shutdown,
+        };
         ended(brownout_service::run(settings, ports).await)
     })
 }
@@ -60,8 +72,18 @@ pub fn worker(args: &WorkerArgs) -> Exit {
             Err(exit) => return exit,
         };
         println!("working");
-        let name = args.name.clone().unwrap_or_else(|| format!("worker-{}", std::process::id()));
-        let ports = WorkerPorts { upstream, stores, clock: Clock::real(), seed: args.seed, shutdown, name };
+        let name = args
+            .name
+            .clone()
+            .unwrap_or_else(|| format!("worker-{}", std::process::id()));
+        let ports = WorkerPorts {
+            upstream,
+            stores,
+            clock: Clock::real(),
+            seed: args.seed,
+            shutdown,
+            name,
+        };
         ended(brownout_service::worker(settings, ports).await)
     })
 }
@@ -71,8 +93,13 @@ fn load(config: Option<&Path>) -> Result<Settings, Exit> {
 }
 
 async fn parts(settings: &Settings) -> Result<(Stores, std::sync::Arc<dyn upstream::Upstream>), Exit> {
-    let database = settings.database_path.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATABASE));
-    let stores = Stores::sqlite(settings, &database).await.map_err(|e| fail(Exit::ServiceNotStarted, &e))?;
+    let database = settings
+        .database_path
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(DEFAULT_DATABASE));
+    let stores = Stores::sqlite(settings, &database)
+        .await
+        .map_err(|e| fail(Exit::ServiceNotStarted, &e))?;
     let upstream = upstream::reqwest(settings).map_err(|e| fail(Exit::ServiceNotStarted, &e))?;
     Ok((stores, upstream))
 }
@@ -84,7 +111,19 @@ fn ended(result: Result<(), brownout_service::ServiceError>) -> Exit {
     }
 }
 
+/// Logs go to standard error, from warnings up unless BROWNOUT_LOG says otherwise (`BROWNOUT_LOG=info`).
+fn start_logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("BROWNOUT_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    // Somebody who embeds this library may have set up logging already; theirs stays.
+    let _ = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter)
+        .try_init();
+}
+
 fn in_runtime(work: impl Future<Output = Exit>) -> Exit {
+    start_logging();
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let exit = runtime.block_on(work);

@@ -1,0 +1,131 @@
+//! The harness is an independent witness: a service that reports one token too many makes the run invalid.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use brownout::mount::{ReferenceService, provider_client, settings};
+use brownout_measure::record::{ClockKind, RunRecord, Verdict};
+use brownout_net::Listener;
+use brownout_scenario::units::Micros;
+use brownout_scenario::{Plan, Scenario};
+use brownout_service::upstream::{Upstream, UpstreamBody, UpstreamError};
+use brownout_service::{Clock, Ports, Stores};
+use brownout_world::mount::{HostIo, HostSpec, Mount, MountError, Role, Running, SettingProblem};
+use brownout_world::{Options, run};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+/// The reference service behind a wire that adds one to every completion count the provider reports.
+struct OverReporting;
+
+/// The wire.
+struct OneTokenMore(Arc<dyn Upstream>);
+
+#[async_trait]
+impl Upstream for OneTokenMore {
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<UpstreamBody>, UpstreamError> {
+        let chat = request.uri().path().ends_with("/chat/completions");
+        let response = self.0.send(request).await?;
+        if !chat {
+            return Ok(response);
+        }
+        let (mut head, body) = response.into_parts();
+        let mut answer: Value = serde_json::from_slice(&body.collect().await?.to_bytes()).unwrap();
+        let count = &mut answer["usage"]["completion_tokens"];
+        *count = (count.as_u64().unwrap() + 1).into();
+        let body = Bytes::from(answer.to_string());
+        head.headers.remove("content-length");
+        Ok(http::Response::from_parts(
+            head,
+            Full::new(body).map_err(|never| match never {}).boxed_unsync(),
+        ))
+    }
+}
+
+impl Mount for OverReporting {
+    type Shared = Stores;
+
+    fn check(&self, settings: &Map<String, Value>) -> Result<(), Vec<SettingProblem>> {
+        ReferenceService.check(settings)
+    }
+
+    fn shared(&self, spec: &HostSpec) -> Result<Stores, MountError> {
+        ReferenceService.shared(spec)
+    }
+
+    fn serve(&self, spec: HostSpec, shared: Stores, io: HostIo, listener: Listener) -> Running {
+        Box::pin(async move {
+            let settings = settings(&spec)?;
+            let ports = Ports {
+                listener,
+                upstream: Arc::new(OneTokenMore(provider_client(&settings, &io))),
+                stores: shared.replica(),
+                clock: Clock::starting_at(io.unix_us),
+                seed: spec.seed,
+                shutdown: io.shutdown,
+            };
+            brownout_service::run(settings, ports)
+                .await
+                .map_err(|e| MountError(e.to_string()))
+        })
+    }
+
+    fn work(&self, spec: HostSpec, shared: Stores, io: HostIo) -> Running {
+        ReferenceService.work(spec, shared, io)
+    }
+
+    fn command(&self, role: Role, spec: &HostSpec, dir: &Path, shared: &Path) -> std::io::Result<Command> {
+        ReferenceService.command(role, spec, dir, shared)
+    }
+}
+
+fn play(plan: &Plan, mount: &Arc<impl Mount>) -> RunRecord {
+    let options = Options {
+        clock: ClockKind::Virtual,
+        brownout: "test".to_owned(),
+        engine: "test".to_owned(),
+        command: String::new(),
+        started: String::new(),
+        scratch: std::env::temp_dir(),
+        stop: CancellationToken::new(),
+    };
+    let events: brownout_world::run::Events = Arc::new(|_| {});
+    run(plan, mount, &options, &events).unwrap()
+}
+
+fn plan() -> Plan {
+    let text = include_str!("../../../scenarios/pool-exhaustion.toml");
+    let plan = Scenario::parse("pool-exhaustion.toml", text).unwrap().plan;
+    plan.only(&["released".to_owned()])
+        .unwrap()
+        .beginning(Micros::from_secs(10))
+}
+
+#[test]
+fn a_service_that_reports_one_token_too_many_makes_the_run_invalid() {
+    let record = play(&plan(), &Arc::new(OverReporting));
+    let variant = &record.results.variants[0];
+    assert!(variant.requests.answered > 10, "{:?}", variant.requests);
+    assert!(!variant.books.balanced);
+    assert!(
+        variant.books.discrepancies.iter().any(|d| d.contains("202")),
+        "{:?}",
+        variant.books.discrepancies
+    );
+    assert_eq!(record.results.verdict, Verdict::Invalid);
+}
+
+#[test]
+fn the_same_service_without_the_extra_token_balances() {
+    let record = play(&plan(), &Arc::new(ReferenceService));
+    assert!(
+        record.results.variants[0].books.balanced,
+        "{:?}",
+        record.results.variants[0].books
+    );
+    assert_eq!(record.results.verdict, Verdict::Passed);
+}

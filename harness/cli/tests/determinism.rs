@@ -1,0 +1,72 @@
+//! The same scenario and seed give the same results to the last byte, and the five scenarios give what their committed
+//! baselines say.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use brownout::mount::ReferenceService;
+use brownout_measure::gate::{Baseline, compare};
+use brownout_measure::record::{ClockKind, RunRecord, Verdict};
+use brownout_scenario::Plan;
+use brownout_scenario::units::Micros;
+use brownout_world::{Options, run};
+use tokio_util::sync::CancellationToken;
+
+fn plans() -> Vec<Plan> {
+    let scenarios = brownout::scenarios::load(&[]).map_err(|e| e.print()).unwrap();
+    scenarios.into_iter().map(|scenario| scenario.plan).collect()
+}
+
+fn play(plan: &Plan) -> RunRecord {
+    let options = Options {
+        clock: ClockKind::Virtual,
+        brownout: "test".to_owned(),
+        engine: brownout::ENGINE.to_owned(),
+        command: String::new(),
+        started: String::new(),
+        scratch: std::env::temp_dir(),
+        stop: CancellationToken::new(),
+    };
+    let events: brownout_world::run::Events = Arc::new(|_| {});
+    run(plan, &Arc::new(ReferenceService), &options, &events).unwrap()
+}
+
+#[test]
+fn equal_seeds_give_equal_results_and_other_seeds_others() {
+    for plan in plans() {
+        let plan = plan.beginning(Micros::from_secs(12));
+        let other = Plan {
+            seed: plan.seed + 1,
+            ..plan.clone()
+        };
+        let (first, second, third) = (play(&plan), play(&plan), play(&other));
+        assert_eq!(first.results, second.results, "{}", plan.scenario);
+        assert_eq!(first.results_fingerprint, second.results_fingerprint);
+        assert_ne!(
+            first.results_fingerprint, third.results_fingerprint,
+            "{}",
+            plan.scenario
+        );
+    }
+}
+
+#[test]
+fn the_five_scenarios_pass_and_give_what_their_baselines_say() {
+    for plan in plans() {
+        let record = play(&plan);
+        assert_eq!(
+            record.results.verdict,
+            Verdict::Passed,
+            "{}: {:#?}",
+            plan.scenario,
+            record.results.expectations
+        );
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../reports/baselines")
+            .join(format!("{}.json", plan.scenario));
+        let text = std::fs::read_to_string(&file).unwrap();
+        let baseline: Baseline = serde_json::from_str(&text).unwrap();
+        let report = compare(&baseline, &record);
+        assert!(report.passed(), "{}: {report:#?}", plan.scenario);
+    }
+}
