@@ -1,4 +1,6 @@
 //! The command as a stranger meets it: exit codes, words, and what is left behind.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
+#![expect(clippy::disallowed_methods, reason = "it waits for processes, which live in real time")]
 #![cfg(unix)]
 
 use std::path::{Path, PathBuf};
@@ -152,7 +154,7 @@ fn begun(out: &Path) -> Child {
         .spawn()
         .unwrap();
     wait_until(|| !children_of(child.id()).is_empty(), "the service to start");
-    std::thread::sleep(Duration::from_millis(3_000));
+    std::thread::sleep(Duration::from_secs(3));
     child
 }
 

@@ -148,7 +148,7 @@ impl<'a> Exchange<'a> {
         expect_status(&response, StatusCode::OK)?;
         let body = self.body(response.into_body()).await?;
         let answer: api::Answer = serde_json::from_slice(&body).map_err(|_| FailureClass::Malformed)?;
-        self.take(answer)
+        self.take(&answer)
     }
 
     async fn job(&mut self) -> Result<(), Failure> {
@@ -166,7 +166,7 @@ impl<'a> Exchange<'a> {
             match self.poll(&job.id).await {
                 // A poll that fails is asked again: the job is not lost because one answer was.
                 Ok(JobState::Open) | Err(_) => {}
-                Ok(JobState::Succeeded(answer)) => return self.take(answer),
+                Ok(JobState::Succeeded(answer)) => return self.take(&answer),
                 Ok(JobState::Failed) => break,
             }
         }
@@ -185,7 +185,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Takes an answer that arrived whole.
-    fn take(&mut self, answer: api::Answer) -> Result<(), Failure> {
+    fn take(&mut self, answer: &api::Answer) -> Result<(), Failure> {
         self.reader.push(&answer.content);
         self.reported = answer.usage.map(Into::into);
         if answer.content.is_empty() {

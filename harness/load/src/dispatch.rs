@@ -56,7 +56,7 @@ pub async fn play(
         done: Box::new(done),
     };
     match &load.arrivals {
-        Arrivals::Closed { users, think } => crowd.closed(plan, *users, think).await,
+        Arrivals::Closed { users, think } => crowd.closed(plan, *users, think),
         _ => crowd.open(plan, load).await,
     }
     crowd.leave().await
@@ -94,7 +94,7 @@ impl Crowd {
         }
     }
 
-    async fn closed(&mut self, plan: &Plan, users: u32, think: &brownout_scenario::distribution::Distribution) {
+    fn closed(&mut self, plan: &Plan, users: u32, think: &brownout_scenario::distribution::Distribution) {
         let next = Arc::new(AtomicU64::new(0));
         for _ in 0..users {
             let (around, stop, next) = (Arc::clone(&self.around), self.stop.clone(), Arc::clone(&next));

@@ -1,4 +1,5 @@
 //! The dispatcher and its clients against a small service with a mind of its own, on a paused clock.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
 use std::convert::Infallible;
 use std::time::Duration;

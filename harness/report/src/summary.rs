@@ -76,7 +76,9 @@ fn bill(record: &RunRecord) -> String {
         return String::new();
     }
     let mut table = Table::new(bill::HEAD.map(str::to_owned).to_vec());
-    rows.into_iter().for_each(|row| table.push(row.to_vec()));
+    for row in rows {
+        table.push(row.to_vec());
+    }
     format!("\n## {}\n\n{}\n{}\n", bill::TITLE, table.markdown(), bill::NOTE)
 }
 

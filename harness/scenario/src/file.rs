@@ -71,6 +71,10 @@ pub(crate) struct RateLimitBlock {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "these are the keys of the file, and a price without its unit is a trap"
+)]
 pub(crate) struct PriceBlock {
     pub(crate) prompt_usd_per_million: f64,
     pub(crate) cached_usd_per_million: Option<f64>,

@@ -82,7 +82,7 @@ fn arrivals(context: &Context<'_>, block: &Spanned<ArrivalsBlock>) -> Resolved<A
     let (resolved, mean) = match block.get_ref() {
         ArrivalsBlock::Constant { rate } => (Arrivals::Constant { rate: *rate }, rate.0),
         ArrivalsBlock::Poisson { rate } => (Arrivals::Poisson { rate: *rate }, rate.0),
-        ArrivalsBlock::Ramp { from, to } => (Arrivals::Ramp { from: *from, to: *to }, (from.0 + to.0) / 2.0),
+        ArrivalsBlock::Ramp { from, to } => (Arrivals::Ramp { from: *from, to: *to }, f64::midpoint(from.0, to.0)),
         ArrivalsBlock::Closed { users, think } => {
             if *users == 0 || *users > MOST_USERS {
                 return context.fail(

@@ -61,7 +61,8 @@ pub fn due_times(plan: &Plan, load: &LoadPlan) -> Option<Vec<Micros>> {
             Arrivals::Ramp { from, to } => ramp_time(from.0, to.0, end, progress),
             Arrivals::Closed { .. } => return None,
         };
-        if !(at < end) {
+        // A ramp down to nothing may never come to the next arrival: then `at` is not a number.
+        if at.is_nan() || at >= end {
             return Some(due);
         }
         due.push(Micros(libm::round(at * 1e6) as u64));

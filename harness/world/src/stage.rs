@@ -214,10 +214,8 @@ impl<M: Mount> Stage<'_, M> {
         });
         let events = Arc::clone(&self.events);
         let progressed = move |ended| {
-            events(Event::Progressed {
-                variant: name.clone(),
-                ended,
-            })
+            let variant = name.clone();
+            events(Event::Progressed { variant, ended });
         };
         let audience = Audience {
             network: self.network.clone(),

@@ -39,12 +39,12 @@ pub fn run(args: &RunArgs) -> Exit {
             break;
         }
         let command = command(scenario.source.name(), &scenario.plan, clock, None);
-        let played = player.play(&scenario.plan, clock, command).and_then(|record| {
+        let recorded = player.play(&scenario.plan, clock, command).and_then(|record| {
             let folder = out.join(&record.scenario);
             brownout_report::write_run(&record, &folder).map_err(|e| fail(Exit::Unexpected, &e))?;
             Ok(record)
         });
-        match played {
+        match recorded {
             Ok(record) => {
                 exit = exit.or_worse(record.results.verdict.into());
                 if !args.quiet && !args.json {
