@@ -36,6 +36,7 @@ impl Exit {
     pub fn or_worse(self, other: Self) -> Self {
         const PRECEDENCE: [Exit; 11] = [
             Exit::Usage,
+            Exit::Unexpected,
             Exit::Interrupted,
             Exit::ServiceNotStarted,
             Exit::ProviderNotStarted,
@@ -44,7 +45,6 @@ impl Exit {
             Exit::WorseThanBaseline,
             Exit::ExpectationFailed,
             Exit::Inconclusive,
-            Exit::Unexpected,
             Exit::Pass,
         ];
         let rank = |exit| PRECEDENCE.iter().position(|p| *p == exit);
@@ -79,6 +79,11 @@ mod tests {
         assert_eq!(
             Exit::Inconclusive.or_worse(Exit::ExpectationFailed),
             Exit::ExpectationFailed
+        );
+        assert_eq!(
+            Exit::Interrupted.or_worse(Exit::Unexpected),
+            Exit::Unexpected,
+            "it was not written"
         );
         assert_eq!(Exit::Pass.or_worse(Exit::Inconclusive), Exit::Inconclusive);
         assert_eq!(Exit::RunInvalid.or_worse(Exit::WorseThanBaseline), Exit::RunInvalid);

@@ -4,11 +4,22 @@
 //! [`commands`] (one file each), [`mount`] (the reference service, offered to the harness), `terminal` (progress).
 //!
 //! The only harness crate that prints, reads the environment or exits; nothing else is in it.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this crate is the one that prints"
-)]
+
+/// Writes a line to standard output. A reader that has gone (`| head`) is no reason to fail.
+macro_rules! say {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($line)*);
+    }};
+}
+
+/// Writes a line to standard error, likewise.
+macro_rules! complain {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($line)*);
+    }};
+}
 
 pub mod args;
 pub mod commands;

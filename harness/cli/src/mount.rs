@@ -6,11 +6,16 @@ use std::process::Command;
 use std::sync::Arc;
 
 use brownout_net::Listener;
+use brownout_scenario::units::Micros;
 use brownout_service::settings::Settings;
 use brownout_service::{Clock, Ports, Stores, Upstream, WorkerPorts, upstream};
 use brownout_world::mount::{HostIo, HostSpec, Mount, MountError, Role, Running, SettingProblem};
 use serde_json::{Map, Value, json};
 
+/// Keys that only a host knows.
+const HOST_KEYS: [&str; 3] = ["providers", "otlp_endpoint", "database_path"];
+/// A child that is told to end has this long for what is open: less than the harness waits for it.
+const CHILD_GRACE: &str = "3s";
 /// Simulated providers take any key; this one says whose it is.
 const API_KEY: &str = "brownout-simulated";
 
@@ -21,6 +26,16 @@ impl Mount for ReferenceService {
     type Shared = Stores;
 
     fn check(&self, settings: &Map<String, Value>) -> Result<(), Vec<SettingProblem>> {
+        let taken = HOST_KEYS.iter().filter(|key| settings.contains_key(**key));
+        let taken: Vec<_> = taken
+            .map(|key| SettingProblem {
+                key: (*key).to_owned(),
+                problem: "the harness fills this in; take it out of the scenario".to_owned(),
+            })
+            .collect();
+        if !taken.is_empty() {
+            return Err(taken);
+        }
         Settings::from_map(settings.clone()).map(drop).map_err(|error| {
             let problems = error.problems.into_iter();
             problems
@@ -30,6 +45,15 @@ impl Mount for ReferenceService {
                 })
                 .collect()
         })
+    }
+
+    fn shortest_patience(&self, settings: &Map<String, Value>) -> Option<Micros> {
+        let deadline = Settings::from_map(settings.clone()).ok()?.deadline;
+        [deadline.attempt, deadline.total]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(Micros::from)
     }
 
     fn shared(&self, spec: &HostSpec) -> Result<Stores, MountError> {
@@ -73,6 +97,7 @@ impl Mount for ReferenceService {
     fn command(&self, role: Role, spec: &HostSpec, dir: &Path, shared: &Path) -> std::io::Result<Command> {
         let mut keys = with_host_keys(&spec.settings, &spec.providers, &spec.telemetry_url);
         keys.insert("database_path".to_owned(), json!(shared.join("service.db")));
+        keys.entry("shutdown_grace").or_insert_with(|| json!(CHILD_GRACE));
         let config = dir.join("service.toml");
         let text = toml::to_string(&keys).map_err(std::io::Error::other)?;
         std::fs::write(&config, text)?;

@@ -55,19 +55,19 @@ impl LoadError {
     /// Says it on standard error.
     pub fn print(&self) {
         match self {
-            Self::NotFound(path) => eprintln!(
+            Self::NotFound(path) => complain!(
                 "error: there is no scenario {}\nWrite the path of a .toml file or of a folder, or one of the built-in names: {}",
                 path.display(),
                 BUILT_IN.map(|(path, _)| stem(path)).join(", ")
             ),
-            Self::Unreadable(path, error) => eprintln!("error: {} cannot be read: {error}", path.display()),
-            Self::Empty(path) => eprintln!("error: the folder {} holds no .toml file", path.display()),
-            Self::Twice(name) => eprintln!(
+            Self::Unreadable(path, error) => complain!("error: {} cannot be read: {error}", path.display()),
+            Self::Empty(path) => complain!("error: the folder {} holds no .toml file", path.display()),
+            Self::Twice(name) => complain!(
                 "error: two scenarios are called {name}\nResults are found by the name of the file: rename one of them, or play them apart"
             ),
             Self::Invalid(reports) => {
                 for report in reports {
-                    eprintln!("{report:?}");
+                    complain!("{report:?}");
                 }
             }
         }

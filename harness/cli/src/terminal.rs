@@ -28,7 +28,7 @@ fn lines() -> Events {
             planned,
         } => {
             let planned = planned.map_or(String::new(), |n| format!(": {n} requests"));
-            eprintln!("playing {scenario} / {variant}{planned}");
+            complain!("playing {scenario} / {variant}{planned}");
         }
         Event::Progressed { .. } | Event::VariantFinished { .. } => {}
     })

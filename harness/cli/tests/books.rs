@@ -54,6 +54,10 @@ impl Mount for OverReporting {
         ReferenceService.check(settings)
     }
 
+    fn shortest_patience(&self, settings: &Map<String, Value>) -> Option<Micros> {
+        ReferenceService.shortest_patience(settings)
+    }
+
     fn shared(&self, spec: &HostSpec) -> Result<Stores, MountError> {
         ReferenceService.shared(spec)
     }

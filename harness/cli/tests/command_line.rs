@@ -1,6 +1,9 @@
 //! The command as a stranger meets it: exit codes, words, and what is left behind.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
-#![expect(clippy::disallowed_methods, reason = "it waits for processes, which live in real time")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it waits for processes, which live in real time"
+)]
 #![cfg(unix)]
 
 use std::path::{Path, PathBuf};

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, JobState, StreamEvent};
-use crate::connection::Connection;
+use crate::connection::{ConnectError, Connection};
 use crate::sse::Decoder;
 
 /// Longest body a client reads: bounds its memory.
@@ -134,7 +134,10 @@ impl<'a> Exchange<'a> {
         request: http::Request<http_body_util::Full<bytes::Bytes>>,
     ) -> Result<http::Response<Incoming>, Failure> {
         let connection = Connection::open(&self.around.network, &self.around.authority).await;
-        let connection = self.connection.insert(connection.map_err(|_| FailureClass::Connect)?);
+        let connection = self.connection.insert(connection.map_err(|error| match error {
+            ConnectError::Target => FailureClass::Connect,
+            ConnectError::Exhausted => FailureClass::HarnessExhausted,
+        })?);
         let response = connection
             .send(request)
             .await

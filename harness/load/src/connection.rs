@@ -20,15 +20,33 @@ pub(crate) struct Connection {
 
 /// No connection, or none that speaks HTTP.
 #[derive(Debug, thiserror::Error)]
-#[error("could not connect to the target")]
-pub(crate) struct ConnectError;
+pub(crate) enum ConnectError {
+    /// The target's side.
+    #[error("could not connect to the target")]
+    Target,
+    /// Our own: no descriptor or no port is left.
+    #[error("this machine has no descriptor or port left for the harness")]
+    Exhausted,
+}
+
+/// EMFILE, ENFILE and EADDRNOTAVAIL, as Linux and macOS number them.
+const EXHAUSTED: [i32; 4] = [24, 23, 99, 49];
+
+impl From<std::io::Error> for ConnectError {
+    fn from(error: std::io::Error) -> Self {
+        let exhausted = error.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code));
+        if exhausted { Self::Exhausted } else { Self::Target }
+    }
+}
 
 impl Connection {
     /// Connects to `authority`.
     pub(crate) async fn open(network: &Network, authority: &str) -> Result<Self, ConnectError> {
-        let stream = network.connect(authority).await.map_err(|_| ConnectError)?;
+        let stream = network.connect(authority).await?;
         let abort = stream.abort_handle();
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| ConnectError)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|_| ConnectError::Target)?;
         let driver = tokio::spawn(async move {
             // Its errors reach whoever waits for the answer.
             let _ = connection.await;

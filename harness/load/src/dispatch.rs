@@ -11,7 +11,7 @@ use brownout_scenario::observe::{Delivered, Outcome, RequestObservation};
 use brownout_scenario::plan::{Arrivals, LoadPlan, Plan};
 use brownout_scenario::schedule::{self, PlannedRequest};
 use brownout_scenario::units::Micros;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::client::{self, Surroundings};
@@ -121,7 +121,7 @@ impl Crowd {
 
     fn collect_ended(&mut self) {
         while let Some(ended) = self.open.try_join_next() {
-            self.seen.extend(ended.unwrap_or_default());
+            self.seen.extend(kept(ended));
         }
         (self.done)(self.seen.len() as u64);
     }
@@ -129,12 +129,17 @@ impl Crowd {
     /// Waits for all that is open: every client leaves by closing time at the latest.
     async fn leave(mut self) -> Vec<RequestObservation> {
         while let Some(ended) = self.open.join_next().await {
-            self.seen.extend(ended.unwrap_or_default());
+            self.seen.extend(kept(ended));
             (self.done)(self.seen.len() as u64);
         }
         self.seen.sort_by_key(|seen| seen.index);
         self.seen
     }
+}
+
+/// What a client saw. A client that panicked is a bug of ours, never a request that was not there.
+fn kept(ended: Result<Vec<RequestObservation>, JoinError>) -> Vec<RequestObservation> {
+    ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 fn not_sent(planned: &PlannedRequest, due: Micros) -> RequestObservation {

@@ -54,6 +54,7 @@ pub(crate) fn balance(join: &Join, prices: &Prices, planned: Option<u64>, overhe
     check_counts(&mut found, join, planned);
     for each in &join.requests {
         each.rows.iter().for_each(|row| check_row(&mut found, row, prices));
+        check_addressee(&mut found, each.request);
         if joined {
             check_tokens(&mut found, each);
         }
@@ -129,6 +130,14 @@ fn check_counts(found: &mut Discrepancies, join: &Join, planned: Option<u64>) {
     }
 }
 
+/// Nobody may get another's answer, whatever else a target does to texts.
+fn check_addressee(found: &mut Discrepancies, request: &RequestObservation) {
+    let (prompt, misdelivered) = (request.prompt, request.delivered.misdelivered);
+    found.demand(misdelivered == 0, || {
+        format!("prompt {prompt}: its client got {misdelivered} tokens of another prompt's answer")
+    });
+}
+
 /// What must hold for every row of a ledger.
 fn check_row(found: &mut Discrepancies, row: &LedgerRow, prices: &Prices) {
     let here = || format!("prompt {}, attempt {} at {}", row.prompt, row.attempt, row.provider);
@@ -179,8 +188,15 @@ fn check_tokens(found: &mut Discrepancies, joined: &Joined) {
     match request.outcome {
         Outcome::Answered => check_answered(found, joined),
         Outcome::Aborted | Outcome::Failed(_) => {
-            let flushed: u64 = joined.rows.iter().map(|row| row.flushed).sum();
-            found.demand(request.delivered.tokens <= flushed, || {
+            let flushed = joined.rows.iter().map(|row| row.flushed).max().unwrap_or(0);
+            let delivered = request.delivered;
+            found.demand(delivered.foreign == 0 && delivered.duplicates == 0, || {
+                format!(
+                    "prompt {prompt}: {} foreign and {} repeated words",
+                    delivered.foreign, delivered.duplicates
+                )
+            });
+            found.demand(delivered.tokens <= flushed, || {
                 format!(
                     "prompt {prompt}: {} tokens delivered, {flushed} handed over",
                     request.delivered.tokens
@@ -220,7 +236,12 @@ fn check_answered(found: &mut Discrepancies, joined: &Joined) {
             delivered.foreign, delivered.duplicates
         )
     });
-    let Some(reported) = request.reported else { return };
+    let Some(reported) = request.reported else {
+        found.demand(false, || {
+            format!("prompt {prompt}: answered, but the service reports no usage")
+        });
+        return;
+    };
     found.demand(reported.completion_tokens == row.billed, || {
         let completion = reported.completion_tokens;
         format!(

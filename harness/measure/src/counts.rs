@@ -15,8 +15,11 @@ pub(crate) const BEFORE_MODEL: &str = "gateway_timeout_before_model";
 /// A 504 of a request that a provider had seen.
 pub(crate) const IN_MODEL: &str = "gateway_timeout_in_model";
 
+/// The harness itself ran out of descriptors or ports.
+pub(crate) const HARNESS_EXHAUSTED: &str = "harness_exhausted";
+
 /// Every key that `errors` can have.
-pub(crate) const ERROR_KEYS: [&str; 15] = [
+pub(crate) const ERROR_KEYS: [&str; 16] = [
     BEFORE_MODEL,
     IN_MODEL,
     "bad_gateway",
@@ -25,6 +28,7 @@ pub(crate) const ERROR_KEYS: [&str; 15] = [
     "server_error",
     "client_error",
     "connect",
+    HARNESS_EXHAUSTED,
     "connection_lost",
     "truncated",
     "error_event",
@@ -50,6 +54,7 @@ fn error_key(class: FailureClass, joined: &Joined) -> &'static str {
         FailureClass::ServerError => "server_error",
         FailureClass::ClientError => "client_error",
         FailureClass::Connect => "connect",
+        FailureClass::HarnessExhausted => HARNESS_EXHAUSTED,
         FailureClass::ConnectionLost => "connection_lost",
         FailureClass::Truncated => "truncated",
         FailureClass::ErrorEvent => "error_event",

@@ -42,7 +42,7 @@ pub fn compare(on_virtual: &RunRecord, on_real: &RunRecord) -> Vec<FidelityRow> 
 }
 
 fn compare_variant(rows: &mut Vec<FidelityRow>, left: &VariantRecord, right: &VariantRecord) {
-    let mut add = |figure: &str, on_virtual: u64, on_real: u64, allowed: fn(u64) -> u64| {
+    let mut add = |figure: &str, on_virtual: u64, on_real: u64, allowed: &dyn Fn(u64) -> u64| {
         let allowed = allowed(on_virtual.max(on_real));
         let agrees = on_virtual.abs_diff(on_real) <= allowed;
         let (variant, figure) = (left.name.clone(), figure.to_owned());
@@ -55,13 +55,15 @@ fn compare_variant(rows: &mut Vec<FidelityRow>, left: &VariantRecord, right: &Va
             agrees,
         });
     };
-    // A histogram that cannot be read has the median 0, which disagrees with any other.
-    let median = |of: &VariantRecord| Histogram::decode(&of.latency.hdr).unwrap_or_default().quantile(0.5);
-    add("latency.p50_us", median(left), median(right), tolerance::median_us);
     let (v, r) = (&left.requests, &right.requests);
-    add("requests.answered", v.answered, r.answered, tolerance::count);
-    add("requests.aborted", v.aborted, r.aborted, tolerance::count);
-    add("requests.not_sent", v.not_sent, r.not_sent, tolerance::count);
+    if v.answered + r.answered > 0 {
+        // A histogram that cannot be read has the median 0, which disagrees with any other.
+        let median = |of: &VariantRecord| Histogram::decode(&of.latency.hdr).unwrap_or_default().quantile(0.5);
+        add("latency.p50_us", median(left), median(right), &tolerance::median_us);
+    }
+    add("requests.answered", v.answered, r.answered, &tolerance::count);
+    add("requests.aborted", v.aborted, r.aborted, &tolerance::count);
+    add("requests.not_sent", v.not_sent, r.not_sent, &tolerance::count);
     let classes: BTreeSet<&String> = left.errors.keys().chain(right.errors.keys()).collect();
     for class in classes {
         let errors = |of: &VariantRecord| of.errors.get(class).copied().unwrap_or(0);
@@ -69,9 +71,25 @@ fn compare_variant(rows: &mut Vec<FidelityRow>, left: &VariantRecord, right: &Va
             &format!("errors.{class}"),
             errors(left),
             errors(right),
-            tolerance::count,
+            &tolerance::count,
         );
     }
+    add(
+        "attempts.upstream",
+        left.attempts.upstream,
+        right.attempts.upstream,
+        &tolerance::count,
+    );
+    // Tokens come in portions of a request: as certain as the number of requests that bring them.
+    let (sent, lost) = (v.sent.max(r.sent), (v.aborted + v.failed).max(r.aborted + r.failed));
+    let tokens = |of: &VariantRecord| (of.tokens.billed, of.tokens.wasted);
+    let ((billed_v, wasted_v), (billed_r, wasted_r)) = (tokens(left), tokens(right));
+    add("tokens.billed", billed_v, billed_r, &|larger| {
+        tolerance::sum(larger, sent)
+    });
+    add("tokens.wasted", wasted_v, wasted_r, &|larger| {
+        tolerance::sum(larger, lost)
+    });
 }
 
 #[cfg(test)]

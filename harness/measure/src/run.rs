@@ -4,6 +4,7 @@
 
 use brownout_scenario::plan::Plan;
 
+use crate::counts::HARNESS_EXHAUSTED;
 use crate::record::{ClockKind, Environment, ExpectationRecord, Results, RunRecord, SCHEMA, VariantRecord, Verdict};
 use crate::words::milliseconds;
 use crate::{answer, expect, fingerprint};
@@ -31,8 +32,8 @@ pub fn assemble(plan: &Plan, meta: RunMeta, variants: Vec<VariantRecord>) -> Run
     let expectations = expect::judge(&plan.expectations, &variants);
     let verdict = if !reasons.is_empty() {
         Verdict::Invalid
-    } else if meta.interrupted {
-        // The expectations were written for the whole run.
+    } else if meta.interrupted || variants.iter().any(|variant| variant.requests.due == 0) {
+        // The expectations were written for the whole run, and nothing that fell due is nothing to judge.
         Verdict::Inconclusive
     } else {
         sum_up(&expectations)
@@ -78,6 +79,14 @@ fn distrust(plan: &Plan, clock: ClockKind, variants: &[VariantRecord]) -> Vec<St
                 _ => " (and more, see its books)".to_owned(),
             };
             reasons.push(format!("the books of {} do not balance: {first}{others}", variant.name));
+        }
+        let exhausted = variant.errors.get(HARNESS_EXHAUSTED).copied().unwrap_or(0);
+        if exhausted > 0 {
+            reasons.push(format!(
+                "the harness ran out of descriptors or ports for {exhausted} requests of {}: raise `ulimit -n` or lower \
+                 the rate",
+                variant.name
+            ));
         }
         let (late, limit) = (variant.lateness.p99_ms, plan.limits.lateness_p99);
         if clock == ClockKind::Real && late > limit.as_millis_f64() {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use brownout_scenario::distribution::Distribution;
-use brownout_scenario::observe::{Delivered, FailureClass, Finish, LedgerRow, Outcome, RequestObservation, SpanRow};
+use brownout_scenario::observe::{
+    Delivered, FailureClass, Finish, LedgerRow, Outcome, RequestObservation, SpanRow, Usage,
+};
 use brownout_scenario::plan::{
     Arrivals, Dialect, Endpoint, Expectation, Limits, LoadPlan, OnDisconnect, Plan, Price, ProviderPlan, ServicePlan,
     Variant,
@@ -61,7 +63,10 @@ pub(crate) fn request(id: u64, due: u64, ended: u64, tokens: u64) -> RequestObse
             tokens,
             ..Delivered::default()
         },
-        reported: None,
+        reported: Some(Usage {
+            prompt_tokens: 10,
+            completion_tokens: tokens,
+        }),
         bytes: 0,
     }
 }

@@ -172,6 +172,7 @@ fn why_failed(
         | Class::ServerError
         | Class::ClientError
         | Class::Connect
+        | Class::HarnessExhausted
         | Class::Malformed
         | Class::JobFailed => {
             if is_last {

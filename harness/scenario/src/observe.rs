@@ -73,6 +73,8 @@ pub enum FailureClass {
     ClientError,
     /// No connection could be made.
     Connect,
+    /// The harness itself ran out of descriptors or ports: the run says nothing about the target.
+    HarnessExhausted,
     /// The connection broke before or during the answer.
     ConnectionLost,
     /// The answer ended without saying that it was complete.
@@ -110,7 +112,9 @@ pub struct Delivered {
     pub tokens: u64,
     /// Tokens that arrived again.
     pub duplicates: u64,
-    /// Tokens that belong to another prompt, or words that are no tracer text at all.
+    /// Tokens of another prompt's answer: the client got words that were meant for somebody else.
+    pub misdelivered: u64,
+    /// Words that are no tracer text at all.
     pub foreign: u64,
 }
 

@@ -311,6 +311,26 @@ pub struct Comparison {
     pub denominator: String,
 }
 
+impl ProviderPlan {
+    /// How long the slowest answer takes that can reasonably be drawn, faults included: a bound for choosing parts, not a
+    /// figure.
+    pub fn slowest_answer(&self) -> Micros {
+        let tokens = self.output_tokens.upper();
+        let (mut first, mut gap) = (self.first_token.upper(), self.inter_token.upper());
+        for fault in &self.faults {
+            if let FaultEffect::LatencySpike {
+                first_token,
+                inter_token,
+            } = &fault.effect
+            {
+                first = first_token.as_ref().map_or(first, |d| first.max(d.upper()));
+                gap = inter_token.as_ref().map_or(gap, |d| gap.max(d.upper()));
+            }
+        }
+        Micros((first + gap * tokens) as u64)
+    }
+}
+
 impl Variant {
     /// The hull of all fault windows of all providers, where there is one: what phases and charts mean by "the fault".
     pub fn fault_window(&self) -> Option<(Micros, Micros)> {

@@ -84,7 +84,13 @@ impl Reader {
     /// Complete words so far, plus the one that is being read: how many tokens the client holds.
     pub fn words(&self) -> u64 {
         let open = u64::from(!self.word.is_empty());
-        self.delivered.tokens + self.delivered.duplicates + self.delivered.foreign + open
+        let Delivered {
+            tokens,
+            duplicates,
+            misdelivered,
+            foreign,
+        } = self.delivered;
+        tokens + duplicates + misdelivered + foreign + open
     }
 
     /// The count, the last word included.
@@ -97,12 +103,11 @@ impl Reader {
         if self.word.is_empty() {
             return;
         }
-        let index = self.word.strip_prefix('t').and_then(|w| {
-            let (prompt, index) = w.split_once('.')?;
-            (prompt.parse() == Ok(self.prompt.0)).then(|| index.parse::<u64>().ok())?
-        });
-        match index {
-            Some(index) if self.mark(index) => self.delivered.tokens += 1,
+        let word = self.word.strip_prefix('t').and_then(|w| w.split_once('.'));
+        let word = word.and_then(|(prompt, index)| Some((prompt.parse::<u64>().ok()?, index.parse::<u64>().ok()?)));
+        match word {
+            Some((prompt, _)) if prompt != self.prompt.0 => self.delivered.misdelivered += 1,
+            Some((_, index)) if self.mark(index) => self.delivered.tokens += 1,
             Some(_) => self.delivered.duplicates += 1,
             None => self.delivered.foreign += 1,
         }
@@ -143,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_another_prompt_are_foreign_and_repeats_are_duplicates() {
+    fn words_are_told_apart_by_whose_they_are_and_repeats_are_duplicates() {
         let mut reader = Reader::new(PromptId(3));
         reader.push("t3.0 t3.1 t4.2 t3.1 hello");
         assert_eq!(
@@ -151,7 +156,8 @@ mod tests {
             Delivered {
                 tokens: 2,
                 duplicates: 1,
-                foreign: 2
+                misdelivered: 1,
+                foreign: 1
             }
         );
     }
@@ -167,7 +173,7 @@ mod tests {
                 reader.push(piece);
                 rest = tail;
             }
-            prop_assert_eq!(reader.finish(), Delivered { tokens, duplicates: 0, foreign: 0 });
+            prop_assert_eq!(reader.finish(), Delivered { tokens, ..Delivered::default() });
         }
     }
 }

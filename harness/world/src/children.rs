@@ -19,6 +19,7 @@ const LONGEST_LAST_WORDS: u64 = 4096;
 
 /// A child that is ready.
 pub(crate) struct Child {
+    name: String,
     process: Process,
     authority: Option<String>,
 }
@@ -48,6 +49,7 @@ impl Child {
             Ok(Some(authority)) => {
                 forward_quietly(&mut process);
                 Ok(Self {
+                    name: spec.name.clone(),
                     process,
                     authority: authority.filter(|_| role == Role::Serve),
                 })
@@ -70,9 +72,28 @@ impl Child {
         self.authority.as_deref()
     }
 
-    /// Closes the lifeline and waits; a child that does not end within `bound` is killed.
-    pub(crate) async fn stop(mut self, bound: Duration) {
+    /// An error if it has ended by itself.
+    pub(crate) fn is_up(&mut self) -> Result<(), MountError> {
+        match self.process.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => Err(MountError(format!(
+                "{} ended in the middle of the run: {status}",
+                self.name
+            ))),
+            Err(error) => Err(MountError(format!(
+                "{} cannot be asked whether it is up: {error}",
+                self.name
+            ))),
+        }
+    }
+
+    /// Closes the lifeline at once; the rest waits, and kills a child that does not end within `bound`.
+    pub(crate) fn stop(mut self, bound: Duration) -> impl Future<Output = ()> {
         drop(self.process.stdin.take());
+        async move { self.ended(bound).await }
+    }
+
+    async fn ended(&mut self, bound: Duration) {
         if tokio::time::timeout(bound, self.process.wait()).await.is_err() {
             // Already gone is as good as killed.
             let _ = self.process.kill().await;

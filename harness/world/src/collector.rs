@@ -80,8 +80,13 @@ impl Collector {
             .into_iter()
             .flat_map(|r| r.scope_spans)
             .flat_map(|s| s.spans);
-        let room = MOST_SPANS.saturating_sub(received.spans.len());
-        received.spans.extend(spans.take(room));
+        for span in spans {
+            if received.spans.len() < MOST_SPANS {
+                received.spans.push(span);
+            } else {
+                received.unreadable += 1;
+            }
+        }
         StatusCode::OK
     }
 
@@ -98,7 +103,7 @@ impl Collector {
         rows
     }
 
-    /// Exports that could not be read.
+    /// Exports that could not be read, and spans there was no room for.
     pub(crate) fn unreadable(&self) -> u64 {
         self.received.lock().unwrap_or_else(PoisonError::into_inner).unreadable
     }

@@ -14,7 +14,7 @@ use crate::children::Child;
 use crate::mount::{HostIo, HostSpec, Mount, MountError, Role};
 
 /// Longest a host may take to end once it is told to.
-const LONGEST_FAREWELL: Duration = Duration::from_secs(15);
+const LONGEST_FAREWELL: Duration = Duration::from_secs(6);
 
 /// How many processes of each kind.
 #[derive(Debug, Clone, Copy)]
@@ -109,10 +109,19 @@ impl Hosts {
 
     /// Tells every host to stop and waits for it, within a bound.
     pub(crate) async fn stop(mut self) -> Result<(), MountError> {
-        self.shutdown.cancel();
-        for child in self.children {
-            child.stop(LONGEST_FAREWELL).await;
+        let mut lost = Ok(());
+        for child in &mut self.children {
+            lost = lost.and(child.is_up());
         }
+        self.shutdown.cancel();
+        // All lifelines first, so that the slowest farewell is the whole wait.
+        let farewells: Vec<_> = self
+            .children
+            .into_iter()
+            .map(|child| child.stop(LONGEST_FAREWELL))
+            .collect();
+        futures::future::join_all(farewells).await;
+        lost?;
         let all_ended = async {
             let mut result = Ok(());
             while let Some(ended) = self.tasks.join_next().await {

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::process::Command;
 
 use brownout_net::{Listener, Network};
+use brownout_scenario::units::Micros;
 use tokio_util::sync::CancellationToken;
 
 /// A target that can be played on both clocks. The command line mounts the reference service; any axum application can
@@ -16,6 +17,10 @@ pub trait Mount: Send + Sync + 'static {
 
     /// Reads a variant's settings without starting anything; every problem is listed.
     fn check(&self, settings: &serde_json::Map<String, serde_json::Value>) -> Result<(), Vec<SettingProblem>>;
+
+    /// The shortest time after which the target may hang up on a provider that is still answering; `None` if it never
+    /// does, or is not known to.
+    fn shortest_patience(&self, settings: &serde_json::Map<String, serde_json::Value>) -> Option<Micros>;
 
     /// Makes the shared state of a variant that runs in process.
     fn shared(&self, spec: &HostSpec) -> Result<Self::Shared, MountError>;

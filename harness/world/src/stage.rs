@@ -67,7 +67,7 @@ impl<M: Mount> Stage<'_, M> {
 
         let mut seats = Vec::with_capacity(self.variant.providers.len());
         for plan in &self.variant.providers {
-            seats.push(Seat::take(plan, self.needs(), &self.network).await?);
+            seats.push(Seat::take(plan, self.needs(plan), &self.network).await?);
         }
         let collector = Collector::default();
         let telemetry = self.listen("telemetry").await?;
@@ -131,18 +131,30 @@ impl<M: Mount> Stage<'_, M> {
     fn notes(&self, collector: &Collector) -> Vec<String> {
         let unreadable = collector.unreadable();
         let note = format!(
-            "{}: {unreadable} trace exports could not be read as OTLP JSON",
+            "{}: {unreadable} trace exports could not be read as OTLP JSON, or had no room",
             self.variant.name
         );
         if unreadable == 0 { Vec::new() } else { vec![note] }
     }
 
-    fn needs(&self) -> Needs {
+    fn needs(&self, plan: &ProviderPlan) -> Needs {
         Needs {
             streams: schedule::streams(&self.variant.load),
-            sees_hang_ups: schedule::somebody_leaves(&self.variant.load),
+            sees_hang_ups: schedule::somebody_leaves(&self.variant.load) || self.may_be_cut_off(plan),
             virtual_clock: self.clock == ClockKind::Virtual,
         }
+    }
+
+    /// Whether the load balancer or the service may hang up on an attempt before its answer is complete.
+    fn may_be_cut_off(&self, plan: &ProviderPlan) -> bool {
+        let slowest = plan.slowest_answer();
+        let gateway = self
+            .variant
+            .gateway
+            .as_ref()
+            .map(|g| g.request_timeout.min(g.idle_timeout));
+        let service = self.mount.shortest_patience(&self.variant.service.settings);
+        gateway.into_iter().chain(service).any(|patience| patience <= slowest)
     }
 
     async fn listen(&self, host: &str) -> Result<Listener, WorldError> {

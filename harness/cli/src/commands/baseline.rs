@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use brownout_measure::gate::{Baseline, GateReport, compare};
-use brownout_measure::record::RunRecord;
+use brownout_measure::record::{RunRecord, Verdict};
 
 use super::{baseline_file, fail, records_at};
 use crate::exit::Exit;
@@ -22,6 +22,9 @@ pub fn write(run: &Path, to: &Path) -> Exit {
         return fail(Exit::Usage, &message);
     }
     for record in &records {
+        if let Some(exit) = unfit(record) {
+            return exit;
+        }
         let file = baseline_file(to, record);
         let text = serde_json::to_string_pretty(&Baseline::of(record)).unwrap_or_default() + "\n";
         let folder = file.parent().map_or(Ok(()), std::fs::create_dir_all);
@@ -31,7 +34,7 @@ pub fn write(run: &Path, to: &Path) -> Exit {
                 &format!("{} cannot be written: {error}", file.display()),
             );
         }
-        println!("{}", file.display());
+        say!("{}", file.display());
     }
     Exit::Pass
 }
@@ -50,7 +53,26 @@ pub fn gate(run: &Path, baseline: &Path) -> Exit {
     exit
 }
 
+/// Why the figures of `record` may not be held against anything, if so; it has been printed.
+fn unfit(record: &RunRecord) -> Option<Exit> {
+    let scenario = &record.scenario;
+    if record.interrupted {
+        return Some(fail(
+            Exit::Interrupted,
+            &format!("{scenario} was interrupted: play it to its end"),
+        ));
+    }
+    if record.results.verdict == Verdict::Invalid {
+        let message = format!("{scenario} is invalid, no figure of it may be trusted: its report says why");
+        return Some(fail(Exit::RunInvalid, &message));
+    }
+    None
+}
+
 fn judge(record: &RunRecord, file: &Path) -> Exit {
+    if let Some(exit) = unfit(record) {
+        return exit;
+    }
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) => {
@@ -77,31 +99,29 @@ fn judge(record: &RunRecord, file: &Path) -> Exit {
 fn print_report(record: &RunRecord, report: &GateReport) {
     let scenario = &record.scenario;
     if report.passed() {
-        println!("{scenario}: as the baseline says");
+        say!("{scenario}: as the baseline says");
         return;
     }
-    println!("{scenario}: not what the baseline says");
+    say!("{scenario}: not what the baseline says");
     if let Some(mismatch) = &report.mismatch {
-        println!("  {mismatch}");
+        say!("  {mismatch}");
     }
     for name in &report.variants_missing {
-        println!("  {scenario} / {name}: in the baseline, but not in this run");
+        say!("  {scenario} / {name}: in the baseline, but not in this run");
     }
     for name in &report.variants_new {
-        println!("  {scenario} / {name}: in this run, but not in the baseline");
+        say!("  {scenario} / {name}: in this run, but not in the baseline");
     }
     for difference in &report.differences {
-        println!("  {difference}");
+        say!("  {difference}");
     }
     if report.fingerprint_changed && report.differences.is_empty() {
-        println!("  no listed figure moved, but the fingerprint of the results did: a histogram or a timeline changed");
+        say!("  no listed figure moved, but the fingerprint of the results did: a histogram or a timeline changed");
     }
     if report.plan_changed {
-        println!(
-            "  the scenario is not the one that the baseline was made with: if that is meant, write a new baseline"
-        );
+        say!("  the scenario is not the one that the baseline was made with: if that is meant, write a new baseline");
     }
     if report.engine_changed {
-        println!("  dependencies, compiler or target are not those of the baseline");
+        say!("  dependencies, compiler or target are not those of the baseline");
     }
 }

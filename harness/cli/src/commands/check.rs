@@ -15,28 +15,30 @@ pub fn check(args: &CheckArgs) -> Exit {
     };
     if args.json {
         let plans: Vec<_> = scenarios.iter().map(|s| &s.plan).collect();
-        println!("{}", serde_json::to_string_pretty(&plans).unwrap_or_default());
+        say!("{}", serde_json::to_string_pretty(&plans).unwrap_or_default());
         return Exit::Pass;
     }
     for scenario in &scenarios {
         let plan = &scenario.plan;
-        println!("{}  {}", plan.scenario, &plan.fingerprint()[..16]);
-        println!("  {}", plan.question);
-        println!(
+        say!("{}  {}", plan.scenario, &plan.fingerprint()[..16]);
+        say!("  {}", plan.question);
+        say!(
             "  seed {}, {} after {} of warm-up",
-            plan.seed, plan.duration, plan.warmup
+            plan.seed,
+            plan.duration,
+            plan.warmup
         );
         for variant in &plan.variants {
             let due = brownout_scenario::schedule::due_times(plan, &variant.load);
             let due = due.map_or("closed arrivals".to_owned(), |due| format!("{} requests", due.len()));
-            println!(
+            say!(
                 "  {:24} {:12} {due}, {} providers",
                 variant.name,
                 variant.service.design,
                 variant.providers.len()
             );
         }
-        println!("  {} expectations", plan.expectations.len());
+        say!("  {} expectations", plan.expectations.len());
     }
     Exit::Pass
 }

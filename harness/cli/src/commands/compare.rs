@@ -14,6 +14,6 @@ pub fn compare(runs: &[PathBuf]) -> Exit {
             Err(exit) => return exit,
         }
     }
-    print!("{}", brownout_report::comparison(&records));
+    say!("{}", brownout_report::comparison(&records));
     Exit::Pass
 }

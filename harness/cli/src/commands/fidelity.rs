@@ -31,10 +31,11 @@ pub fn fidelity(args: &FidelityArgs) -> Exit {
             }
         }
         let length: Micros = match args.first.as_deref().map(str::parse).transpose() {
+            Ok(Some(Micros::ZERO)) => return fail(Exit::Usage, &"--first 0s plays nothing: name a longer beginning"),
             Ok(length) => length.unwrap_or(scenario.plan.duration),
             Err(error) => return fail(Exit::Usage, &error),
         };
-        match both_clocks(scenario, length, &player, args.out.as_ref()) {
+        match both_clocks(scenario, length, &args.variant, &player, args.out.as_ref()) {
             Ok(report) => {
                 print_fidelity(&report);
                 exit = exit.or_worse(if agrees(&report) {

@@ -9,7 +9,7 @@ pub fn list(args: &ScenarioArgs) -> Exit {
     match scenarios::load(&args.scenarios) {
         Ok(scenarios) => {
             for scenario in scenarios {
-                println!("{:24} {}", scenario.plan.scenario, scenario.plan.question);
+                say!("{:24} {}", scenario.plan.scenario, scenario.plan.question);
             }
             Exit::Pass
         }

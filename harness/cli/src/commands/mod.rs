@@ -19,7 +19,7 @@ use crate::exit::Exit;
 
 /// Says what went wrong on standard error, and returns the code for it.
 fn fail(exit: Exit, message: &dyn std::fmt::Display) -> Exit {
-    eprintln!("error: {message}");
+    complain!("error: {message}");
     exit
 }
 

@@ -1,5 +1,6 @@
 //! One plan played from the command line: Ctrl-C, scratch folders, exit codes.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -66,21 +67,36 @@ impl Player {
     }
 }
 
-/// The command that plays `scenario` again.
-pub fn command(file: &str, plan: &Plan, clock: ClockKind, first: Option<Micros>) -> String {
+/// The command that plays `plan`, from `file`, again. `variants` are those that were chosen, `first` is how much of it.
+pub fn command(file: &str, plan: &Plan, clock: ClockKind, variants: &[String], first: Option<Micros>) -> String {
     let clock = match clock {
         ClockKind::Virtual => "virtual",
         ClockKind::Real => "real",
     };
-    match first {
-        None => format!("brownout run {file} --clock {clock} --seed {}", plan.seed),
-        Some(first) => format!("brownout fidelity {file} --first {first} --seed {}", plan.seed),
+    let mut command = match first {
+        None => format!("brownout run {file} --clock {clock}"),
+        Some(first) => format!("brownout fidelity {file} --first {first}"),
+    };
+    for variant in variants {
+        let _ = write!(command, " --variant {variant}");
     }
+    let _ = write!(command, " --seed {}", plan.seed);
+    command
 }
 
-/// The folder for a run that names none: `reports/runs/<time>`.
-pub fn default_out() -> PathBuf {
-    Path::new("reports/runs").join(now().replace(':', "-"))
+/// The folder for a run that names none: `reports/runs/<time>`, with a number where two begin in one second.
+pub fn default_out() -> std::io::Result<PathBuf> {
+    let runs = Path::new("reports/runs");
+    std::fs::create_dir_all(runs)?;
+    let time = now().replace(':', "-");
+    for n in 1..1_000 {
+        let folder = runs.join(if n == 1 { time.clone() } else { format!("{time}-{n}") });
+        match std::fs::create_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|()| folder),
+        }
+    }
+    Err(std::io::Error::other("a thousand runs in one second"))
 }
 
 #[expect(
@@ -102,7 +118,7 @@ fn stop_on_signal(stop: CancellationToken) {
         };
         runtime.block_on(async {
             wait_for_signal().await;
-            eprintln!("stopping: what was measured so far will be written (again to stop at once)");
+            complain!("stopping: what was measured so far will be written (again to stop at once)");
             stop.cancel();
             wait_for_signal().await;
             std::process::exit(i32::from(Exit::Interrupted as u8));

@@ -56,7 +56,7 @@ pub fn provider(args: &ProviderArgs) -> Exit {
                 return fail(Exit::ProviderNotStarted, &message);
             }
         };
-        println!("listening on http://{}/v1 (model {})", listener.authority(), plan.model);
+        say!("listening on http://{}/v1 (model {})", listener.authority(), plan.model);
         let (clock, shutdown) = (RunClock::start(), CancellationToken::new());
         let provider = Provider::start_streaming(plan.clone(), SeedTree::new(seed), clock, listener, &shutdown);
         wait_for_signal().await;

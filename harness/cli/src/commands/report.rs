@@ -31,7 +31,7 @@ pub fn report(run: &Path, out: Option<&Path>) -> Exit {
     };
     match written {
         Ok(()) => {
-            println!("{}", out.join("index.html").display());
+            say!("{}", out.join("index.html").display());
             Exit::Pass
         }
         Err(error) => fail(Exit::Unexpected, &error),

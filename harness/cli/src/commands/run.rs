@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use brownout_measure::fidelity::{self, FidelityRow};
-use brownout_measure::record::{ClockKind, RunRecord};
+use brownout_measure::record::{ClockKind, RunRecord, Verdict};
 use brownout_scenario::Scenario;
 use brownout_scenario::units::Micros;
 
@@ -23,50 +23,77 @@ pub fn run(args: &RunArgs) -> Exit {
         Ok(scenarios) => scenarios,
         Err(exit) => return exit,
     };
-    let out = args.out.clone().unwrap_or_else(default_out);
-    if let Err(exit) = check_writable(&out) {
-        return exit;
-    }
+    let out = match writable_out(args) {
+        Ok(out) => out,
+        Err(exit) => return exit,
+    };
     let clock = match args.clock {
         Clock::Virtual => ClockKind::Virtual,
         Clock::Real => ClockKind::Real,
     };
-    let player = Player::new(args.quiet || args.json);
-    let mut records = Vec::with_capacity(scenarios.len());
-    let mut exit = Exit::Pass;
-    for scenario in &scenarios {
-        if player.interrupted() {
-            break;
-        }
-        let command = command(scenario.source.name(), &scenario.plan, clock, None);
-        let recorded = player.play(&scenario.plan, clock, command).and_then(|record| {
-            let folder = out.join(&record.scenario);
-            brownout_report::write_run(&record, &folder).map_err(|e| fail(Exit::Unexpected, &e))?;
-            Ok(record)
-        });
-        match recorded {
-            Ok(record) => {
-                exit = exit.or_worse(record.results.verdict.into());
-                if !args.quiet && !args.json {
-                    print!("{}", brownout_report::summary_text(&record));
-                    println!();
-                }
-                records.push(record);
-            }
-            Err(failed) => exit = exit.or_worse(failed),
-        }
-    }
-    exit = exit.or_worse(finish(args, &out, &records));
-    if args.scenarios.is_empty() && clock == ClockKind::Virtual && !args.no_spot_check && !player.interrupted() {
-        exit = exit.or_worse(spot_check(&scenarios, &player, &out, args.quiet || args.json));
-    }
+    let quiet = args.quiet || args.json;
+    let player = Player::new(quiet);
+    let (records, mut exit) = play_all(&scenarios, &player, clock, args, &out);
     if player.interrupted() {
         exit = exit.or_worse(Exit::Interrupted);
     }
-    if !args.quiet && !args.json {
-        println!("report: {}", out.join("index.html").display());
+    // A suite over runs that could not be written would be a hollow one.
+    let mut complete = exit != Exit::Unexpected && !records.is_empty();
+    if complete && let Err(error) = brownout_report::write_suite(&records, &out) {
+        complete = false;
+        exit = exit.or_worse(fail(Exit::Unexpected, &error));
+    }
+    if args.json {
+        print_json(&records);
+    }
+    if args.scenarios.is_empty() && clock == ClockKind::Virtual && !args.no_spot_check && !player.interrupted() {
+        exit = exit.or_worse(spot_check(&scenarios, &player, &out, quiet));
+    }
+    if !quiet && complete {
+        say!("report: {}", out.join("index.html").display());
     }
     exit
+}
+
+/// Plays the scenarios one after the other and writes each record as soon as it is there.
+fn play_all(
+    scenarios: &[Scenario],
+    player: &Player,
+    clock: ClockKind,
+    args: &RunArgs,
+    out: &Path,
+) -> (Vec<RunRecord>, Exit) {
+    let (mut records, mut exit) = (Vec::with_capacity(scenarios.len()), Exit::Pass);
+    for scenario in scenarios {
+        if player.interrupted() {
+            break;
+        }
+        let command = command(scenario.source.name(), &scenario.plan, clock, &args.variant, None);
+        let record = match player.play(&scenario.plan, clock, command) {
+            Ok(record) => record,
+            Err(failed) => {
+                exit = exit.or_worse(failed);
+                continue;
+            }
+        };
+        if let Err(error) = brownout_report::write_run(&record, &out.join(&record.scenario)) {
+            exit = exit.or_worse(fail(Exit::Unexpected, &error));
+        }
+        exit = exit.or_worse(record.results.verdict.into());
+        if !args.quiet && !args.json {
+            say!("{}", brownout_report::summary_text(&record));
+        }
+        records.push(record);
+    }
+    (records, exit)
+}
+
+fn print_json(records: &[RunRecord]) {
+    let json = match records {
+        [record] => serde_json::to_string_pretty(record),
+        several => serde_json::to_string_pretty(several),
+    };
+    say!("{}", json.unwrap_or_default());
 }
 
 /// The scenarios, cut to the variants and with the seed that were asked for.
@@ -95,33 +122,25 @@ fn selected(args: &RunArgs) -> Result<Vec<Scenario>, Exit> {
     Ok(scenarios)
 }
 
-/// Finds out before the run, not after it, that its results have no place.
-fn check_writable(out: &Path) -> Result<(), Exit> {
-    let probe = || {
-        std::fs::create_dir_all(out)?;
-        tempfile::Builder::new().prefix(".probe").tempfile_in(out).map(drop)
-    };
-    probe().map_err(|error| {
+/// The folder for the results. Finds out before the run, not after it, that they have no place.
+fn writable_out(args: &RunArgs) -> Result<PathBuf, Exit> {
+    let told = |out: &Path, error: std::io::Error| {
         let message = format!(
             "{} cannot be written: {error}\nname a folder that can be, with --out",
             out.display()
         );
         fail(Exit::Unexpected, &message)
-    })
-}
-
-fn finish(args: &RunArgs, out: &Path, records: &[RunRecord]) -> Exit {
-    if args.json {
-        let json = match records {
-            [record] => serde_json::to_string_pretty(record),
-            several => serde_json::to_string_pretty(several),
-        };
-        println!("{}", json.unwrap_or_default());
-    }
-    match brownout_report::write_suite(records, out) {
-        Ok(_) => Exit::Pass,
-        Err(error) => fail(Exit::Unexpected, &error),
-    }
+    };
+    let out = match &args.out {
+        Some(out) => out.clone(),
+        None => default_out().map_err(|error| told(Path::new("reports/runs"), error))?,
+    };
+    let probe = || {
+        std::fs::create_dir_all(&out)?;
+        tempfile::Builder::new().prefix(".probe").tempfile_in(&out).map(drop)
+    };
+    probe().map_err(|error| told(&out, error))?;
+    Ok(out)
 }
 
 /// Plays the beginning of one scenario on both clocks and says how far they are apart.
@@ -130,12 +149,10 @@ fn spot_check(scenarios: &[Scenario], player: &Player, out: &Path, quiet: bool) 
         return Exit::Pass;
     };
     if !quiet {
-        println!(
-            "spot check: the first {SPOT_CHECK_LENGTH} of {SPOT_CHECK} on the real clock, against the virtual one"
-        );
+        say!("spot check: the first {SPOT_CHECK_LENGTH} of {SPOT_CHECK} on the real clock, against the virtual one");
     }
     let out = out.join("spot-check");
-    match both_clocks(scenario, SPOT_CHECK_LENGTH, player, Some(&out)) {
+    match both_clocks(scenario, SPOT_CHECK_LENGTH, &[], player, Some(&out)) {
         Ok(report) => {
             if !quiet {
                 print_fidelity(&report);
@@ -154,6 +171,7 @@ fn spot_check(scenarios: &[Scenario], player: &Player, out: &Path, quiet: bool) 
 pub fn both_clocks(
     scenario: &Scenario,
     length: Micros,
+    variants: &[String],
     player: &Player,
     out: Option<&PathBuf>,
 ) -> Result<Vec<FidelityRow>, Exit> {
@@ -164,30 +182,40 @@ pub fn both_clocks(
     };
     let mut records = Vec::with_capacity(2);
     for (clock, folder) in [(ClockKind::Virtual, "virtual"), (ClockKind::Real, "real")] {
-        let command = command(scenario.source.name(), &plan, clock, Some(plan.duration));
+        let command = command(scenario.source.name(), &plan, clock, variants, Some(plan.duration));
         let record = player.play(&plan, clock, command)?;
         if let Some(out) = out {
             brownout_report::write_run(&record, &out.join(folder)).map_err(|e| fail(Exit::Unexpected, &e))?;
+        }
+        if player.interrupted() {
+            return Err(Exit::Interrupted);
+        }
+        if record.results.verdict == Verdict::Invalid {
+            return Err(fail(Exit::RunInvalid, &record.results.answer));
         }
         records.push(record);
     }
     Ok(fidelity::compare(&records[0], &records[1]))
 }
 
-/// Whether all figures lie as near as they must; no figures agree with nothing.
+/// Whether all figures lie as near as they must. Runs without a single answer agree on nothing.
 pub fn agrees(rows: &[FidelityRow]) -> bool {
-    !rows.is_empty() && rows.iter().all(|row| row.agrees)
+    rows.iter().any(|row| row.figure == "latency.p50_us") && rows.iter().all(|row| row.agrees)
 }
 
 /// Prints how far the two clocks are apart, figure by figure. Times are in microseconds.
 pub fn print_fidelity(rows: &[FidelityRow]) {
-    println!(
+    say!(
         "{:24} {:40} {:>10} {:>10} {:>10}",
-        "variant", "figure", "virtual", "real", "allowed"
+        "variant",
+        "figure",
+        "virtual",
+        "real",
+        "allowed"
     );
     for row in rows {
         let mark = if row.agrees { "" } else { "  DIFFERS" };
-        println!(
+        say!(
             "{:24} {:40} {:>10} {:>10} {:>9}{mark}",
             row.variant,
             row.figure,
@@ -201,5 +229,5 @@ pub fn print_fidelity(rows: &[FidelityRow]) {
     } else {
         "the two clocks differ"
     };
-    println!("{verdict}");
+    say!("{verdict}");
 }

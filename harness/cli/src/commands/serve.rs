@@ -23,7 +23,7 @@ pub fn serve(args: &ServeArgs) -> Exit {
         Err(exit) => return exit,
     };
     if args.check {
-        println!("the settings are good");
+        say!("the settings are good");
         return Exit::Pass;
     }
     in_runtime(async {
@@ -46,7 +46,7 @@ pub fn serve(args: &ServeArgs) -> Exit {
             Err(exit) => return exit,
         };
         // A line of its own that whoever started this process waits for.
-        println!("listening on {}", listener.authority());
+        say!("listening on {}", listener.authority());
         let ports = Ports {
             listener,
             upstream,
@@ -71,7 +71,7 @@ pub fn worker(args: &WorkerArgs) -> Exit {
             Ok(parts) => parts,
             Err(exit) => return exit,
         };
-        println!("working");
+        say!("working");
         let name = args
             .name
             .clone()

@@ -170,15 +170,46 @@ fn a_target_that_writes_its_own_words_is_unjoined_and_not_unbalanced() {
     let mut world = balanced();
     for request in &mut world.requests {
         request.delivered = Delivered {
-            tokens: 0,
-            duplicates: 0,
             foreign: 25,
+            ..Delivered::default()
         };
     }
     let books = world.books();
     assert!(books.balanced && !books.joined);
     world.ledger[0].price.0 += 1;
     assert!(!world.books().balanced, "the provider's own rows are still checked");
+}
+
+#[test]
+fn a_target_that_gives_everybody_somebody_elses_answer_is_unbalanced() {
+    let mut world = balanced();
+    for request in &mut world.requests {
+        request.delivered = Delivered {
+            misdelivered: 25,
+            ..Delivered::default()
+        };
+    }
+    let books = world.books();
+    assert!(
+        books
+            .discrepancies
+            .iter()
+            .any(|words| words.contains("another prompt's answer")),
+        "{books:?}"
+    );
+}
+
+#[test]
+fn an_answer_without_usage_is_not_believed() {
+    let mut world = balanced();
+    world.requests[0].reported = None;
+    assert!(
+        world
+            .books()
+            .discrepancies
+            .iter()
+            .any(|words| words.contains("no usage"))
+    );
 }
 
 #[test]
