@@ -7,12 +7,16 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Benchmark and resilience experiments for services that call LLMs.
 #[derive(Debug, Parser)]
-#[command(name = "brownout", version, about, after_help = EXIT_CODES)]
+#[command(name = "brownout", version, about = ABOUT, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     /// What to do.
     pub command: Command,
 }
+
+const ABOUT: &str = "\
+What do your users and your invoice get when the LLM provider has a bad day?
+Plays scripted scenarios against a service that calls LLMs, and turns them into a verdict, plots and an exit code.";
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 pass, 1 unexpected, 2 usage, 100 an expectation failed, 102 scenario invalid, 103 service did not start,

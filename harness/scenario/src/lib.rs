@@ -3,7 +3,7 @@
 //! In reading order: [`units`] (time, money, rates), [`distribution`] and [`seed`] (every draw), [`plan`] (what will be
 //! played), [`schedule`] (which request falls due when), [`prices`], [`tracer`] (text that joins both ends),
 //! [`observe`] (what is seen while it is played). A file becomes a plan through [`Scenario`]: `file` holds the shapes
-//! serde reads, `resolve` and its two helpers turn them into a plan, [`error`] into a message with line and remedy.
+//! serde reads, `resolve` turns them into a plan, block by block, [`error`] into a message with line and remedy.
 //!
 //! Deliberately absent: a runtime, a clock, ambient randomness, knowledge of the service's own settings and of which
 //! figures a run record has (whoever knows them finds the place in the file through [`SourceText`]).
@@ -15,8 +15,6 @@ pub mod observe;
 pub mod plan;
 pub mod prices;
 mod resolve;
-mod resolve_fault;
-mod resolve_load;
 pub mod schedule;
 pub mod seed;
 pub mod tracer;

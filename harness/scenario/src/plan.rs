@@ -177,7 +177,8 @@ pub enum FaultEffect {
 /// A load balancer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GatewayPlan {
-    /// From the request's arrival to the last byte of a unary answer, or the first of a stream; then it answers 504.
+    /// From the request's arrival to the head of the answer (past it: 504) and, unless that is an event stream, to its last
+    /// byte (past it: the connection is cut).
     pub request_timeout: Micros,
     /// Longest silence within an answer; then it cuts the connection.
     pub idle_timeout: Micros,

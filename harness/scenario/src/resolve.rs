@@ -1,4 +1,11 @@
 //! From the shapes of a file to a plan: defaults filled in, variants spelled out, every value checked.
+//!
+//! One file per block: `provider`, `fault`, `load`, `expectation`; here is what holds them together.
+
+mod expectation;
+mod fault;
+mod load;
+mod provider;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -7,13 +14,9 @@ use toml::Spanned;
 
 use crate::distribution::Distribution;
 use crate::error::{ScenarioError, SourceText};
-use crate::file::{ExpectBlock, File, GatewayBlock, LoadBlock, ProviderBlock, VariantBlock};
-use crate::plan::{
-    Comparison, Dialect, Expectation, GatewayPlan, Limits, OnDisconnect, Plan, Price, ProviderPlan, RateLimits,
-    ServicePlan, Variant,
-};
-use crate::units::{Micros, Share};
-use crate::{prices, resolve_fault, resolve_load};
+use crate::file::{File, GatewayBlock, LoadBlock, ProviderBlock, VariantBlock};
+use crate::plan::{GatewayPlan, Limits, Plan, ServicePlan, Variant};
+use crate::units::Micros;
 
 /// Longest run: bounds memory, and a typing error in a unit.
 const LONGEST_RUN: Micros = Micros::from_secs(4 * 3600);
@@ -79,7 +82,7 @@ pub(crate) fn resolve(name: &str, source: &SourceText, file: &File) -> Resolved<
     let expectations = file
         .expect
         .iter()
-        .map(|block| expectation(&context, &names, &variants, block))
+        .map(|block| expectation::expectation(&context, &names, &variants, block))
         .collect::<Resolved<_>>()?;
     Ok(Plan {
         scenario: name.to_owned(),
@@ -158,7 +161,7 @@ fn variant(context: &Context<'_>, file: &File, block: &Spanned<VariantBlock>) ->
     let mut names = BTreeSet::new();
     let mut providers = Vec::with_capacity(file.provider.len());
     for base in &file.provider {
-        let resolved = provider(context, base, raw)?;
+        let resolved = provider::provider(context, base, raw)?;
         if !names.insert(resolved.name.clone()) {
             return context.fail(
                 base.span(),
@@ -173,7 +176,7 @@ fn variant(context: &Context<'_>, file: &File, block: &Spanned<VariantBlock>) ->
         service: service(context, block)?,
         providers,
         gateway: gateway(file.gateway.as_ref().map(Spanned::get_ref), raw.gateway.as_ref()),
-        load: resolve_load::load(context, &file.load, raw.load.as_ref().unwrap_or(&LoadBlock::default()))?,
+        load: load::load(context, &file.load, raw.load.as_ref().unwrap_or(&LoadBlock::default()))?,
     })
 }
 
@@ -228,119 +231,6 @@ fn gateway(base: Option<&GatewayBlock>, patch: Option<&GatewayBlock>) -> Option<
     })
 }
 
-fn provider(context: &Context<'_>, base: &Spanned<ProviderBlock>, variant: &VariantBlock) -> Resolved<ProviderPlan> {
-    let raw = base.get_ref();
-    let Some(name) = &raw.name else {
-        return context.fail(
-            base.span(),
-            "a provider has no name",
-            "write name = \"primary\" or the like",
-        );
-    };
-    check_name(context, name, "provider")?;
-    let none = ProviderBlock::default();
-    let patch = variant
-        .provider
-        .iter()
-        .find(|(key, _)| key.get_ref() == name.get_ref())
-        .map_or(&none, |(_, patch)| patch);
-    macro_rules! pick {
-        ($field:ident) => {
-            patch.$field.as_ref().or(raw.$field.as_ref())
-        };
-    }
-    let required = |what: &str, example: &str| {
-        context.source.error(
-            base.span(),
-            format!("provider `{}` has no {what}", name.get_ref()),
-            format!("add {what} = {example}"),
-        )
-    };
-    let Some(model) = pick!(model) else {
-        return Err(Box::new(required("model", "\"gpt-4o-mini\"")));
-    };
-    let Some(first_token) = pick!(first_token) else {
-        return Err(Box::new(required(
-            "first_token",
-            "{ kind = \"lognormal\", p50 = \"350ms\", p99 = \"1.2s\" }",
-        )));
-    };
-    let times = |spanned: &Spanned<crate::file::Times>| checked(context, &spanned.span(), &spanned.get_ref().0);
-    let on_disconnect = pick!(on_disconnect).map_or(OnDisconnect::Stop { lag: Micros::ZERO }, |b| match b.get_ref() {
-        crate::file::OnDisconnectBlock::Stop { lag } => OnDisconnect::Stop { lag: *lag },
-        crate::file::OnDisconnectBlock::RunToCompletion => OnDisconnect::RunToCompletion,
-    });
-    Ok(ProviderPlan {
-        name: name.get_ref().clone(),
-        dialect: patch.dialect.or(raw.dialect).unwrap_or(Dialect::OpenAi),
-        first_token: times(first_token)?,
-        inter_token: pick!(inter_token).map_or(Ok(Distribution::Constant { value: 0.0 }), times)?,
-        output_tokens: pick!(output_tokens).map_or(Ok(Distribution::Constant { value: 200.0 }), |s| {
-            checked(context, &s.span(), &s.get_ref().0)
-        })?,
-        on_disconnect,
-        limits: pick!(limits).map(|l| rate_limits(context, l)).transpose()?,
-        faults: resolve_fault::faults(context, pick!(fault).map_or(&[], Vec::as_slice))?,
-        price: price(context, model, pick!(price))?,
-        model: model.get_ref().clone(),
-    })
-}
-
-fn rate_limits(context: &Context<'_>, block: &Spanned<crate::file::RateLimitBlock>) -> Resolved<RateLimits> {
-    let raw = block.get_ref();
-    let zero = raw.requests_per_minute == Some(0) || raw.tokens_per_minute == Some(0);
-    let none = raw.requests_per_minute.is_none() && raw.tokens_per_minute.is_none();
-    let burst = raw.burst.unwrap_or(Share::ALL);
-    if zero || none || burst.get() == 0.0 {
-        return context.fail(
-            block.span(),
-            "these rate limits limit nothing or admit nothing",
-            "write requests_per_minute and/or tokens_per_minute above 0, and a burst above 0",
-        );
-    }
-    Ok(RateLimits {
-        requests_per_minute: raw.requests_per_minute,
-        tokens_per_minute: raw.tokens_per_minute,
-        burst,
-    })
-}
-
-fn price(
-    context: &Context<'_>,
-    model: &Spanned<String>,
-    block: Option<&Spanned<crate::file::PriceBlock>>,
-) -> Resolved<Price> {
-    if let Some(block) = block {
-        let raw = block.get_ref();
-        let cached = raw.cached_usd_per_million.unwrap_or(raw.prompt_usd_per_million);
-        let all = [raw.prompt_usd_per_million, cached, raw.completion_usd_per_million];
-        if all.iter().any(|usd| !(0.0..=10_000.0).contains(usd)) {
-            return context.fail(
-                block.span(),
-                "a price is below 0 or above 10000 US dollars per million tokens",
-                "prices are in US dollars per million tokens, such as 0.15",
-            );
-        }
-        let [prompt, cached, completion] = all.map(prices::per_million);
-        return Ok(Price {
-            prompt,
-            cached,
-            completion,
-        });
-    }
-    match prices::list_price(model.get_ref()) {
-        Some(row) => Ok(row.price),
-        None => context.fail(
-            model.span(),
-            format!("the price of `{}` is not known", model.get_ref()),
-            format!(
-                "add price = {{ prompt_usd_per_million = ..., completion_usd_per_million = ... }}, or use one of: {}",
-                prices::known_models().collect::<Vec<_>>().join(", ")
-            ),
-        ),
-    }
-}
-
 /// A distribution that can be drawn from.
 pub(crate) fn checked(context: &Context<'_>, span: &Range<usize>, d: &Distribution) -> Resolved<Distribution> {
     let problem = match d {
@@ -373,88 +263,4 @@ pub(crate) fn checked(context: &Context<'_>, span: &Range<usize>, d: &Distributi
         Some((message, remedy)) => context.fail(span.clone(), message, remedy),
         None => Ok(d.clone()),
     }
-}
-
-fn expectation(
-    context: &Context<'_>,
-    names: &BTreeSet<&str>,
-    variants: &[Variant],
-    block: &Spanned<ExpectBlock>,
-) -> Resolved<Expectation> {
-    let raw = block.get_ref();
-    let listed = || names.iter().copied().collect::<Vec<_>>().join(", ");
-    let known = |name: &str, span: Range<usize>| {
-        if names.contains(name) {
-            return Ok(name.to_owned());
-        }
-        context.fail(
-            span,
-            format!("there is no variant named `{name}`"),
-            format!("the variants are: {}", listed()),
-        )
-    };
-    if raw.at_least.is_none() && raw.at_most.is_none() {
-        return context.fail(
-            block.span(),
-            "this expectation can never fail",
-            "add at_least, at_most or both",
-        );
-    }
-    if let (Some(low), Some(high)) = (raw.at_least, raw.at_most)
-        && low > high
-    {
-        return context.fail(
-            block.span(),
-            "at_least is above at_most: nothing can meet this",
-            "swap the bounds",
-        );
-    }
-    let compare = match &raw.compare {
-        None => None,
-        Some(text) => {
-            let Some((numerator, denominator)) = text.get_ref().split_once('/') else {
-                return context.fail(
-                    text.span(),
-                    format!("`{}` does not compare two variants", text.get_ref()),
-                    "write compare = \"resilient / naive\": the first figure is divided by the second",
-                );
-            };
-            let numerator = known(numerator.trim(), text.span())?;
-            let denominator = known(denominator.trim(), text.span())?;
-            Some(Comparison { numerator, denominator })
-        }
-    };
-    if let Some(variant) = raw.variant.as_ref().filter(|_| compare.is_some()) {
-        return context.fail(
-            variant.span(),
-            "an expectation is about one variant or compares two, not both",
-            "remove variant or compare",
-        );
-    }
-    if let Some(phase) = &raw.phase {
-        if !["before", "during", "after"].contains(&phase.get_ref().as_str()) {
-            return context.fail(
-                phase.span(),
-                format!("there is no phase `{}`", phase.get_ref()),
-                "phases are before, during and after, seen from the fault window",
-            );
-        }
-        if variants.iter().all(|v| v.fault_window().is_none()) {
-            return context.fail(
-                phase.span(),
-                "without a fault there are no phases",
-                "add a [[provider.fault]] with from and until, or remove phase",
-            );
-        }
-    }
-    let variant = raw.variant.as_ref().map(|v| known(v.get_ref(), v.span())).transpose()?;
-    Ok(Expectation {
-        because: raw.because.clone(),
-        variant,
-        metric: raw.metric.get_ref().clone(),
-        phase: raw.phase.as_ref().map(|p| p.get_ref().clone()),
-        compare,
-        at_least: raw.at_least,
-        at_most: raw.at_most,
-    })
 }

@@ -23,7 +23,7 @@ pub fn check(args: &CheckArgs) -> Exit {
         say!("{}  {}", plan.scenario, &plan.fingerprint()[..16]);
         say!("  {}", plan.question);
         say!(
-            "  seed {}, {} after {} of warm-up",
+            "  seed {}, {}, of which the first {} are warm-up",
             plan.seed,
             plan.duration,
             plan.warmup

@@ -89,7 +89,12 @@ pub fn worker(args: &WorkerArgs) -> Exit {
 }
 
 fn load(config: Option<&Path>) -> Result<Settings, Exit> {
-    Settings::load(config, std::env::vars()).map_err(|error| fail(Exit::ServiceNotStarted, &error))
+    let settings = Settings::load(config, std::env::vars()).map_err(|error| fail(Exit::ServiceNotStarted, &error))?;
+    if settings.providers.is_empty() {
+        let message = "the settings name no provider: add a [[providers]] block, as in service/example.toml";
+        return Err(fail(Exit::ServiceNotStarted, &message));
+    }
+    Ok(settings)
 }
 
 async fn parts(settings: &Settings) -> Result<(Stores, std::sync::Arc<dyn upstream::Upstream>), Exit> {

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use toml::Spanned;
 
+use super::{Context, Resolved, checked};
 use crate::distribution::Distribution;
 use crate::file::{ArrivalsBlock, ClientBlock, DisconnectBlock, LoadBlock};
 use crate::plan::{Arrivals, ClientPlan, Disconnect, Endpoint, LeaveAfter, LoadPlan};
-use crate::resolve::{Context, Resolved, checked};
 use crate::units::{Micros, PerSecond, Share};
 
 const DEFAULT_POLL: Micros = Micros::from_millis(500);
@@ -18,7 +18,7 @@ const MOST_REQUESTS: f64 = 5e6;
 const MOST_USERS: u32 = 10_000;
 const MOST_TOKENS: f64 = 1e6;
 
-pub(crate) fn load(context: &Context<'_>, base: &Spanned<LoadBlock>, patch: &LoadBlock) -> Resolved<LoadPlan> {
+pub(super) fn load(context: &Context<'_>, base: &Spanned<LoadBlock>, patch: &LoadBlock) -> Resolved<LoadPlan> {
     let raw = base.get_ref();
     macro_rules! pick {
         ($field:ident) => {

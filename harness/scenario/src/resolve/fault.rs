@@ -2,12 +2,12 @@
 
 use toml::Spanned;
 
+use super::{Context, Resolved, checked};
 use crate::file::{FaultBlock, FaultKind};
 use crate::plan::{FaultEffect, FaultPlan};
-use crate::resolve::{Context, Resolved, checked};
 use crate::units::{Micros, Share};
 
-pub(crate) fn faults(context: &Context<'_>, blocks: &[Spanned<FaultBlock>]) -> Resolved<Vec<FaultPlan>> {
+pub(super) fn faults(context: &Context<'_>, blocks: &[Spanned<FaultBlock>]) -> Resolved<Vec<FaultPlan>> {
     blocks
         .iter()
         .enumerate()
