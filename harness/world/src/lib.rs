@@ -9,12 +9,14 @@
 
 mod children;
 mod collector;
+pub mod error;
 pub mod event;
 mod hosts;
 pub mod mount;
 pub mod run;
 mod stage;
 
+pub use error::WorldError;
 pub use event::Event;
 pub use mount::{HostSpec, Mount, MountError, ProviderEndpoint, Role};
-pub use run::{Options, WorldError, run};
+pub use run::{Options, run};

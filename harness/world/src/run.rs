@@ -3,7 +3,6 @@
 //! On the virtual clock variants share nothing, so they are played side by side; on the real clock they would disturb
 //! each other, so they are played one after the other.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,6 +13,7 @@ use brownout_net::Network;
 use brownout_scenario::plan::{Plan, Variant};
 use tokio_util::sync::CancellationToken;
 
+use crate::error::WorldError;
 use crate::event::Event;
 use crate::hosts::Place;
 use crate::mount::Mount;
@@ -39,38 +39,6 @@ pub struct Options {
     pub scratch: PathBuf,
     /// Cancelled when the run is to end early: what was measured is still recorded.
     pub stop: CancellationToken,
-}
-
-/// Why a plan could not be played.
-#[derive(Debug, thiserror::Error)]
-pub enum WorldError {
-    /// The service did not start, or did not stay up.
-    #[error("the service did not run in variant `{variant}`: {reason}")]
-    Service {
-        /// In which variant.
-        variant: String,
-        /// What it said.
-        reason: String,
-    },
-    /// A provider did not start.
-    #[error("provider `{provider}` could not listen: {source}")]
-    Provider {
-        /// Which.
-        provider: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// The gateway or the collector did not start.
-    #[error("the harness could not listen as `{host}`: {source}")]
-    Listen {
-        /// As what.
-        host: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// No runtime or thread could be made.
-    #[error("the run could not begin: {0}")]
-    Begin(#[from] io::Error),
 }
 
 /// Where progress goes.

@@ -23,10 +23,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::collector::Collector;
+use crate::error::WorldError;
 use crate::event::Event;
 use crate::hosts::{Hosts, Numbers, Place};
 use crate::mount::{HostSpec, Mount, ProviderEndpoint};
-use crate::run::WorldError;
 
 /// How often it is asked whether the providers are done with what clients left behind.
 const SETTLING_STEP: Duration = Duration::from_millis(50);

@@ -96,7 +96,7 @@ fn a_provider_that_miscounts_is_caught() {
     unbalances("31 tokens handed over, but 30 generated", |world| {
         world.ledger[0].flushed = 31;
         world.requests[0].delivered.tokens = 31;
-        world.requests[0].reported = None;
+        world.requests[0].reported.as_mut().unwrap().completion_tokens = 31;
         world.ledger[0].billed = 31;
         world.ledger[0].price.0 += 600_000;
     });
@@ -114,7 +114,7 @@ fn a_provider_that_miscounts_is_caught() {
     unbalances("30 tokens handed over, but 29 billed", |world| {
         world.ledger[3].billed = 29;
         world.ledger[3].price.0 -= 600_000;
-        world.requests[2].reported = None;
+        world.requests[2].reported.as_mut().unwrap().completion_tokens = 29;
     });
 }
 
