@@ -102,7 +102,7 @@ pub struct RunArgs {
     /// Root of every draw; default: the scenario's own
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Where to write; default: reports/runs/<time>
+    /// Where to write; default: a folder named by the time, under reports/runs
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// Print the record (several scenarios: the records) as JSON on standard output

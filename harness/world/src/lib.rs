@@ -1,6 +1,6 @@
 //! Providers, gateway, targets and load assembled on either clock.
 //!
-//! In reading order: [`mount`] (what a target must offer to be played), [`run`] (a plan in, a record out), `stage` (one
+//! In reading order: [`mount`] (what a target must offer to be played), [`mod@run`] (a plan in, a record out), `stage` (one
 //! variant, assembled the same way on both clocks), `hosts` (the target's processes: tasks on the virtual clock,
 //! `children` on the real one), `collector` (the OTLP receiver), [`event`] (what a terminal may show meanwhile).
 //!
