@@ -99,7 +99,7 @@ fn play(plan: &Plan, mount: &Arc<impl Mount>) -> RunRecord {
         stop: CancellationToken::new(),
     };
     let events: brownout_world::run::Events = Arc::new(|_| {});
-    run(plan, mount, &options, &events).unwrap()
+    run(plan, mount, &options, &events).unwrap().record
 }
 
 fn plan() -> Plan {

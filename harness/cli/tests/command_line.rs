@@ -143,7 +143,9 @@ fn a_run_can_be_gated_compared_and_redrawn() {
 /// A real-clock run that has begun: its variant's requests are on their way.
 fn begun(out: &Path) -> Child {
     let scenario = out.join("pool-exhaustion.toml");
-    let without_warmup = include_str!("../../../scenarios/pool-exhaustion.toml").replacen("warmup = \"6s\"", "", 1);
+    let without_warmup = include_str!("../../../scenarios/pool-exhaustion.toml")
+        .replacen("warmup = \"6s\"", "", 1)
+        .replacen("\"36s\"", "\"8s\"", 1);
     std::fs::write(&scenario, without_warmup).unwrap();
     let (scenario, out) = (scenario.to_str().unwrap(), out.to_str().unwrap());
     let args = [
@@ -229,4 +231,25 @@ fn a_harness_that_is_killed_takes_its_children_with_it() {
     signal("-KILL", run.id());
     run.wait().unwrap();
     wait_until(|| !children.iter().any(|pid| is_alive(*pid)), "the children to end");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_service_that_dies_in_the_middle_is_told_and_what_was_measured_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut run = begun(dir.path());
+    for child in children_of(run.id()) {
+        signal("-KILL", child);
+    }
+    assert_eq!(run.wait().unwrap().code(), Some(103));
+    let record = std::fs::read_to_string(dir.path().join("pool-exhaustion/run.json")).unwrap();
+    assert!(record.contains("service-0 ended in the middle of the run"), "{record}");
+    let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+    let variant = &record["results"]["variants"][0];
+    assert!(
+        variant["errors"]["connect"].as_u64().unwrap() > 0,
+        "{}",
+        variant["errors"]
+    );
+    assert_eq!(variant["books"]["balanced"], true, "{}", variant["books"]);
 }

@@ -29,7 +29,9 @@ fn play(plan: &Plan) -> RunRecord {
         stop: CancellationToken::new(),
     };
     let events: brownout_world::run::Events = Arc::new(|_| {});
-    run(plan, &Arc::new(ReferenceService), &options, &events).unwrap()
+    run(plan, &Arc::new(ReferenceService), &options, &events)
+        .unwrap()
+        .record
 }
 
 #[test]

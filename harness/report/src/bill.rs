@@ -12,31 +12,27 @@ const REQUESTS: u64 = 100_000;
 /// The columns.
 pub(crate) const HEAD: [&str; 4] = ["variant", "USD a day", "of it for tokens nobody used", "saved"];
 
-/// A row a variant; none when nothing was paid for in vain.
+/// A row a variant; none when nothing was paid for in vain. A saving is told against the variant of the same endpoint
+/// that pays most in vain: a stream and a unary call are not each other's cure.
 pub(crate) fn rows(variants: &[VariantRecord]) -> Vec<[String; 4]> {
-    let wasted = |v: &VariantRecord| daily(v, v.wasted_picodollars);
-    let Some(dearest) = variants
-        .iter()
-        .max_by_key(|v| wasted(v))
-        .filter(|v| v.wasted_picodollars > 0)
-    else {
+    if variants.iter().all(|v| v.wasted_picodollars == 0) {
         return Vec::new();
-    };
-    let row = |v: &VariantRecord| {
-        let saved = wasted(dearest).saturating_sub(wasted(v));
-        let saved = if v.name == dearest.name {
-            figures::NONE.to_owned()
-        } else {
-            format!(
-                "{} of at most {}, against {}",
-                usd(saved),
-                usd(wasted(dearest)),
-                dearest.name
-            )
-        };
-        [v.name.clone(), usd(daily(v, v.cost_picodollars)), usd(wasted(v)), saved]
-    };
-    variants.iter().map(row).collect()
+    }
+    variants.iter().map(|v| row(v, variants)).collect()
+}
+
+fn row(variant: &VariantRecord, all: &[VariantRecord]) -> [String; 4] {
+    let wasted = |v: &VariantRecord| daily(v, v.wasted_picodollars);
+    let rivals = all.iter().filter(|v| v.endpoint == variant.endpoint);
+    let dearest = rivals
+        .max_by_key(|v| wasted(v))
+        .filter(|v| wasted(v) > 0 && v.name != variant.name);
+    let saved = dearest.map_or(figures::NONE.to_owned(), |dearest| {
+        let (saved, ceiling) = (wasted(dearest).saturating_sub(wasted(variant)), wasted(dearest));
+        format!("{} of at most {}, against {}", usd(saved), usd(ceiling), dearest.name)
+    });
+    let cost = daily(variant, variant.cost_picodollars);
+    [variant.name.clone(), usd(cost), usd(wasted(variant)), saved]
 }
 
 /// What the table says, in words.
@@ -67,5 +63,33 @@ mod tests {
         };
         variant.requests.sent = 50;
         assert_eq!(daily(&variant, variant.cost_picodollars), 6_000_000_000_000);
+    }
+
+    #[test]
+    fn a_saving_is_told_against_the_dearest_of_the_same_endpoint() {
+        let variant = |name: &str, endpoint: &str, wasted| {
+            let mut variant = VariantRecord {
+                wasted_picodollars: wasted,
+                ..VariantRecord::default()
+            };
+            (variant.name, variant.endpoint, variant.requests.sent) = (name.to_owned(), endpoint.to_owned(), 100_000);
+            variant
+        };
+        let usd = 1_000_000_000_000;
+        let rows = rows(&[
+            variant("stream-on", "stream", 4 * usd),
+            variant("stream-cancel", "stream", usd),
+            variant("unary-on", "chat", 9 * usd),
+        ]);
+        let saved: Vec<_> = rows.iter().map(|row| row[3].as_str()).collect();
+        assert_eq!(
+            saved,
+            [
+                figures::NONE,
+                "$3.00 of at most $4.00, against stream-on",
+                figures::NONE
+            ]
+        );
+        assert!(super::rows(&[variant("calm", "chat", 0)]).is_empty());
     }
 }

@@ -19,4 +19,4 @@ mod stage;
 pub use error::WorldError;
 pub use event::Event;
 pub use mount::{HostSpec, Mount, MountError, ProviderEndpoint, Role};
-pub use run::{Options, run};
+pub use run::{Options, Ran, run};

@@ -44,19 +44,36 @@ pub struct Options {
 /// Where progress goes.
 pub type Events = Arc<dyn Fn(Event) + Send + Sync>;
 
-/// Plays `plan` and measures it.
-pub fn run<M: Mount>(plan: &Plan, mount: &Arc<M>, options: &Options, events: &Events) -> Result<RunRecord, WorldError> {
+/// A run that was played, perhaps not to its end.
+#[derive(Debug)]
+pub struct Ran {
+    /// What was measured.
+    pub record: RunRecord,
+    /// What kept a variant from being played, or from being played whole.
+    pub failure: Option<WorldError>,
+}
+
+/// Plays `plan` and measures it. An error means that nothing at all was measured.
+pub fn run<M: Mount>(plan: &Plan, mount: &Arc<M>, options: &Options, events: &Events) -> Result<Ran, WorldError> {
     let began = stopwatch();
     let played = match options.clock {
-        ClockKind::Virtual => side_by_side(plan, mount, options, events)?,
+        ClockKind::Virtual => side_by_side(plan, mount, options, events),
         ClockKind::Real => one_by_one(plan, mount, options, events)?,
     };
-    let measured = played
-        .iter()
-        .map(|(variant, played)| measure(variant, plan, &played.observations))
-        .collect();
-    let mut notes = notes(options.clock);
-    notes.extend(played.into_iter().flat_map(|(_, played)| played.notes));
+    let (mut measured, mut notes, mut failure) = (Vec::new(), notes(options.clock), None);
+    for (variant, result) in played {
+        match result {
+            Ok(played) => {
+                measured.push(measure(variant, plan, &played.observations));
+                notes.extend(played.notes);
+                failure = failure.or(played.failure);
+            }
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    if let Some(error) = failure.take_if(|_| measured.is_empty()) {
+        return Err(error);
+    }
     let environment = Environment {
         started: options.started.clone(),
         platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
@@ -72,7 +89,10 @@ pub fn run<M: Mount>(plan: &Plan, mount: &Arc<M>, options: &Options, events: &Ev
         environment,
         interrupted: options.stop.is_cancelled(),
     };
-    Ok(assemble(plan, meta, measured))
+    Ok(Ran {
+        record: assemble(plan, meta, measured),
+        failure,
+    })
 }
 
 fn notes(clock: ClockKind) -> Vec<String> {
@@ -89,14 +109,10 @@ fn notes(clock: ClockKind) -> Vec<String> {
     }
 }
 
-type AllPlayed<'a> = Vec<(&'a Variant, Played)>;
+/// Variants with what came of them, in the order of the file.
+type AllPlayed<'a> = Vec<(&'a Variant, Result<Played, WorldError>)>;
 
-fn side_by_side<'a, M: Mount>(
-    plan: &'a Plan,
-    mount: &Arc<M>,
-    options: &Options,
-    events: &Events,
-) -> Result<AllPlayed<'a>, WorldError> {
+fn side_by_side<'a, M: Mount>(plan: &'a Plan, mount: &Arc<M>, options: &Options, events: &Events) -> AllPlayed<'a> {
     let waiting = Mutex::new(plan.variants.iter().enumerate());
     let played = Mutex::new(Vec::new());
     let take = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -117,7 +133,7 @@ fn side_by_side<'a, M: Mount>(
     played.sort_by_key(|(position, ..)| *position);
     played
         .into_iter()
-        .map(|(_, variant, result)| Ok((variant, result?)))
+        .map(|(_, variant, result)| (variant, result))
         .collect()
 }
 
@@ -173,7 +189,13 @@ fn one_by_one<'a, M: Mount>(
             stop: options.stop.clone(),
             events: Arc::clone(events),
         };
-        played.push((variant, finish(variant, runtime.block_on(stage.play()), events)?));
+        let result = finish(variant, runtime.block_on(stage.play()), events);
+        let lost = result.is_err();
+        played.push((variant, result));
+        if lost {
+            // What kept this variant from being played keeps the next ones too.
+            break;
+        }
     }
     Ok(played)
 }

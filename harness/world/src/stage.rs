@@ -41,6 +41,8 @@ pub(crate) struct Played {
     pub(crate) observations: Observations,
     /// What a reader must know beside it.
     pub(crate) notes: Vec<String>,
+    /// A host that did not stay up.
+    pub(crate) failure: Option<WorldError>,
 }
 
 /// Everything a variant needs to be played.
@@ -110,10 +112,11 @@ impl<M: Mount> Stage<'_, M> {
         let clean_end = hosts.stop().await;
         shutdown.cancel();
         while world.join_next().await.is_some() {}
-        clean_end.map_err(|e| WorldError::Service {
+        // A host that was lost is told beside what was seen, never in its place.
+        let failure = clean_end.err().map(|e| WorldError::Service {
             variant: self.variant.name.clone(),
             reason: e.to_string(),
-        })?;
+        });
         let spans = collector.rows(origin_unix_us);
         let observations = Observations {
             requests,
@@ -122,9 +125,12 @@ impl<M: Mount> Stage<'_, M> {
             engines,
             interrupted_at,
         };
+        let mut notes = self.notes(&collector);
+        notes.extend(failure.iter().map(ToString::to_string));
         Ok(Played {
             observations,
-            notes: self.notes(&collector),
+            notes,
+            failure,
         })
     }
 

@@ -9,7 +9,7 @@ use brownout_measure::record::{ClockKind, RunRecord};
 use brownout_scenario::Plan;
 use brownout_scenario::units::Micros;
 use brownout_world::run::Events;
-use brownout_world::{Options, WorldError};
+use brownout_world::{Options, Ran, WorldError};
 use tokio_util::sync::CancellationToken;
 
 use super::fail;
@@ -39,8 +39,9 @@ impl Player {
         self.stop.is_cancelled()
     }
 
-    /// Plays `plan`; an error has been printed.
-    pub fn play(&self, plan: &Plan, clock: ClockKind, command: String) -> Result<RunRecord, Exit> {
+    /// Plays `plan`: the record, and the exit code if something else than its verdict decides. Errors have been printed;
+    /// `Err` means that there is no record.
+    pub fn play(&self, plan: &Plan, clock: ClockKind, command: String) -> Result<(RunRecord, Exit), Exit> {
         let scratch = tempfile::Builder::new().prefix("brownout-").tempdir().map_err(|e| {
             fail(
                 Exit::Unexpected,
@@ -56,15 +57,20 @@ impl Player {
             scratch: scratch.path().to_owned(),
             stop: self.stop.clone(),
         };
-        brownout_world::run(plan, &Arc::new(ReferenceService), &options, &self.events).map_err(|error| {
-            let exit = match &error {
-                WorldError::Service { .. } => Exit::ServiceNotStarted,
-                WorldError::Provider { .. } => Exit::ProviderNotStarted,
-                WorldError::Listen { .. } | WorldError::Begin(_) => Exit::Unexpected,
-            };
-            fail(exit, &error)
-        })
+        let ran = brownout_world::run(plan, &Arc::new(ReferenceService), &options, &self.events);
+        let Ran { record, failure } = ran.map_err(|error| told(&error))?;
+        Ok((record, failure.map_or(Exit::Pass, |error| told(&error))))
     }
+}
+
+/// Says what went wrong, and returns the code for it.
+fn told(error: &WorldError) -> Exit {
+    let exit = match error {
+        WorldError::Service { .. } => Exit::ServiceNotStarted,
+        WorldError::Provider { .. } => Exit::ProviderNotStarted,
+        WorldError::Listen { .. } | WorldError::Begin(_) => Exit::Unexpected,
+    };
+    fail(exit, error)
 }
 
 /// The command that plays `plan`, from `file`, again. `variants` are those that were chosen, `first` is how much of it.

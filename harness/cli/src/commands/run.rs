@@ -70,7 +70,10 @@ fn play_all(
         }
         let command = command(scenario.source.name(), &scenario.plan, clock, &args.variant, None);
         let record = match player.play(&scenario.plan, clock, command) {
-            Ok(record) => record,
+            Ok((record, failed)) => {
+                exit = exit.or_worse(failed);
+                record
+            }
             Err(failed) => {
                 exit = exit.or_worse(failed);
                 continue;
@@ -183,9 +186,12 @@ pub fn both_clocks(
     let mut records = Vec::with_capacity(2);
     for (clock, folder) in [(ClockKind::Virtual, "virtual"), (ClockKind::Real, "real")] {
         let command = command(scenario.source.name(), &plan, clock, variants, Some(plan.duration));
-        let record = player.play(&plan, clock, command)?;
+        let (record, failed) = player.play(&plan, clock, command)?;
         if let Some(out) = out {
             brownout_report::write_run(&record, &out.join(folder)).map_err(|e| fail(Exit::Unexpected, &e))?;
+        }
+        if failed != Exit::Pass {
+            return Err(failed);
         }
         if player.interrupted() {
             return Err(Exit::Interrupted);
