@@ -23,7 +23,8 @@ pub(crate) fn rows(variants: &[VariantRecord]) -> Vec<[String; 4]> {
 
 fn row(variant: &VariantRecord, all: &[VariantRecord]) -> [String; 4] {
     let wasted = |v: &VariantRecord| daily(v, v.wasted_picodollars);
-    let rivals = all.iter().filter(|v| v.endpoint == variant.endpoint);
+    // From the last to the first: of equals, the one that the file names first is told.
+    let rivals = all.iter().rev().filter(|v| v.endpoint == variant.endpoint);
     let dearest = rivals
         .max_by_key(|v| wasted(v))
         .filter(|v| wasted(v) > 0 && v.name != variant.name);
@@ -80,6 +81,7 @@ mod tests {
             variant("stream-on", "stream", 4 * usd),
             variant("stream-cancel", "stream", usd),
             variant("unary-on", "chat", 9 * usd),
+            variant("stream-too", "stream", 4 * usd),
         ]);
         let saved: Vec<_> = rows.iter().map(|row| row[3].as_str()).collect();
         assert_eq!(
