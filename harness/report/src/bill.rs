@@ -84,14 +84,9 @@ mod tests {
             variant("stream-too", "stream", 4 * usd),
         ]);
         let saved: Vec<_> = rows.iter().map(|row| row[3].as_str()).collect();
-        assert_eq!(
-            saved,
-            [
-                figures::NONE,
-                "$3.00 of at most $4.00, against stream-on",
-                figures::NONE
-            ]
-        );
+        let cancel = "$3.00 of at most $4.00, against stream-on";
+        let too = "$0 of at most $4.00, against stream-on";
+        assert_eq!(saved, [figures::NONE, cancel, figures::NONE, too]);
         assert!(super::rows(&[variant("calm", "chat", 0)]).is_empty());
     }
 }
