@@ -86,7 +86,9 @@ fn played(plan: &Plan) -> RunRecord {
         stop: CancellationToken::new(),
     };
     let nobody: Events = Arc::new(|_| {});
-    let record = run(plan, &Arc::new(ReferenceService), &options, &nobody).expect("the world stands");
+    let record = run(plan, &Arc::new(ReferenceService), &options, &nobody)
+        .expect("the world stands")
+        .record;
     let variant = &record.results.variants[0];
     assert!(
         variant.books.balanced && variant.requests.answered == variant.requests.due,
