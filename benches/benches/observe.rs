@@ -85,7 +85,7 @@ fn a_variant(criterion: &mut Criterion) {
 
 /// What an honest world with a lively network would have seen.
 fn observations(plan: &Plan) -> Observations {
-    let price = &plan.variants[0].providers[0].price;
+    let price = &plan.variants[0].providers[0].models[0].price;
     let due = due_times(plan, &plan.variants[0].load).expect("an open schedule");
     assert_eq!(due.len() as u64, REQUESTS);
     let mut seen = Observations::default();
@@ -127,8 +127,11 @@ fn observations(plan: &Plan) -> Observations {
             status: 200,
             prompt_tokens: PROMPT_TOKENS,
             cached_tokens: 0,
+            cache_write_tokens: 0,
             generated: TOKENS,
+            reasoning: 0,
             flushed: TOKENS,
+            repeated: 0,
             billed: TOKENS,
             billed_prompt: PROMPT_TOKENS,
             price: Picodollars(PROMPT_TOKENS * price.prompt.0 + TOKENS * price.completion.0),

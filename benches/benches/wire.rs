@@ -1,6 +1,6 @@
 //! What does a token cost on the simulated provider's side of the wire, and what does reading it back cost?
 //!
-//! The encoder is private, so `encode` asks the public [`Responder`], which reads the request, decides, books and writes
+//! The encoder is private, so `encode` asks the public [`Script`], which reads the request, decides, books and writes
 //! the whole body, and touches no network; `stream` is one paced answer of the streaming engine, over the in-memory
 //! network to a client that drops what it reads.
 
@@ -10,7 +10,7 @@ use std::hint::black_box;
 
 use brownout_net::{Network, RunClock};
 use brownout_provider::Provider;
-use brownout_provider::engine::wiremock::Responder;
+use brownout_provider::engine::wiremock::Script;
 use brownout_scenario::plan::ProviderPlan;
 use brownout_scenario::seed::SeedTree;
 use brownout_scenario::tracer::{self, Reader};
@@ -81,9 +81,9 @@ fn encode(criterion: &mut Criterion) {
             headers: HeaderMap::from_iter([(http::header::AUTHORIZATION, HeaderValue::from_static("Bearer any"))]),
             body: chat(stream).into_bytes(),
         };
-        let responder = Responder::new(provider(gaps), SeedTree::new(7), RunClock::start());
-        group.bench_function(name, |b| b.iter(|| responder.respond(black_box(&request))));
-        let rows = responder.ledger().rows();
+        let script = Script::new(provider(gaps), SeedTree::new(7), RunClock::start()).expect("a plain plan");
+        group.bench_function(name, |b| b.iter(|| script.respond(black_box(&request))));
+        let rows = script.ledger().rows();
         assert!(
             rows.iter().all(|row| row.status == 200 && row.billed == TOKENS),
             "an answer went wrong"

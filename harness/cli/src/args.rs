@@ -148,27 +148,51 @@ pub struct FidelityArgs {
 /// Arguments of `provider`.
 #[derive(Debug, Args)]
 pub struct ProviderArgs {
-    /// The wire format
-    #[arg(long, value_enum, default_value = "openai")]
-    pub dialect: DialectArg,
+    /// The wire format; default: openai, or what the file says
+    #[arg(long, value_enum, conflicts_with_all = ["scenario", "script"])]
+    pub dialect: Option<DialectArg>,
     /// Where to listen; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8089")]
     pub listen: SocketAddr,
-    /// Take the provider from this scenario; default: a calm gpt-4o-mini
+    /// The model served; default: a small one of the dialect's
+    #[arg(long, conflicts_with_all = ["scenario", "script"])]
+    pub model: Option<String>,
+    /// What goes wrong: the name of a built-in profile, such as bad-day
+    #[arg(long, conflicts_with_all = ["scenario", "script"])]
+    pub profile: Option<String>,
+    /// How fast it is: the name of a built-in class of models
+    #[arg(long, conflicts_with_all = ["scenario", "script"])]
+    pub model_class: Option<String>,
+    /// Take the provider from this file of [[provider]] blocks
+    #[arg(long, conflicts_with = "scenario")]
+    pub script: Option<PathBuf>,
+    /// Take the provider from this scenario
     #[arg(long)]
     pub scenario: Option<PathBuf>,
-    /// Which of the scenario's providers; default: the first
+    /// Which of the file's providers; default: the first
     #[arg(long)]
     pub name: Option<String>,
     /// Which of the scenario's variants; default: the first
-    #[arg(long)]
+    #[arg(long, requires = "scenario")]
     pub variant: Option<String>,
-    /// Root of every draw; default: the scenario's own, or 1
+    /// Root of every draw; default: the file's own, or 1
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Write the ledger as JSON lines when it stops
+    /// Write the ledger there, as JSON lines, each when its attempt has ended
     #[arg(long)]
     pub ledger: Option<PathBuf>,
+    /// Serve ledger and script on a listener of their own, behind a token that is printed (loopback only)
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:0")]
+    pub control: Option<SocketAddr>,
+    /// Pass every request on to --upstream, and store answers and timings there (keys are stripped)
+    #[arg(long, value_name = "FILE", requires = "upstream", conflicts_with_all = ["replay", "script", "scenario", "ledger", "control", "dialect", "model", "profile", "model_class"])]
+    pub record: Option<PathBuf>,
+    /// The real provider's base URL, such as https://api.openai.com
+    #[arg(long, value_name = "URL", requires = "record")]
+    pub upstream: Option<String>,
+    /// Give the answers that were recorded there, at their timings
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["script", "scenario", "ledger", "control", "dialect", "model", "profile", "model_class"])]
+    pub replay: Option<PathBuf>,
 }
 
 /// Wire formats of simulated providers.
@@ -176,6 +200,12 @@ pub struct ProviderArgs {
 pub enum DialectArg {
     /// OpenAI Chat Completions
     Openai,
+    /// Anthropic Messages
+    Anthropic,
+    /// Gemini generateContent and streamGenerateContent
+    Gemini,
+    /// Ollama /api/chat
+    Ollama,
 }
 
 /// Arguments of `serve`.

@@ -8,30 +8,44 @@ use std::path::{Path, PathBuf};
 use brownout::scenarios::{LoadError, load};
 use brownout_measure::record::VariantRecord;
 use brownout_measure::{gate, metric, tolerance};
-use brownout_scenario::prices;
+use brownout_scenario::{prices, profiles};
 use brownout_service::settings::{Preset, ProviderSettings, Secrets, Settings};
 use serde_json::Value;
 
 const SCENARIOS: &str = include_str!("../../../docs/scenarios.md");
 const METRICS: &str = include_str!("../../../docs/metrics.md");
 /// Where keys and words of scenario files are defined.
-const FILE: &str = include_str!("../../scenario/src/file.rs");
+const FILE: &str = concat!(
+    include_str!("../../scenario/src/file.rs"),
+    include_str!("../../scenario/src/file/provider.rs"),
+    include_str!("../../scenario/src/file/fault.rs"),
+    include_str!("../../scenario/src/file/distribution.rs"),
+);
 const PLAN: &str = include_str!("../../scenario/src/plan.rs");
 /// Where classes of failures and phases of time are named.
 const OBSERVE: &str = include_str!("../../scenario/src/observe.rs");
 const ATTRIBUTION: &str = include_str!("../../measure/src/attribution.rs");
 
 /// Which section of `docs/scenarios.md` explains which type of the file.
-const EXPLAINED_IN: [(&str, &str); 19] = [
+const EXPLAINED_IN: [(&str, &str); 28] = [
     ("File", "Top level"),
+    ("ProvidersFile", "Providers without a run"),
     ("LimitsBlock", "`[limits]`"),
     ("ProviderBlock", "`[[provider]]`"),
     ("OnDisconnectBlock", "`[[provider]]`"),
     ("Dialect", "`[[provider]]`"),
+    ("ServedBlock", "`also_serves` of a provider"),
+    ("ServedTable", "`also_serves` of a provider"),
+    ("SlowPeriodsBlock", "Load and memory of a provider"),
+    ("CapacityBlock", "Load and memory of a provider"),
+    ("PromptCacheBlock", "Load and memory of a provider"),
     ("RateLimitBlock", "`limits` of a provider"),
     ("PriceBlock", "`price` of a provider"),
     ("FaultBlock", "`[[provider.fault]]`"),
+    ("HeaderBlock", "`[[provider.fault]]`"),
     ("FaultKind", "`[[provider.fault]]`"),
+    ("BodyWord", "`[[provider.fault]]`"),
+    ("OutageWord", "`[[provider.fault]]`"),
     ("GatewayBlock", "`[gateway]`"),
     ("LoadBlock", "`[load]`"),
     ("ArrivalsBlock", "`[load]`"),
@@ -323,8 +337,19 @@ fn the_price_table_is_the_one_that_bills() {
             .find(|cells| cells[0] == name)
             .unwrap_or_else(|| panic!("{model} is not listed"));
         let price = prices::list_price(model).unwrap().price;
-        let listed = [1, 2, 3].map(|cell: usize| prices::per_million(row[cell].parse().unwrap()));
-        assert_eq!(listed, [price.prompt, price.cached, price.completion], "{model}");
+        let listed = [1, 2, 3, 4].map(|cell: usize| prices::per_million(row[cell].parse().unwrap()));
+        let billed = [price.prompt, price.cached, price.cache_write, price.completion];
+        assert_eq!(listed, billed, "{model}");
+    }
+}
+
+#[test]
+fn every_profile_and_model_class_is_listed() {
+    let sections = sections(SCENARIOS);
+    let rows = rows(&sections["Profiles and model classes"]);
+    let listed: BTreeSet<&str> = rows.iter().map(|cells| cells[0].trim_matches('`')).collect();
+    for (name, _) in profiles::profiles().chain(profiles::model_classes()) {
+        assert!(listed.contains(name), "{name}");
     }
 }
 

@@ -219,7 +219,7 @@ pub struct Distribution {
 pub struct TokenRecord {
     /// Completion tokens billed by the providers.
     pub billed: u64,
-    /// Of these, in an answer somebody read.
+    /// Of these, in an answer somebody read, and of the thinking that led to it.
     pub used: u64,
     /// Tokens counted in the clients' hands.
     pub delivered: u64,

@@ -7,10 +7,10 @@ use brownout_scenario::observe::{
     Delivered, FailureClass, Finish, LedgerRow, Outcome, RequestObservation, SpanRow, Usage,
 };
 use brownout_scenario::plan::{
-    Arrivals, Dialect, Endpoint, Expectation, Limits, LoadPlan, OnDisconnect, Plan, Price, ProviderPlan, ServicePlan,
-    Variant,
+    Arrivals, Dialect, Endpoint, Expectation, Limits, LoadPlan, ModelPlan, OnDisconnect, Plan, Price, ProviderPlan,
+    ServicePlan, Variant,
 };
-use brownout_scenario::units::{Micros, PerSecond, Picodollars, PromptId};
+use brownout_scenario::units::{Micros, PerSecond, Picodollars, PromptId, Share};
 
 use crate::record::{ClockKind, RunRecord, VariantRecord};
 use crate::run::{RunMeta, assemble};
@@ -35,9 +35,10 @@ pub(crate) const ALL_CLASSES: [FailureClass; 14] = [
 ];
 
 /// Every way for an attempt to end.
-pub(crate) const ALL_FINISHES: [Finish; 7] = [
+pub(crate) const ALL_FINISHES: [Finish; 8] = [
     Finish::Stop,
     Finish::Length,
+    Finish::Filtered,
     Finish::HungUp,
     Finish::Fault,
     Finish::RateLimited,
@@ -84,8 +85,11 @@ pub(crate) fn row(prompt: u64, arrived: u64, ended: u64, billed: u64) -> LedgerR
         status: 200,
         prompt_tokens: 10,
         cached_tokens: 0,
+        cache_write_tokens: 0,
         generated: billed,
+        reasoning: 0,
         flushed: billed,
+        repeated: 0,
         billed,
         billed_prompt: 10,
         price: Picodollars(10 * 150_000 + billed * 600_000),
@@ -108,18 +112,30 @@ pub(crate) fn provider() -> ProviderPlan {
     ProviderPlan {
         name: "primary".to_owned(),
         dialect: Dialect::OpenAi,
-        model: "gpt-4o-mini".to_owned(),
+        models: vec![ModelPlan {
+            name: "gpt-4o-mini".to_owned(),
+            family: "gpt-4o-mini".to_owned(),
+            context_window: None,
+            price: Price {
+                prompt: Picodollars(150_000),
+                cached: Picodollars(75_000),
+                cache_write: Picodollars(187_500),
+                completion: Picodollars(600_000),
+            },
+        }],
         first_token: Distribution::Constant { value: 1.0 },
         inter_token: Distribution::Constant { value: 1.0 },
+        prefill: Micros::ZERO,
         output_tokens: Distribution::Constant { value: 30.0 },
+        reasoning_tokens: Distribution::Constant { value: 0.0 },
+        tool_calls: Share::ALL,
+        slow_periods: None,
+        capacity: None,
+        prompt_cache: None,
         on_disconnect: OnDisconnect::Stop { lag: Micros(0) },
+        bill_broken: true,
         limits: None,
         faults: Vec::new(),
-        price: Price {
-            prompt: Picodollars(150_000),
-            cached: Picodollars(75_000),
-            completion: Picodollars(600_000),
-        },
     }
 }
 

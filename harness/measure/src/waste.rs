@@ -26,7 +26,7 @@ pub enum Waste {
 /// What became of one attempt's billed completion tokens: `used + wasted` is all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fate {
-    /// Tokens in an answer that somebody read.
+    /// Tokens in an answer that somebody read, and of the thinking that led to it.
     pub used: u64,
     /// The other tokens.
     pub wasted: u64,
@@ -46,13 +46,27 @@ impl Fate {
         }
     }
 
-    fn partly_used(row: &LedgerRow, delivered: u64, why: Waste) -> Self {
-        let used = delivered.min(row.billed);
+    /// The client read `delivered` tokens of it, for which the model had to think all that it thought.
+    fn used(row: &LedgerRow, delivered: u64, why: Waste) -> Self {
+        let used = delivered.saturating_add(row.reasoning).min(row.billed);
         Self {
             used,
             wasted: row.billed - used,
             why,
-            served: used > 0,
+            served: true,
+        }
+    }
+
+    /// The same of an answer that may not have been read at all: thinking alone is of no use.
+    fn partly_used(row: &LedgerRow, delivered: u64, why: Waste) -> Self {
+        if delivered == 0 {
+            Self::unused(row, why)
+        } else {
+            let fate = Self::used(row, delivered, why);
+            Self {
+                served: fate.used > 0,
+                ..fate
+            }
         }
     }
 }
@@ -91,20 +105,18 @@ pub fn used_attempt(request: &RequestObservation, rows: &[&LedgerRow]) -> Option
         .rposition(|row| is_whole(row) && row.flushed >= request.delivered.tokens)
 }
 
-/// Whether the provider handed the whole answer over.
+/// Whether the provider handed over all that there was to be: an answer that is withheld from some point on is whole.
 pub(crate) fn is_whole(row: &LedgerRow) -> bool {
-    matches!(row.finish, Finish::Stop | Finish::Length)
+    matches!(row.finish, Finish::Stop | Finish::Length | Finish::Filtered)
 }
 
 fn answered(request: &RequestObservation, rows: &[&LedgerRow]) -> Vec<Fate> {
     let used = used_attempt(request, rows);
     let fate = |(position, row): (usize, &&LedgerRow)| {
-        if Some(position) != used {
-            return Fate::unused(row, Waste::Superseded);
-        }
-        Fate {
-            served: true,
-            ..Fate::partly_used(row, request.delivered.tokens, Waste::Discarded)
+        if Some(position) == used {
+            Fate::used(row, request.delivered.tokens, Waste::Discarded)
+        } else {
+            Fate::unused(row, Waste::Superseded)
         }
     };
     rows.iter().enumerate().map(fate).collect()

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
+use crate::closed::Closed;
 use crate::memory::MemoryListener;
 use crate::stream::Stream;
 
@@ -47,6 +48,16 @@ impl Listener {
         &self.authority
     }
 
+    /// Stops listening: until [`Closed::reopen`] new connections are refused, and those not accepted yet are reset.
+    ///
+    /// Connections accepted before are untouched.
+    pub fn close(self) -> io::Result<Closed> {
+        match self.kind {
+            Kind::Tcp(listener) => Closed::tcp(listener, self.authority),
+            Kind::Memory(listener) => Ok(Closed::in_memory(&listener)),
+        }
+    }
+
     /// The next connection. In memory it waits for good once nobody is left who could connect.
     ///
     /// Dropping the future loses no connection.
@@ -57,8 +68,11 @@ impl Listener {
         }
     }
 
-    /// The next connection, over whatever errors the system reports meanwhile.
-    pub(crate) async fn next(&mut self) -> Stream {
+    /// The next connection, over whatever errors the system reports meanwhile: with no descriptor left it tries again ten
+    /// times a second.
+    ///
+    /// Dropping the future loses no connection.
+    pub async fn next(&mut self) -> Stream {
         loop {
             match self.accept().await {
                 Ok(stream) => return stream,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -18,6 +19,8 @@ use crate::memory::MemoryStream;
 pub struct Stream {
     transport: Transport,
     abort: AbortHandle,
+    /// Bytes that were read to learn what the peer speaks, and are to be read again.
+    unread: Bytes,
 }
 
 #[derive(Debug)]
@@ -36,7 +39,8 @@ impl AbortHandle {
     /// Makes the later drop of the stream a reset: RST instead of FIN on the wire.
     ///
     /// The drop is the owner's: a hyper server drops a connection whose service or body returned an error, a hyper
-    /// client when its connection future is dropped.
+    /// client when its connection future is dropped. On HTTP/2 the connection is not one request's to end: there the
+    /// handle that a request carries does nothing, and an error resets the request's own stream.
     pub fn reset_on_drop(&self) {
         self.reset.store(true, Ordering::Relaxed);
     }
@@ -61,7 +65,18 @@ impl Stream {
         Self {
             transport,
             abort: AbortHandle::default(),
+            unread: Bytes::new(),
         }
+    }
+
+    pub(crate) fn is_tcp(&self) -> bool {
+        matches!(self.transport, Transport::Tcp(_))
+    }
+
+    /// Makes `bytes` the next ones that are read.
+    pub(crate) fn unread(&mut self, bytes: Bytes) {
+        debug_assert!(self.unread.is_empty(), "only what was read can be unread");
+        self.unread = bytes;
     }
 
     /// A handle that can still turn the end into a reset while hyper owns the stream.
@@ -90,6 +105,12 @@ impl Drop for Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let part = self.unread.len().min(buf.remaining());
+            buf.put_slice(&self.unread[..part]);
+            self.unread.advance(part);
+            return Poll::Ready(Ok(()));
+        }
         match &mut self.transport {
             Transport::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Transport::Memory(memory) => memory.poll_read(cx, buf),

@@ -1,32 +1,31 @@
 //! The desk: takes a request that has been read, gives the reply that an engine puts on the wire.
 //!
-//! Holds all that changes between attempts: how often each prompt was seen, the limits, the counts of the faults. It
-//! neither waits nor writes; both engines ask it, which is why they agree.
+//! Holds all that changes between attempts: how often each prompt was seen, limits, slots, caches, the counts of the
+//! faults. It neither waits nor writes; both engines ask it, which is why they agree.
 
 mod reply;
+mod seen;
+mod serving;
+mod state;
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::io::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use brownout_net::RunClock;
-use brownout_scenario::observe::{Finish, LedgerRow};
-use brownout_scenario::plan::{Dialect, ProviderPlan};
+use brownout_scenario::plan::{FaultEffect, ProviderPlan};
 use brownout_scenario::seed::SeedTree;
 use brownout_scenario::tracer;
-use brownout_scenario::units::{Micros, Picodollars, PromptId};
+use brownout_scenario::units::{Micros, PromptId};
 use http::{HeaderMap, StatusCode};
+use tokio::sync::Notify;
 
-use crate::dialect::openai::{self as wire, Described, Frames};
-use crate::dialect::{Answer, ChatRequest, Problem, Route};
-use crate::faults::Faults;
-use crate::ledger::Ledger;
-use crate::limits::{Limiter, Refund, Standing};
-use crate::script::{self, Ask, Decision, Schedule};
+use crate::dialect::{self, Call, Delivery, Described, Problem, RetryAfter, Route, Wire};
+use crate::ledger::{Ledger, Retention};
+use crate::prompt::Counter;
+use crate::timetable::Timetable;
 
-pub(crate) use reply::{Admitted, Call, Content, Reply};
-
-/// Bodies above this many bytes are refused with 413.
-pub(crate) const MAX_BODY: usize = 1024 * 1024;
+pub(crate) use reply::{Admitted, Begin, Content, Reply};
+use state::State;
 
 /// What a request without a limit of its own is charged for at admission, and the most it is answered with.
 pub(crate) const DEFAULT_MAX_TOKENS: u64 = 4_096;
@@ -34,45 +33,47 @@ pub(crate) const DEFAULT_MAX_TOKENS: u64 = 4_096;
 /// The desk of one provider.
 #[derive(Debug)]
 pub(crate) struct Desk {
-    plan: ProviderPlan,
+    wire: &'static dyn Wire,
     seed: SeedTree,
     clock: RunClock,
     ledger: Ledger,
+    counter: Counter,
+    retention: Retention,
     state: Mutex<State>,
+    replaced: Notify,
 }
 
-#[derive(Debug)]
-struct State {
-    seen: BTreeMap<PromptId, u32>,
-    faults: Faults,
-    limiter: Option<Limiter>,
-    tickets: u64,
-}
-
-/// An attempt on its way through the desk.
-struct Attempt<'a> {
-    key: &'a str,
-    request: &'a ChatRequest,
-    ask: Ask,
+/// A script of another dialect: the provider would have to change its language in the middle of a sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the provider speaks {speaks}, the new script {other}: start another provider for that")]
+pub struct OtherDialect {
+    speaks: &'static str,
+    other: &'static str,
 }
 
 impl Desk {
-    /// A desk that has seen nothing yet.
+    /// A desk that has seen nothing yet and remembers everything.
     pub(crate) fn new(plan: ProviderPlan, seed: SeedTree, clock: RunClock) -> Self {
-        // A second dialect makes this line fail to compile: here the choice between them begins.
-        let Dialect::OpenAi = plan.dialect;
-        let state = State {
-            seen: BTreeMap::new(),
-            faults: Faults::new(&plan),
-            limiter: plan.limits.clone().map(Limiter::new),
-            tickets: 0,
-        };
+        Self::keeping(plan, seed, clock, Retention::All, None)
+    }
+
+    /// A desk that has seen nothing yet. Rows of its ledger that are final go to `sink`, if there is one.
+    pub(crate) fn keeping(
+        plan: ProviderPlan,
+        seed: SeedTree,
+        clock: RunClock,
+        retention: Retention,
+        sink: Option<Box<dyn Write + Send>>,
+    ) -> Self {
         Self {
-            ledger: Ledger::new(&plan),
-            plan,
+            wire: dialect::wire(plan.dialect),
             seed,
             clock,
-            state: Mutex::new(state),
+            ledger: Ledger::new(retention, sink),
+            counter: Counter::default(),
+            retention,
+            state: Mutex::new(State::new(plan, seed, retention)),
+            replaced: Notify::new(),
         }
     }
 
@@ -91,24 +92,73 @@ impl Desk {
         Micros(self.clock.now_us())
     }
 
+    /// Bodies of more bytes need not be read.
+    pub(crate) fn max_body(&self) -> usize {
+        self.wire.max_body()
+    }
+
+    /// What is played.
+    pub(crate) fn script(&self) -> Arc<ProviderPlan> {
+        Arc::clone(&self.state().plan)
+    }
+
+    /// Plays another script from now on, with fresh limits, slots and counts. What is being answered is not touched.
+    pub(crate) fn replace(&self, plan: ProviderPlan) -> Result<(), OtherDialect> {
+        let mut state = self.state();
+        if state.plan.dialect != plan.dialect {
+            return Err(OtherDialect {
+                speaks: state.plan.dialect.name(),
+                other: plan.dialect.name(),
+            });
+        }
+        let seen = std::mem::replace(&mut state.seen, seen::Seen::new(self.retention));
+        let tickets = state.tickets;
+        *state = State {
+            seen,
+            tickets,
+            ..State::new(plan, self.seed, self.retention)
+        };
+        self.replaced.notify_one();
+        Ok(())
+    }
+
+    /// Resolves when the script has been replaced.
+    pub(crate) async fn replaced(&self) {
+        self.replaced.notified().await;
+    }
+
+    /// When nobody may connect.
+    pub(crate) fn closed_doors(&self) -> Vec<Timetable> {
+        let state = self.state();
+        let faults = state.plan.faults.iter();
+        let refusing = faults.filter(|fault| fault.effect == FaultEffect::RefuseConnection);
+        refusing
+            .map(|fault| Timetable::of_fault(fault, self.seed, &state.plan.name))
+            .collect()
+    }
+
     /// Decides what a request gets, and enters it into the ledger when it is a chat request that could be read.
     pub(crate) fn receive(&self, call: &Call<'_>) -> Reply {
-        let mut state = self.state();
-        let now = self.now();
-        let key = wire::key(call.headers);
         let (method, path) = (call.method.as_str(), call.path);
-        let refuse = |state: &mut State, problem| refuse(state, now, key, call, &problem);
-        match wire::route(call.method, path) {
-            Route::Unknown => refuse(&mut state, Problem::UnknownRoute { method, path }),
-            Route::WrongMethod => refuse(&mut state, Problem::WrongMethod { method, path }),
-            Route::Models if key.is_none() => refuse(&mut state, Problem::NoKey),
-            Route::Models => {
-                let headers = describe(&mut state, now, key, call_name(call));
-                reply(StatusCode::OK, wire::headers(&headers), wire::models(&self.plan.model))
-            }
+        let key = self.wire.key(call);
+        let route = self.wire.route(call.method, path);
+        let needs_key = self.wire.needs_key() && key.is_none();
+        match route {
+            Route::Unknown => self.refuse(call, key, &Problem::UnknownRoute { method, path }),
+            Route::WrongMethod => self.refuse(call, key, &Problem::WrongMethod { method, path }),
+            Route::Fixed(body) => self.tell(call, key, body.into()),
+            Route::Models | Route::Model(_) if needs_key => self.refuse(call, key, &Problem::NoKey),
+            Route::Models => self.tell(call, key, self.wire.models(&self.script().models)),
+            Route::Model(name) => match self.script().serves(name) {
+                Some(model) => self.tell(call, key, self.wire.model(model)),
+                None => self.refuse(call, key, &Problem::UnknownModel(name)),
+            },
             Route::Chat => match call.body {
-                None => refuse(&mut state, Problem::TooLarge { limit: MAX_BODY }),
-                Some(body) => self.chat(&mut state, now, key, body),
+                None => {
+                    let limit = self.max_body();
+                    self.refuse(call, key, &Problem::TooLarge { limit })
+                }
+                Some(body) => self.chat(call, key, body),
             },
         }
     }
@@ -117,177 +167,46 @@ impl Desk {
     pub(crate) fn hang_up(&self, admitted: &Admitted) {
         let mut state = self.state();
         let now = self.now();
-        let Some(cut) = self.ledger.hang_up(admitted.row, now) else {
-            return;
-        };
-        if let (Some(limiter), Some(refund)) = (&mut state.limiter, &admitted.refund) {
-            limiter.revise(refund, cut.ended, admitted.max_tokens - cut.generated, now);
+        if let Some(cut) = self.ledger.hang_up(admitted.row, now) {
+            state.let_go(&admitted.holds, cut, now);
         }
     }
 
-    /// A chat request whose body has been read: every one of them has a row.
-    fn chat(&self, state: &mut State, now: Micros, key: Option<&str>, body: &[u8]) -> Reply {
-        let read = wire::read(body);
-        // A body that can't be understood may still name its prompt.
-        let request = read.as_ref().ok().cloned().unwrap_or_else(|| ChatRequest {
-            model: String::new(),
-            prompt: tracer::prompt_of(&String::from_utf8_lossy(body)),
-            prompt_tokens: 0,
-            max_tokens: None,
-            stream: false,
-            usage_frame: false,
+    /// The error that a stream of this provider carries when it breaks off with `status`.
+    pub(crate) fn error_event(status: u16, model: &str) -> Problem<'_> {
+        Problem::Fault {
+            model,
+            status,
+            retry_after: None,
+            code: None,
+        }
+    }
+
+    /// Answers with something that is no attempt: nothing is entered.
+    fn tell(&self, call: &Call<'_>, key: Option<&str>, body: Vec<u8>) -> Reply {
+        self.plainly(call, key, (StatusCode::OK, body))
+    }
+
+    /// Answers with an error that is no attempt: nothing is entered.
+    fn refuse(&self, call: &Call<'_>, key: Option<&str>, problem: &Problem<'_>) -> Reply {
+        self.plainly(call, key, self.wire.error(problem))
+    }
+
+    fn plainly(&self, call: &Call<'_>, key: Option<&str>, (status, body): (StatusCode, Vec<u8>)) -> Reply {
+        let mut state = self.state();
+        let now = self.now();
+        let standing = state.standing(key, None, now);
+        let headers = self.wire.headers(&Described {
+            status,
+            delivery: Delivery::Whole,
+            now,
+            prompt: route_name(call),
+            attempt: 0,
+            processing: Micros::ZERO,
+            standing,
+            retry_after: RetryAfter::Unsaid,
         });
-        let times_seen = state.seen.entry(request.prompt).or_default();
-        let ask = Ask {
-            prompt: request.prompt,
-            attempt: *times_seen,
-            arrived: now,
-            max_tokens: request.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS),
-        };
-        *times_seen += 1;
-        let attempt = Attempt {
-            key: key.unwrap_or_default(),
-            request: &request,
-            ask,
-        };
-        let problem = match (key, read) {
-            (None, _) => Problem::NoKey,
-            (_, Err(problem)) => problem,
-            (_, Ok(_)) if request.model != self.plan.model => Problem::UnknownModel(&request.model),
-            (Some(_), Ok(_)) => return self.serve(state, &attempt),
-        };
-        self.fail(state, &attempt, key, &problem, (Finish::Refused, None))
-    }
-
-    /// An attempt that is one this provider serves: limits first, as in front of the real thing, then faults.
-    fn serve(&self, state: &mut State, attempt: &Attempt<'_>) -> Reply {
-        let Attempt { key, request, ask } = attempt;
-        let cost = request.prompt_tokens.saturating_add(ask.max_tokens);
-        let admission = state
-            .limiter
-            .as_mut()
-            .map_or(Ok(()), |limiter| limiter.admit(key, ask.arrived, cost));
-        if let Err(refused) = admission {
-            let model = request.model.as_str();
-            let problem = Problem::RateLimited { model, refused };
-            return self.fail(state, attempt, Some(key), &problem, (Finish::RateLimited, None));
-        }
-        let fault = state.faults.pick(&self.plan, self.seed, ask);
-        let suffered = fault.map(|fault| fault.id.clone());
-        match script::decide(&self.plan, self.seed, fault, ask) {
-            Decision::Error { status, retry_after } => {
-                promise(state, attempt, ask.arrived, ask.max_tokens);
-                let problem = Problem::Fault {
-                    model: &request.model,
-                    status,
-                    retry_after,
-                };
-                self.fail(state, attempt, Some(key), &problem, (Finish::Fault, suffered))
-            }
-            Decision::Answer { schedule, cut } => self.answer(state, attempt, schedule, cut, suffered),
-        }
-    }
-
-    fn answer(
-        &self,
-        state: &mut State,
-        attempt: &Attempt<'_>,
-        schedule: Schedule,
-        cut: bool,
-        fault: Option<String>,
-    ) -> Reply {
-        let Attempt { key, request, ask } = attempt;
-        let whole = if cut { Finish::Length } else { Finish::Stop };
-        let mut row = self.row(attempt, StatusCode::OK, Finish::Unfinished);
-        row.fault = fault;
-        let admitted = Admitted {
-            row: self.ledger.open(row, schedule.clone(), whole),
-            refund: promise(state, attempt, schedule.end(), ask.max_tokens - schedule.tokens()),
-            max_tokens: ask.max_tokens,
-            schedule,
-        };
-        let answer = Answer {
-            prompt: ask.prompt,
-            attempt: ask.attempt,
-            model: request.model.clone(),
-            arrived: ask.arrived,
-            prompt_tokens: request.prompt_tokens,
-            tokens: admitted.schedule.tokens(),
-            cut,
-        };
-        let (body, content_type) = if request.stream {
-            (
-                Content::Stream(Frames::new(answer, request.usage_frame)),
-                wire::EVENT_STREAM,
-            )
-        } else {
-            (Content::Whole(wire::whole(&answer).into()), wire::JSON)
-        };
-        let mut reply = Reply {
-            status: StatusCode::OK,
-            headers: HeaderMap::new(),
-            body,
-            admitted: None,
-        };
-        let ready = admitted.headers_due(&reply.body);
-        reply.headers = wire::headers(&Described {
-            content_type,
-            processing: ready.since(ask.arrived),
-            ..describe(state, ask.arrived, Some(key), (ask.prompt, ask.attempt))
-        });
-        reply.admitted = Some(admitted);
-        reply
-    }
-
-    /// Answers with an error and enters the row.
-    fn fail(
-        &self,
-        state: &mut State,
-        attempt: &Attempt<'_>,
-        key: Option<&str>,
-        problem: &Problem<'_>,
-        (finish, fault): (Finish, Option<String>),
-    ) -> Reply {
-        let Ask {
-            prompt,
-            attempt: nth,
-            arrived,
-            ..
-        } = attempt.ask;
-        let (status, body) = wire::error(problem);
-        let mut row = self.row(attempt, status, finish);
-        row.fault = fault;
-        self.ledger.enter(row);
-        let headers = Described {
-            retry_after: retry_after(problem),
-            ..describe(state, arrived, key, (prompt, nth))
-        };
-        reply(status, wire::headers(&headers), body)
-    }
-
-    /// A row that has cost nothing yet.
-    fn row(&self, attempt: &Attempt<'_>, status: StatusCode, finish: Finish) -> LedgerRow {
-        let Attempt { request, ask, .. } = attempt;
-        LedgerRow {
-            provider: self.plan.name.clone(),
-            model: request.model.clone(),
-            prompt: ask.prompt,
-            attempt: ask.attempt,
-            arrived: ask.arrived,
-            first_token: None,
-            ended: ask.arrived,
-            status: status.as_u16(),
-            prompt_tokens: request.prompt_tokens,
-            cached_tokens: 0,
-            generated: 0,
-            flushed: 0,
-            billed: 0,
-            billed_prompt: 0,
-            price: Picodollars(0),
-            fault: None,
-            finish,
-            hung_up: None,
-        }
+        reply(status, headers, body)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -295,53 +214,9 @@ impl Desk {
     }
 }
 
-/// Answers with an error that is no attempt: nothing is entered.
-fn refuse(state: &mut State, now: Micros, key: Option<&str>, call: &Call<'_>, problem: &Problem<'_>) -> Reply {
-    let (status, body) = wire::error(problem);
-    let headers = describe(state, now, key, call_name(call));
-    reply(status, wire::headers(&headers), body)
-}
-
-/// What every response tells, an error at once unless it is changed.
-fn describe(state: &mut State, now: Micros, key: Option<&str>, (prompt, attempt): (PromptId, u32)) -> Described {
-    let standing = match (&mut state.limiter, key) {
-        (Some(limiter), Some(key)) => limiter.standing(key, now),
-        _ => Standing::default(),
-    };
-    Described {
-        content_type: wire::JSON,
-        prompt,
-        attempt,
-        processing: Micros::ZERO,
-        standing,
-        retry_after: None,
-    }
-}
-
-/// Notes that `tokens` of what the attempt was charged come back at `at`.
-fn promise(state: &mut State, attempt: &Attempt<'_>, at: Micros, tokens: u64) -> Option<Refund> {
-    let limiter = state.limiter.as_mut()?;
-    let refund = Refund {
-        key: attempt.key.to_owned(),
-        ticket: state.tickets,
-        at,
-        tokens,
-    };
-    state.tickets += 1;
-    limiter.promise(&refund, attempt.ask.arrived);
-    Some(refund)
-}
-
-fn retry_after(problem: &Problem<'_>) -> Option<Micros> {
-    match problem {
-        Problem::RateLimited { refused, .. } => refused.wait,
-        Problem::Fault { retry_after, .. } => *retry_after,
-        _ => None,
-    }
-}
-
 fn reply(status: StatusCode, headers: HeaderMap, body: Vec<u8>) -> Reply {
     Reply {
+        begin: Begin::Head,
         status,
         headers,
         body: Content::Whole(body.into()),
@@ -350,6 +225,6 @@ fn reply(status: StatusCode, headers: HeaderMap, body: Vec<u8>) -> Reply {
 }
 
 /// What stands for the prompt where there is none: the same for the same route.
-fn call_name(call: &Call<'_>) -> (PromptId, u32) {
-    (tracer::prompt_of(call.path), 0)
+fn route_name(call: &Call<'_>) -> PromptId {
+    tracer::prompt_of(call.path)
 }

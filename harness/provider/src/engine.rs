@@ -2,12 +2,13 @@
 //!
 //! `wiremock` serves what it can: status, headers, body and a delay, on the real clock. All else is `streaming`'s.
 
+mod frames;
 pub(crate) mod streaming;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod wiremock;
 
-use brownout_scenario::plan::{FaultEffect, ProviderPlan};
+use brownout_scenario::plan::{FaultEffect, FaultPlan, ProviderPlan};
 
 /// An engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub struct Needs {
 
 /// Chooses the engine for a provider, and says why in words for the record.
 pub fn choose(plan: &ProviderPlan, needs: Needs) -> (EngineKind, String) {
-    let beyond_wiremock = [
+    let reasons = [
         (needs.virtual_clock, "the virtual clock needs the in-memory network"),
         (needs.streams, "answers are streamed, wiremock sends whole bodies only"),
         (
@@ -39,11 +40,11 @@ pub fn choose(plan: &ProviderPlan, needs: Needs) -> (EngineKind, String) {
             "callers may leave before the end, wiremock can't see that",
         ),
         (
-            !plan.faults.iter().all(|f| is_plain(&f.effect)),
-            "a fault breaks the connection or the body",
+            beyond_wiremock(plan).is_some(),
+            "a fault breaks the connection or the pace of a body",
         ),
     ];
-    match beyond_wiremock.into_iter().find(|(needed, _)| *needed) {
+    match reasons.into_iter().find(|(needed, _)| *needed) {
         Some((_, reason)) => (EngineKind::Streaming, format!("streaming engine: {reason}")),
         None => (
             EngineKind::Wiremock,
@@ -55,23 +56,44 @@ pub fn choose(plan: &ProviderPlan, needs: Needs) -> (EngineKind, String) {
     }
 }
 
-/// Whether a fault is all status, headers, body and delay.
-fn is_plain(effect: &FaultEffect) -> bool {
-    match effect {
-        FaultEffect::Status { .. } | FaultEffect::LatencySpike { .. } => true,
-    }
+/// The first fault that is more than status, headers, a whole body and a delay.
+fn beyond_wiremock(plan: &ProviderPlan) -> Option<&FaultPlan> {
+    plan.faults.iter().find(|fault| {
+        matches!(
+            fault.effect,
+            FaultEffect::Stall { lasts: None, .. }
+                | FaultEffect::Blackhole
+                | FaultEffect::RefuseConnection
+                | FaultEffect::ResetBeforeHeaders
+                | FaultEffect::FinWithoutTerminator { .. }
+                | FaultEffect::ResetMidStream { .. }
+                | FaultEffect::Trickle { .. }
+        )
+    })
 }
 
 #[cfg(test)]
 mod choice_tests {
     use super::*;
-    use crate::samples::{plan, status};
+    use crate::samples::{fault, plan, plan_with, status};
+    use brownout_net::RunClock;
+    use brownout_scenario::seed::SeedTree;
 
     #[test]
     fn wiremock_serves_what_needs_only_status_headers_body_and_delay() {
         let mut plan = plan();
         plan.faults = vec![status(503, None)];
         assert_eq!(choose(&plan, Needs::default()).0, EngineKind::Wiremock);
+    }
+
+    #[test]
+    fn a_fault_that_breaks_a_connection_is_more_than_wiremock_can_play() {
+        for effect in [FaultEffect::Blackhole, FaultEffect::ResetMidStream { after_tokens: None }] {
+            let plan = plan_with(|plan| plan.faults = vec![fault(effect)]);
+            assert_eq!(choose(&plan, Needs::default()).0, EngineKind::Streaming);
+            let refused = wiremock::Script::new(plan, SeedTree::new(1), RunClock::start());
+            assert!(refused.unwrap_err().to_string().contains("#0"));
+        }
     }
 
     #[test]

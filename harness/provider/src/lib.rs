@@ -1,31 +1,78 @@
 //! Simulated LLM providers: one script that decides, two engines that put it on the wire, and a ledger.
 //!
 //! In reading order: [`Provider`] (a running one), `script` and `faults` (what an attempt gets, drawn from the seed tree
-//! when it arrives), `limits` (token buckets per key), `ledger` (a row per attempt: generated, flushed, billed), `desk`
-//! (takes a request, asks all of these, gives the reply), `dialect` (what the reply reads like on the wire), [`engine`]
-//! (how it gets there: `streaming` over hyper on any network, or [`engine::wiremock`]).
+//! when it arrives), `timetable` and `capacity` (when things are there, and how many at once), `limits` (token buckets per
+//! key), `prompt` (what a request comes to in tokens, and what a cache knows of it), `output` (what an answer says),
+//! `ledger` (a row per attempt: generated, flushed, billed), `desk` (takes a request, asks all of these, gives the
+//! reply), `dialect` (what the reply reads like on the wire, four ways), [`engine`] (how it gets there: `streaming` over
+//! hyper on any network, or [`engine::wiremock`]), [`tape`] (a real provider's answers, recorded and replayed).
+//!
+//! # In a test of your own, on wiremock
+//!
+//! ```
+//! use brownout_provider::engine::wiremock::Script;
+//! use brownout_provider::openai;
+//! use wiremock::{Mock, MockServer};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // The first call is refused for a second, the others get twenty tokens.
+//! let script = Script::parse(
+//!     r#"
+//!     [[provider]]
+//!     name = "primary"
+//!     model = "gpt-4o-mini"
+//!     first_token = "1ms"
+//!     output_tokens = 20
+//!
+//!     [[provider.fault]]
+//!     kind = "status"
+//!     status = 429
+//!     retry_after = "1s"
+//!     first = 1
+//!     "#,
+//! )?;
+//! let server = MockServer::start().await;
+//! Mock::given(openai::chat()).respond_with(script.clone()).mount(&server).await;
+//!
+//! // Here your code calls `{server.uri()}/v1/chat/completions` and survives; then the bill is:
+//! let totals = script.ledger().totals();
+//! assert_eq!(totals.billed, 0, "nothing was asked, nothing is billed");
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! What the simulator takes for granted:
 //!
-//! - A stream's status line leaves with its first token, so the time to headers is the time to the first token.
+//! - A stream's status line leaves with its first visible token, so the time to headers is the time to the first token.
 //! - A request without a token limit is charged for, and answered with, at most 4,096 tokens.
 //! - Attempts that a fault fails still count against the request limit; attempts that a limit refuses cost nothing.
-//! - `created` counts from a made-up second, because the run's clock tells no date.
+//! - Dates count from a made-up second, because the run's clock tells no date.
 //! - `retry-after` knows the buckets as they are, not the refunds that running answers will bring.
+//! - Whoever waits for a slot keeps the turn that was settled on arrival, also when somebody ahead leaves early.
+//! - One vocabulary, o200k, counts prompts in every dialect; what a chat template adds to them is left out.
 //!
-//! Deliberately absent: the model, a tokenizer (a word is a token), TLS, HTTP/2, and any knowledge of the service.
+//! Deliberately absent: the model, TLS, several choices per request, and any knowledge of the service.
 
+mod capacity;
 mod desk;
 mod dialect;
 pub mod engine;
 mod faults;
 mod ledger;
 mod limits;
+mod matchers;
+mod output;
+mod prompt;
 mod provider;
 #[cfg(test)]
 mod samples;
 mod script;
+pub mod tape;
+mod timetable;
 
+pub use desk::OtherDialect;
 pub use engine::{EngineKind, Needs, choose};
-pub use ledger::Ledger;
-pub use provider::Provider;
+pub use ledger::{Ledger, Retention, Totals};
+pub use matchers::{anthropic, gemini, ollama, openai};
+pub use provider::{Provider, base_url};

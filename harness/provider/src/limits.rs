@@ -1,9 +1,10 @@
-//! Rate limits: token buckets per API key, exact to the microsecond.
+//! Rate limits: token buckets per API key and model family, exact to the microsecond.
 //!
 //! Pure: the caller brings the time. Admission charges a request's prompt and its whole `max_tokens`; what was not
 //! generated comes back when the attempt ends. A refund is an entry with a time, applied when that time has passed, so
 //! an engine that can't wait settles like one that can. A refusal costs nothing.
 
+mod account;
 mod bucket;
 
 use std::collections::BTreeMap;
@@ -11,10 +12,43 @@ use std::collections::BTreeMap;
 use brownout_scenario::plan::RateLimits;
 use brownout_scenario::units::Micros;
 
-use bucket::Bucket;
+use account::Account;
 
-/// API keys with buckets of their own; all further keys share one set, so that made-up keys can't fill the memory.
-pub(crate) const MAX_KEYS: usize = 4_096;
+/// Pairs of key and family with buckets of their own; all further ones share one set, so that made-up keys can't fill
+/// the memory.
+pub(crate) const MAX_ACCOUNTS: usize = 4_096;
+
+/// Whose buckets: models of a family share them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Owner<'a> {
+    /// The API key.
+    pub(crate) key: &'a str,
+    /// The family of the model asked for.
+    pub(crate) family: &'a str,
+}
+
+/// What a request costs, in tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cost {
+    /// Of the prompt, not read from the provider's cache.
+    pub(crate) input: u64,
+    /// Of the whole prompt.
+    pub(crate) prompt: u64,
+    /// The most that the answer may have.
+    pub(crate) max_tokens: u64,
+}
+
+impl Cost {
+    /// What it takes from a bucket of this kind.
+    fn of(self, kind: LimitKind) -> u64 {
+        match kind {
+            LimitKind::Requests => 1,
+            LimitKind::Tokens => self.prompt.saturating_add(self.max_tokens),
+            LimitKind::InputTokens => self.input,
+            LimitKind::OutputTokens => self.max_tokens,
+        }
+    }
+}
 
 /// Where a bucket stands, as the headers tell it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,13 +61,17 @@ pub(crate) struct Gauge {
     pub(crate) reset: Micros,
 }
 
-/// Where a key stands.
+/// Where an owner stands; without a limit there is no gauge.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
     /// Its requests.
     pub(crate) requests: Option<Gauge>,
-    /// Its tokens.
+    /// Its tokens, prompt and answer together.
     pub(crate) tokens: Option<Gauge>,
+    /// Its prompt tokens.
+    pub(crate) input_tokens: Option<Gauge>,
+    /// Its answer tokens.
+    pub(crate) output_tokens: Option<Gauge>,
 }
 
 /// Which limit refused.
@@ -41,8 +79,22 @@ pub(crate) struct Standing {
 pub(crate) enum LimitKind {
     /// Requests per minute.
     Requests,
-    /// Tokens per minute.
+    /// Prompt and answer tokens per minute together.
     Tokens,
+    /// Prompt tokens per minute, those read from the cache left out.
+    InputTokens,
+    /// Answer tokens per minute.
+    OutputTokens,
+}
+
+impl LimitKind {
+    /// All of them, in the order of their numbers.
+    const ALL: [Self; 4] = [Self::Requests, Self::Tokens, Self::InputTokens, Self::OutputTokens];
+
+    /// Whether tokens that were not generated come back to a bucket of this kind.
+    const fn counts_answers(self) -> bool {
+        matches!(self, Self::Tokens | Self::OutputTokens)
+    }
 }
 
 /// A refusal.
@@ -60,248 +112,90 @@ pub(crate) struct Refused {
     pub(crate) wait: Option<Micros>,
 }
 
-/// A refund to come: tokens that return to a key at a time.
+/// A refund to come: answer tokens that return to an owner at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refund {
     /// The key that was charged.
     pub(crate) key: String,
+    /// The family that was charged.
+    pub(crate) family: String,
     /// Unique per attempt.
     pub(crate) ticket: u64,
     /// When the attempt ends.
     pub(crate) at: Micros,
-    /// What it will not have used.
+    /// What of its `max_tokens` it will not have used.
     pub(crate) tokens: u64,
 }
 
-/// All keys of one provider.
+impl Refund {
+    fn owner(&self) -> Owner<'_> {
+        Owner {
+            key: &self.key,
+            family: &self.family,
+        }
+    }
+}
+
+/// All owners at one provider.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     limits: RateLimits,
-    keys: BTreeMap<String, Account>,
+    accounts: BTreeMap<(String, String), Account>,
 }
 
 impl Limiter {
-    /// Full buckets for every key to come.
+    /// Full buckets for every owner to come.
     pub(crate) fn new(limits: RateLimits) -> Self {
         Self {
             limits,
-            keys: BTreeMap::new(),
+            accounts: BTreeMap::new(),
         }
     }
 
-    /// Charges one request of `tokens` tokens, or says why not.
-    pub(crate) fn admit(&mut self, key: &str, now: Micros, tokens: u64) -> Result<(), Refused> {
-        self.account(key, now).admit(tokens)
+    /// Charges one request, or says why not. All buckets are charged or none.
+    pub(crate) fn admit(&mut self, owner: Owner<'_>, now: Micros, cost: Cost) -> Result<(), Refused> {
+        self.account(owner, now).admit(cost)
     }
 
     /// Notes a refund.
     pub(crate) fn promise(&mut self, refund: &Refund, now: Micros) {
-        let account = self.account(&refund.key, now);
-        account.refunds.insert((refund.at, refund.ticket), refund.tokens);
+        let account = self.account(refund.owner(), now);
+        account.promise(refund.at, refund.ticket, refund.tokens);
         account.advance(now);
     }
 
     /// Replaces a refund that has not been applied yet: the attempt ended otherwise than expected.
     pub(crate) fn revise(&mut self, old: &Refund, at: Micros, tokens: u64, now: Micros) {
-        let account = self.account(&old.key, now);
-        if account.refunds.remove(&(old.at, old.ticket)).is_some() {
-            account.refunds.insert((at, old.ticket), tokens);
+        let account = self.account(old.owner(), now);
+        if account.withdraw(old.at, old.ticket) {
+            account.promise(at, old.ticket, tokens);
             account.advance(now);
         }
     }
 
-    /// Where `key` stands.
-    pub(crate) fn standing(&mut self, key: &str, now: Micros) -> Standing {
-        let account = self.account(key, now);
+    /// Where `owner` stands.
+    pub(crate) fn standing(&mut self, owner: Owner<'_>, now: Micros) -> Standing {
+        let account = self.account(owner, now);
         Standing {
-            requests: account.requests.as_ref().map(Bucket::gauge),
-            tokens: account.tokens.as_ref().map(Bucket::gauge),
+            requests: account.gauge(LimitKind::Requests),
+            tokens: account.gauge(LimitKind::Tokens),
+            input_tokens: account.gauge(LimitKind::InputTokens),
+            output_tokens: account.gauge(LimitKind::OutputTokens),
         }
     }
 
-    fn account(&mut self, key: &str, now: Micros) -> &mut Account {
-        let known = self.keys.contains_key(key) || self.keys.len() < MAX_KEYS;
-        let key = if known { key } else { "" };
+    /// The owner's account, brought up to `now`.
+    fn account(&mut self, owner: Owner<'_>, now: Micros) -> &mut Account {
+        let mut name = (owner.key.to_owned(), owner.family.to_owned());
+        if self.accounts.len() >= MAX_ACCOUNTS && !self.accounts.contains_key(&name) {
+            name = (String::new(), String::new());
+        }
         let limits = &self.limits;
-        let account = self
-            .keys
-            .entry(key.to_owned())
-            .or_insert_with(|| Account::new(limits, now));
+        let account = self.accounts.entry(name).or_insert_with(|| Account::new(limits, now));
         account.advance(now);
         account
     }
 }
 
-/// One key's buckets and the refunds under way to them.
-#[derive(Debug)]
-struct Account {
-    requests: Option<Bucket>,
-    tokens: Option<Bucket>,
-    refunds: BTreeMap<(Micros, u64), u64>,
-}
-
-impl Account {
-    fn new(limits: &RateLimits, now: Micros) -> Self {
-        let bucket = |per_minute: Option<u64>| per_minute.map(|rate| Bucket::full(rate, limits.burst, now));
-        Self {
-            requests: bucket(limits.requests_per_minute),
-            tokens: bucket(limits.tokens_per_minute),
-            refunds: BTreeMap::new(),
-        }
-    }
-
-    /// Brings both buckets up to `now`, refunds in the order of their times.
-    fn advance(&mut self, now: Micros) {
-        while let Some(next) = self.refunds.first_entry().filter(|next| next.key().0 <= now) {
-            let ((at, _), tokens) = next.remove_entry();
-            if let Some(bucket) = &mut self.tokens {
-                bucket.refill(at);
-                bucket.put_back(tokens);
-            }
-        }
-        for bucket in self.requests.iter_mut().chain(&mut self.tokens) {
-            bucket.refill(now);
-        }
-    }
-
-    /// Takes from both buckets or from neither; the refusal names the one with the longer wait.
-    fn admit(&mut self, tokens: u64) -> Result<(), Refused> {
-        let requests = self.requests.as_ref().and_then(|b| b.refusal(LimitKind::Requests, 1));
-        let spent = self.tokens.as_ref().and_then(|b| b.refusal(LimitKind::Tokens, tokens));
-        let longest = requests.into_iter().chain(spent);
-        if let Some(refused) = longest.max_by_key(|refused| refused.wait.unwrap_or(Micros(u64::MAX))) {
-            return Err(refused);
-        }
-        if let Some(bucket) = &mut self.requests {
-            bucket.take(1);
-        }
-        if let Some(bucket) = &mut self.tokens {
-            bucket.take(tokens);
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::samples::limits;
-    use proptest::prelude::*;
-
-    const T0: Micros = Micros::ZERO;
-
-    fn refund(at: u64, tokens: u64) -> Refund {
-        Refund {
-            key: "k".to_owned(),
-            ticket: 1,
-            at: Micros(at),
-            tokens,
-        }
-    }
-
-    fn remaining(limiter: &mut Limiter, key: &str, now: u64) -> u64 {
-        limiter.standing(key, Micros(now)).tokens.unwrap().remaining
-    }
-
-    #[test]
-    fn each_key_has_its_own_buckets() {
-        let mut limiter = Limiter::new(limits(Some(1), None));
-        assert!(limiter.admit("a", T0, 5).is_ok());
-        assert!(limiter.admit("a", T0, 5).is_err());
-        assert!(limiter.admit("b", T0, 5).is_ok());
-    }
-
-    #[test]
-    fn a_refusal_by_one_bucket_takes_nothing_from_the_other() {
-        let mut limiter = Limiter::new(limits(Some(10), Some(100)));
-        assert!(limiter.admit("k", T0, 80).is_ok());
-        assert_eq!(limiter.admit("k", T0, 80).unwrap_err().kind, LimitKind::Tokens);
-        let standing = limiter.standing("k", T0);
-        assert_eq!(standing.requests.unwrap().remaining, 9);
-        assert_eq!(standing.tokens.unwrap().remaining, 20);
-    }
-
-    #[test]
-    fn the_refusal_names_the_longer_wait() {
-        let mut limiter = Limiter::new(limits(Some(1), Some(6_000)));
-        assert!(limiter.admit("k", T0, 6_000).is_ok());
-        let refused = limiter.admit("k", T0, 100).unwrap_err();
-        assert_eq!(
-            (refused.kind, refused.wait),
-            (LimitKind::Requests, Some(Micros::from_secs(60)))
-        );
-    }
-
-    #[test]
-    fn a_refund_comes_back_at_its_time_and_not_a_microsecond_before() {
-        let mut limiter = Limiter::new(limits(None, Some(60)));
-        limiter.admit("k", T0, 60).unwrap();
-        limiter.promise(&refund(500_000, 40), T0);
-        assert_eq!(remaining(&mut limiter, "k", 499_999), 0);
-        assert_eq!(remaining(&mut limiter, "k", 500_000), 40);
-    }
-
-    #[test]
-    fn a_revised_refund_is_paid_once() {
-        let mut limiter = Limiter::new(limits(None, Some(60)));
-        limiter.admit("k", T0, 60).unwrap();
-        let expected = refund(900_000, 10);
-        limiter.promise(&expected, T0);
-        limiter.revise(&expected, Micros(300_000), 30, Micros(200_000));
-        assert_eq!(remaining(&mut limiter, "k", 300_000), 30);
-        assert_eq!(remaining(&mut limiter, "k", 999_999), 30);
-        limiter.revise(&expected, Micros(1_000_000), 30, Micros(999_999));
-        assert_eq!(
-            remaining(&mut limiter, "k", 1_000_000),
-            31,
-            "one refilled, none paid again"
-        );
-    }
-
-    #[test]
-    fn made_up_keys_share_one_account_once_there_are_too_many() {
-        let mut limiter = Limiter::new(limits(Some(1), None));
-        for n in 0..MAX_KEYS {
-            assert!(limiter.admit(&format!("key-{n}"), T0, 1).is_ok());
-        }
-        assert!(limiter.admit("one more", T0, 1).is_ok());
-        assert!(limiter.admit("yet another", T0, 1).is_err());
-        assert!(limiter.keys.len() <= MAX_KEYS + 1);
-    }
-
-    proptest! {
-        #[test]
-        fn never_admits_more_than_the_bucket_and_its_refill(
-            steps in prop::collection::vec((0u64..5_000_000, 1u64..400, 0u64..400), 1..120),
-            per_minute in 1u64..20_000,
-        ) {
-            let mut limiter = Limiter::new(limits(None, Some(per_minute)));
-            let (mut now, mut admitted, mut returned) = (0, 0u128, 0u128);
-            for (ticket, (gap, cost, back)) in steps.into_iter().enumerate() {
-                now += gap;
-                if limiter.admit("k", Micros(now), cost).is_ok() {
-                    admitted += u128::from(cost);
-                    let refund = Refund { ticket: ticket as u64, ..refund(now + gap, back.min(cost)) };
-                    returned += u128::from(refund.tokens);
-                    limiter.promise(&refund, Micros(now));
-                }
-                let refilled = u128::from(per_minute) * u128::from(now) / 60_000_000;
-                prop_assert!(admitted - returned <= u128::from(per_minute) + refilled);
-            }
-        }
-
-        #[test]
-        fn the_stated_wait_is_the_truth(per_minute in 1u64..1_000_000, spent in 1u64..1_000, cost in 1u64..1_000) {
-            let (spent, cost) = (spent.min(per_minute), cost.min(per_minute));
-            let fresh = || {
-                let mut limiter = Limiter::new(limits(None, Some(per_minute)));
-                limiter.admit("k", T0, per_minute - spent).unwrap();
-                limiter.admit("k", T0, spent).unwrap();
-                limiter
-            };
-            let wait = fresh().admit("k", T0, cost).unwrap_err().wait.unwrap();
-            prop_assert!(fresh().admit("k", wait, cost).is_ok());
-            prop_assert!(fresh().admit("k", Micros(wait.0 - 1), cost).is_err());
-        }
-    }
-}
+mod tests;

@@ -3,6 +3,8 @@
 //! One uniform number in, one value out, so that a draw never depends on how many draws came before it. No use is made
 //! of the platform's libm: its logarithms differ in the last bit between systems.
 
+mod gamma;
+
 use serde::Serialize;
 
 /// A distribution over non-negative numbers. The unit is the owner's: microseconds for times, tokens for lengths.
@@ -42,6 +44,13 @@ pub enum Distribution {
         /// Nothing is below this.
         shift: f64,
     },
+    /// Gamma: sums of waits, and lengths with a long tail.
+    Gamma {
+        /// The mean.
+        mean: f64,
+        /// 1 is exponential, more is more even, less is burstier.
+        shape: f64,
+    },
     /// One of the listed values, each as likely as the others.
     Empirical {
         /// The values, ascending.
@@ -66,6 +75,9 @@ pub struct Part {
 /// The standard normal quantile of 0.99.
 const Z99: f64 = 2.326_347_874_040_841;
 
+/// Shapes whose quantiles can be found: below, almost all draws are 0; above, all are the mean.
+const SHAPES: std::ops::RangeInclusive<f64> = 0.01..=10_000.0;
+
 impl Distribution {
     /// The value below which the share `u` of all draws falls, for `u` in (0, 1).
     ///
@@ -80,6 +92,7 @@ impl Distribution {
                 let sigma = libm::log((p99 - shift) / (p50 - shift)) / Z99;
                 shift + (p50 - shift) * libm::exp(sigma * normal_quantile(u))
             }
+            Self::Gamma { mean, shape } => mean * gamma::quantile(*shape, u, normal_quantile(u)),
             Self::Empirical { values } => {
                 let at = (u * values.len() as f64) as usize;
                 values[at.min(values.len() - 1)]
@@ -95,6 +108,66 @@ impl Distribution {
                 }
                 0.0
             }
+        }
+    }
+
+    /// Why nothing can be drawn from it, and what to write instead; `None` if all is well.
+    pub fn problem(&self) -> Option<(&'static str, &'static str)> {
+        if let Self::Mixture { parts } = self
+            && let Some(problem) = parts.iter().find_map(|part| part.of.problem())
+        {
+            return Some(problem);
+        }
+        if self
+            .numbers()
+            .iter()
+            .any(|number| !(0.0..f64::INFINITY).contains(number))
+        {
+            return Some((
+                "a number of this distribution is below 0 or no number",
+                "write numbers from 0 on",
+            ));
+        }
+        match self {
+            Self::Lognormal { p50, p99, .. } if p50 > p99 => Some((
+                "p50 is above p99: no distribution has such percentiles",
+                "swap them, or raise p99",
+            )),
+            Self::Lognormal { p50, shift, .. } if shift >= p50 => Some((
+                "the shift is not below p50",
+                "the shift is the smallest possible value: make it smaller than p50",
+            )),
+            Self::Uniform { min, max } if min > max => Some(("min is above max", "swap them")),
+            Self::Gamma { shape, .. } if !SHAPES.contains(shape) => Some((
+                "the shape of a gamma distribution is from 0.01 to 10000",
+                "write shape = 1.0 for an exponential distribution, more for a more even one, less for a burstier one",
+            )),
+            Self::Empirical { values } if values.is_empty() => {
+                Some(("there are no values to draw from", "list at least one value"))
+            }
+            Self::Mixture { parts } => {
+                let sum: f64 = parts.iter().map(|part| part.weight).sum();
+                let bad = parts.iter().any(|part| part.weight <= 0.0) || (sum - 1.0).abs() > 1e-9;
+                bad.then_some((
+                    "the weights of the parts do not sum to 1",
+                    "give every part a weight above 0, together 1",
+                ))
+            }
+            _ => None,
+        }
+    }
+
+    /// The numbers that make it up, those of parts left out.
+    fn numbers(&self) -> Vec<f64> {
+        match self {
+            Self::Constant { value } => vec![*value],
+            Self::Uniform { min, max } => vec![*min, *max],
+            Self::Exponential { mean } => vec![*mean],
+            Self::Normal { mean, deviation } => vec![*mean, *deviation],
+            Self::Lognormal { p50, p99, shift } => vec![*p50, *p99, *shift],
+            Self::Gamma { mean, shape } => vec![*mean, *shape],
+            Self::Empirical { values } => values.clone(),
+            Self::Mixture { parts } => parts.iter().map(|part| part.weight).collect(),
         }
     }
 
@@ -203,6 +276,57 @@ mod tests {
         assert_eq!(slow, 300);
     }
 
+    #[test]
+    fn what_cannot_be_drawn_from_is_told() {
+        let part = |weight, of| Part { weight, of };
+        let one = Distribution::Constant { value: 1.0 };
+        for (bad, words) in [
+            (Distribution::Constant { value: -1.0 }, "below 0"),
+            (Distribution::Exponential { mean: f64::NAN }, "no number"),
+            (
+                Distribution::Normal {
+                    mean: 1.0,
+                    deviation: -1.0,
+                },
+                "below 0",
+            ),
+            (
+                Distribution::Uniform {
+                    min: 0.0,
+                    max: f64::INFINITY,
+                },
+                "no number",
+            ),
+            (Distribution::Gamma { mean: 1.0, shape: 0.0 }, "shape"),
+            (Distribution::Empirical { values: vec![] }, "no values"),
+            (
+                Distribution::Mixture {
+                    parts: vec![part(f64::NAN, one.clone())],
+                },
+                "no number",
+            ),
+            (
+                Distribution::Mixture {
+                    parts: vec![part(1.0, Distribution::Constant { value: f64::NAN })],
+                },
+                "no number",
+            ),
+            (
+                Distribution::Mixture {
+                    parts: vec![part(0.5, one.clone())],
+                },
+                "sum to 1",
+            ),
+        ] {
+            let problem = bad.problem().map(|(message, _)| message);
+            assert!(
+                problem.is_some_and(|message| message.contains(words)),
+                "{bad:?}: {problem:?}"
+            );
+        }
+        assert_eq!(one.problem(), None);
+    }
+
     proptest! {
         #[test]
         fn quantiles_never_fall(a in 0.000_1..0.999_9f64, b in 0.000_1..0.999_9f64) {
@@ -211,6 +335,7 @@ mod tests {
                 Distribution::Lognormal { p50: 10.0, p99: 90.0, shift: 1.0 },
                 Distribution::Normal { mean: 10.0, deviation: 2.0 },
                 Distribution::Exponential { mean: 3.0 },
+                Distribution::Gamma { mean: 3.0, shape: 0.7 },
                 Distribution::Uniform { min: 1.0, max: 2.0 },
             ] {
                 prop_assert!(d.quantile(low) <= d.quantile(high));

@@ -2,8 +2,9 @@
 //!
 //! In reading order: [`units`] (time, money, rates), [`distribution`] and [`seed`] (every draw), [`plan`] (what will be
 //! played), [`schedule`] (which request falls due when), [`prices`], [`tracer`] (text that joins both ends),
-//! [`observe`] (what is seen while it is played). A file becomes a plan through [`Scenario`]: `file` holds the shapes
-//! serde reads, `resolve` turns them into a plan, block by block, [`error`] into a message with line and remedy.
+//! [`observe`] (what is seen while it is played). A file becomes a plan through [`Scenario`], or [`Providers`] where there
+//! is no run: `file` holds the shapes serde reads, [`profiles`] the ones that are bundled, `resolve` turns them into a plan,
+//! block by block, [`error`] into a message with line and remedy.
 //!
 //! Deliberately absent: a runtime, a clock, ambient randomness, knowledge of the service's own settings and of which
 //! figures a run record has (whoever knows them finds the place in the file through [`SourceText`]).
@@ -14,6 +15,7 @@ mod file;
 pub mod observe;
 pub mod plan;
 pub mod prices;
+pub mod profiles;
 mod resolve;
 pub mod schedule;
 pub mod seed;
@@ -35,15 +37,7 @@ pub struct Scenario {
 impl Scenario {
     /// Reads `text`, which came from the file `path`; the scenario is named after the file's stem.
     pub fn parse(path: &str, text: &str) -> Result<Self, Box<ScenarioError>> {
-        let source = SourceText {
-            name: path.to_owned(),
-            text: text.to_owned(),
-        };
-        let file: file::File = toml::from_str(text).map_err(|e| {
-            let span = e.span().unwrap_or(0..0);
-            let (message, remedy) = explain(e.message());
-            Box::new(source.error(span, message, remedy))
-        })?;
+        let (source, file) = read(path, text)?;
         let stem = std::path::Path::new(path)
             .file_stem()
             .and_then(|s| s.to_str())
@@ -53,8 +47,51 @@ impl Scenario {
     }
 }
 
+/// A file of providers that stand alone, read and resolved: no load, no variants, and a run without an end.
+#[derive(Debug, Clone)]
+pub struct Providers {
+    /// Root of every draw.
+    pub seed: u64,
+    /// The providers, in the order of the file; never empty.
+    pub providers: Vec<plan::ProviderPlan>,
+    /// The file, for errors that only others can find.
+    pub source: SourceText,
+}
+
+impl Providers {
+    /// Reads `text`, which came from the file `path`: `seed` and `[[provider]]` blocks, and nothing else.
+    pub fn parse(path: &str, text: &str) -> Result<Self, Box<ScenarioError>> {
+        let (source, file): (_, file::ProvidersFile) = read(path, text)?;
+        let providers = resolve::providers_alone(&source, &file)?;
+        Ok(Self {
+            seed: file.seed.unwrap_or(1),
+            providers,
+            source,
+        })
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &str, text: &str) -> Result<(SourceText, T), Box<ScenarioError>> {
+    let source = SourceText {
+        name: path.to_owned(),
+        text: text.to_owned(),
+    };
+    let file = toml::from_str(text).map_err(|e| {
+        let span = e.span().unwrap_or(0..0);
+        let (message, remedy) = explain(e.message());
+        Box::new(source.error(span, message, remedy))
+    })?;
+    Ok((source, file))
+}
+
 /// Splits serde's message into what is wrong and what to write instead.
 fn explain(message: &str) -> (String, String) {
+    if message == "invalid type: map, expected a sequence" {
+        return (
+            "this is one table, where a list of tables belongs".to_owned(),
+            "write two brackets, such as [[provider]]; a [[provider.fault]] needs its [[provider]] above it".to_owned(),
+        );
+    }
     if let Some((wrong, expected)) = message.split_once(", expected ") {
         return (wrong.to_owned(), format!("expected {expected}"));
     }

@@ -144,16 +144,22 @@ pub struct LedgerRow {
     pub first_token: Option<Micros>,
     /// When the provider stopped working on it.
     pub ended: Micros,
-    /// The HTTP status answered.
+    /// The HTTP status answered; 0 where no answer began.
     pub status: u16,
     /// Tokens of the prompt.
     pub prompt_tokens: u64,
     /// Of these, read from the provider's cache.
     pub cached_tokens: u64,
-    /// Completion tokens generated.
+    /// Of the prompt, written to the provider's cache at a price of its own.
+    pub cache_write_tokens: u64,
+    /// Completion tokens generated, thinking included.
     pub generated: u64,
+    /// Of these, thinking: never handed to anybody.
+    pub reasoning: u64,
     /// Completion tokens handed to the network.
     pub flushed: u64,
+    /// Of these, handed over twice by a fault.
+    pub repeated: u64,
     /// Completion tokens billed.
     pub billed: u64,
     /// Prompt tokens billed.
@@ -176,6 +182,8 @@ pub enum Finish {
     Stop,
     /// The answer reached its token limit and was handed over.
     Length,
+    /// The answer was withheld from some point on, and that was handed over.
+    Filtered,
     /// The caller hung up first.
     HungUp,
     /// The provider answered with an error or cut the answer, as a fault asked.

@@ -75,20 +75,45 @@ pub struct ProviderPlan {
     pub name: String,
     /// Wire dialect.
     pub dialect: Dialect,
-    /// The model that it serves.
-    pub model: String,
+    /// The models that it serves, never empty; the service is told the first.
+    pub models: Vec<ModelPlan>,
     /// Time to first token, in microseconds.
     pub first_token: Distribution,
     /// Gap between tokens, in microseconds.
     pub inter_token: Distribution,
+    /// What every prompt token that is not read from the provider's cache adds to the time to first token.
+    pub prefill: Micros,
     /// Length of an answer, in tokens; the request's own limit cuts it.
     pub output_tokens: Distribution,
+    /// Tokens that the model thinks before it answers: billed as completion, never delivered.
+    pub reasoning_tokens: Distribution,
+    /// Share of the prompts with tools on offer, and no tool forced, that are answered with a call.
+    pub tool_calls: Share,
+    /// Stretches in which everything is slower.
+    pub slow_periods: Option<SlowPeriods>,
+    /// How many answers it works on at once; without it, any number.
+    pub capacity: Option<Capacity>,
+    /// Beginnings of prompts that it remembers.
+    pub prompt_cache: Option<PromptCache>,
     /// What happens to work whose caller hangs up.
     pub on_disconnect: OnDisconnect,
-    /// Real rate limits, per API key.
+    /// Whether an answer that the provider itself broke off is billed as far as it came.
+    pub bill_broken: bool,
+    /// Real rate limits, per API key and model family.
     pub limits: Option<RateLimits>,
     /// Faults, in the order of the file: the first that applies wins.
     pub faults: Vec<FaultPlan>,
+}
+
+/// A model that a provider serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ModelPlan {
+    /// Its name on the wire.
+    pub name: String,
+    /// Models of a family share their rate limits.
+    pub family: String,
+    /// Prompt and answer must fit into so many tokens; `None` for any number.
+    pub context_window: Option<u64>,
     /// List prices.
     pub price: Price,
 }
@@ -100,6 +125,58 @@ pub enum Dialect {
     /// OpenAI Chat Completions.
     #[serde(rename = "openai")]
     OpenAi,
+    /// Anthropic Messages.
+    Anthropic,
+    /// Gemini `generateContent` and `streamGenerateContent`.
+    Gemini,
+    /// Ollama `/api/chat`.
+    Ollama,
+}
+
+impl Dialect {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Ollama];
+
+    /// Its name in files, on the command line and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+            Self::Ollama => "ollama",
+        }
+    }
+}
+
+/// Slow stretches that come and go, the same for every request that arrives in one.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SlowPeriods {
+    /// From the end of one to the start of the next, in microseconds.
+    pub every: Distribution,
+    /// How long one lasts, in microseconds.
+    pub lasts: Distribution,
+    /// All waits of an answer that arrives in one are multiplied by this.
+    pub factor: f64,
+}
+
+/// How much a provider works on at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Capacity {
+    /// Answers in progress.
+    pub slots: u32,
+    /// Requests that may wait for a slot; the next one is answered "overloaded".
+    pub queue: u32,
+}
+
+/// A provider's prompt cache: beginnings that were seen lately are read at a lower price and in no time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct PromptCache {
+    /// Shorter beginnings are not kept, in tokens.
+    pub min_tokens: u64,
+    /// Cached lengths are rounded down to a multiple of this, in tokens.
+    pub granularity: u64,
+    /// A beginning is forgotten when nobody used it for so long.
+    pub ttl: Micros,
 }
 
 /// What a provider does when its caller hangs up.
@@ -115,13 +192,17 @@ pub enum OnDisconnect {
     RunToCompletion,
 }
 
-/// Token-bucket limits with continuous refill.
+/// Token-bucket limits with continuous refill, per API key and model family.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RateLimits {
     /// Requests per minute.
     pub requests_per_minute: Option<u64>,
-    /// Prompt and completion tokens per minute.
+    /// Prompt and completion tokens per minute together.
     pub tokens_per_minute: Option<u64>,
+    /// Prompt tokens per minute, those read from the cache left out.
+    pub input_tokens_per_minute: Option<u64>,
+    /// Completion tokens per minute.
+    pub output_tokens_per_minute: Option<u64>,
     /// How much of a minute's allowance the bucket holds; real providers enforce a minute in smaller slices.
     pub burst: Share,
 }
@@ -133,28 +214,75 @@ pub struct Price {
     pub prompt: Picodollars,
     /// Per prompt token read from the provider's cache.
     pub cached: Picodollars,
+    /// Per prompt token written to the provider's cache.
+    pub cache_write: Picodollars,
     /// Per completion token.
     pub completion: Picodollars,
 }
 
-/// Something that goes wrong at a provider, while a window is open.
+/// Something that goes wrong at a provider.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FaultPlan {
     /// `kind#position`, for ledger rows and reports.
     pub id: String,
     /// What goes wrong.
     pub effect: FaultEffect,
-    /// The window opens, seen from the start of the run.
+    /// It begins, seen from the start of the run.
     pub from: Micros,
-    /// The window closes.
+    /// It is over.
     pub until: Micros,
-    /// Share of the attempts in the window that suffer.
+    /// When it is there in between.
+    pub timetable: Timetable,
+    /// Whom it concerns.
+    pub scope: Scope,
+    /// Share of the attempts it concerns that suffer.
     pub probability: Share,
-    /// Only the first so many attempts in the window suffer.
+    /// Only the first so many attempts it concerns suffer.
     pub first: Option<u64>,
+    /// Only every so many-th attempt it concerns suffers: 3 is the third, the sixth, ...
+    pub every: Option<u64>,
+}
+
+/// When a fault is there, between its `from` and its `until`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Timetable {
+    /// All the time.
+    Throughout,
+    /// In these windows: ascending, without overlap, each from its start (included) to its end (excluded).
+    Windows(Vec<(Micros, Micros)>),
+    /// It comes and goes, beginning with a time of absence; lengths in microseconds.
+    OnOff {
+        /// How long it stays.
+        on: Distribution,
+        /// How long it stays away.
+        off: Distribution,
+    },
+}
+
+/// Whom a fault concerns. An empty scope is everybody; of several conditions all must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Scope {
+    /// Requests for one of these models.
+    pub models: Vec<String>,
+    /// Requests with one of these API keys.
+    pub keys: Vec<String>,
+    /// Requests with this header.
+    pub header: Option<HeaderMatch>,
+}
+
+/// A header that a request must carry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HeaderMatch {
+    /// Its name, in lower case.
+    pub name: String,
+    /// Its value; `None` for any.
+    pub value: Option<String>,
 }
 
 /// What an attempt suffers, named by what is on the wire.
+///
+/// Where there is an `after_tokens`, it happens right after that many tokens of the answer; `None` is half of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum FaultEffect {
@@ -162,8 +290,12 @@ pub enum FaultEffect {
     Status {
         /// HTTP status.
         status: u16,
-        /// `Retry-After`, if it says one.
+        /// When to try again, said in the dialect's own way.
         retry_after: Option<Micros>,
+        /// A `Retry-After` header of exactly this text, however hostile.
+        retry_after_text: Option<String>,
+        /// The dialect's own code for the error, where it is not the usual one of the status.
+        code: Option<String>,
     },
     /// Slower answers.
     LatencySpike {
@@ -172,6 +304,105 @@ pub enum FaultEffect {
         /// Replaces the gap between tokens.
         inter_token: Option<Distribution>,
     },
+    /// The stream falls silent and, if `lasts` says so, goes on later. A unary answer comes as much later.
+    Stall {
+        /// Where.
+        after_tokens: Option<Distribution>,
+        /// For how long, in microseconds; `None` for good.
+        lasts: Option<Distribution>,
+    },
+    /// The request is taken and nothing is ever said.
+    Blackhole,
+    /// Nobody listens: new connections are refused. What is being answered is finished, then its connection closed.
+    RefuseConnection,
+    /// The connection is reset when the request has been read.
+    ResetBeforeHeaders,
+    /// The stream carries an error of this status in the dialect's own form. A unary answer is that error.
+    ErrorEvent {
+        /// Where.
+        after_tokens: Option<Distribution>,
+        /// The status that the error is of.
+        status: u16,
+    },
+    /// The body ends in good order, but early.
+    CleanEof {
+        /// Where.
+        after_tokens: Option<Distribution>,
+    },
+    /// The connection is closed (FIN) in the middle of the body. On HTTP/2 the stream is reset.
+    FinWithoutTerminator {
+        /// Where.
+        after_tokens: Option<Distribution>,
+    },
+    /// The connection is reset (RST) in the middle of the body. On HTTP/2 the stream is.
+    ResetMidStream {
+        /// Where.
+        after_tokens: Option<Distribution>,
+    },
+    /// A frame that is cut in half comes in between; all tokens come all the same. A unary body is cut in half.
+    MalformedFrame {
+        /// Where.
+        after_tokens: Option<Distribution>,
+    },
+    /// The stream is complete but for what says so. Unary answers are spared.
+    MissingDone,
+    /// The frame of one token comes twice. Unary answers are spared.
+    DuplicateFrame {
+        /// The last token before it.
+        after_tokens: Option<Distribution>,
+    },
+    /// The body leaves in small pieces.
+    Trickle {
+        /// Bytes in a piece.
+        bytes: u64,
+        /// From one piece to the next.
+        every: Micros,
+    },
+    /// 200 and a web page.
+    #[serde(rename = "html_200")]
+    Html200,
+    /// 200 and nothing, or an empty object.
+    #[serde(rename = "empty_200")]
+    Empty200 {
+        /// `{}` and not no byte at all.
+        object: bool,
+    },
+    /// A well-formed answer that breaks the schema the caller asked for. Callers who asked for none are spared.
+    GarbageOutput,
+    /// The model's answer is withheld from here on, in the dialect's own form.
+    ContentFilter {
+        /// Where; `None` is at once.
+        after_tokens: Option<Distribution>,
+    },
+    /// Refused because prompt and answer exceed the context window.
+    ContextLength,
+}
+
+impl FaultEffect {
+    /// Its name in scenario files.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Status { .. } => "status",
+            Self::LatencySpike { .. } => "latency_spike",
+            Self::Stall { .. } => "stall",
+            Self::Blackhole => "blackhole",
+            Self::RefuseConnection => "refuse_connection",
+            Self::ResetBeforeHeaders => "reset_before_headers",
+            Self::ErrorEvent { .. } => "error_event",
+            Self::CleanEof { .. } => "clean_eof",
+            Self::FinWithoutTerminator { .. } => "fin_without_terminator",
+            Self::ResetMidStream { .. } => "reset_mid_stream",
+            Self::MalformedFrame { .. } => "malformed_frame",
+            Self::MissingDone => "missing_done",
+            Self::DuplicateFrame { .. } => "duplicate_frame",
+            Self::Trickle { .. } => "trickle",
+            Self::Html200 => "html_200",
+            Self::Empty200 { .. } => "empty_200",
+            Self::GarbageOutput => "garbage_output",
+            Self::ContentFilter { .. } => "content_filter",
+            Self::ContextLength => "context_length",
+        }
+    }
 }
 
 /// A load balancer.
@@ -313,22 +544,44 @@ pub struct Comparison {
 }
 
 impl ProviderPlan {
+    /// The model that the service is told.
+    pub fn model(&self) -> &str {
+        self.models.first().map_or("", |model| &model.name)
+    }
+
+    /// The model of that name, if the provider serves it.
+    pub fn serves(&self, model: &str) -> Option<&ModelPlan> {
+        self.models.iter().find(|served| served.name == model)
+    }
+
     /// How long the slowest answer takes that can reasonably be drawn, faults included: a bound for choosing parts, not a
-    /// figure.
+    /// figure. The end of time if a fault can keep an answer back for good.
     pub fn slowest_answer(&self) -> Micros {
         let tokens = self.output_tokens.upper();
-        let (mut first, mut gap) = (self.first_token.upper(), self.inter_token.upper());
+        let (mut first, mut gap, mut stall) = (self.first_token.upper(), self.inter_token.upper(), 0.0_f64);
         for fault in &self.faults {
-            if let FaultEffect::LatencySpike {
-                first_token,
-                inter_token,
-            } = &fault.effect
-            {
-                first = first_token.as_ref().map_or(first, |d| first.max(d.upper()));
-                gap = inter_token.as_ref().map_or(gap, |d| gap.max(d.upper()));
+            match &fault.effect {
+                FaultEffect::LatencySpike {
+                    first_token,
+                    inter_token,
+                } => {
+                    first = first_token.as_ref().map_or(first, |d| first.max(d.upper()));
+                    gap = inter_token.as_ref().map_or(gap, |d| gap.max(d.upper()));
+                }
+                FaultEffect::Stall { lasts: Some(lasts), .. } => stall = stall.max(lasts.upper()),
+                FaultEffect::Stall { lasts: None, .. } | FaultEffect::Blackhole | FaultEffect::Trickle { .. } => {
+                    return Micros(u64::MAX);
+                }
+                _ => {}
             }
         }
-        Micros((first + gap * tokens) as u64)
+        let factor = self.slow_periods.as_ref().map_or(1.0, |slow| slow.factor.max(1.0));
+        let answer = (first + gap * tokens) * factor;
+        // Whoever waits for a slot waits for the answers before it.
+        let turns = self
+            .capacity
+            .map_or(1.0, |c| 1.0 + f64::from(c.queue) / f64::from(c.slots.max(1)));
+        Micros((answer * turns + stall) as u64)
     }
 }
 
@@ -351,10 +604,19 @@ impl Plan {
         }
         plan.expectations.clear();
         for provider in plan.variants.iter_mut().flat_map(|v| &mut v.providers) {
-            provider.faults.retain(|fault| fault.from < plan.duration);
             for fault in &mut provider.faults {
                 fault.until = fault.until.min(plan.duration);
+                if let Timetable::Windows(windows) = &mut fault.timetable {
+                    windows.retain(|(start, _)| *start < plan.duration);
+                    if let Some((_, end)) = windows.last_mut() {
+                        *end = plan.duration.min(*end);
+                    }
+                }
             }
+            let never = |fault: &FaultPlan| matches!(&fault.timetable, Timetable::Windows(left) if left.is_empty());
+            provider
+                .faults
+                .retain(|fault| fault.from < plan.duration && !never(fault));
         }
         plan
     }

@@ -1,21 +1,24 @@
 //! From the shapes of a file to a plan: defaults filled in, variants spelled out, every value checked.
 //!
-//! One file per block: `provider`, `fault`, `load`, `expectation`; here is what holds them together.
+//! One file per block: `provider` (with `layers`, `models` and `fault`), `load`, `expectation`; here is what holds them
+//! together.
 
 mod expectation;
 mod fault;
+mod layers;
 mod load;
+mod models;
 mod provider;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use toml::Spanned;
 
 use crate::distribution::Distribution;
 use crate::error::{ScenarioError, SourceText};
-use crate::file::{File, GatewayBlock, LoadBlock, ProviderBlock, VariantBlock};
-use crate::plan::{GatewayPlan, Limits, Plan, ServicePlan, Variant};
+use crate::file::{File, GatewayBlock, LoadBlock, ProviderBlock, ProvidersFile, VariantBlock};
+use crate::plan::{GatewayPlan, Limits, Plan, ProviderPlan, ServicePlan, Variant};
 use crate::units::Micros;
 
 /// Longest run: bounds memory, and a typing error in a unit.
@@ -24,30 +27,74 @@ const LONGEST_DRAIN: Micros = Micros::from_secs(60);
 /// Cloud load balancers give a request 60 s and an idle connection as long, unless told otherwise.
 const GATEWAY_DEFAULT: Micros = Micros::from_secs(60);
 const MOST_PROCESSES: u32 = 16;
+/// Bounds how often something can come and go in a run.
+const SHORTEST_STRETCH: Micros = Micros::from_millis(1);
 
 pub(crate) type Resolved<T> = Result<T, Box<ScenarioError>>;
 
 /// What every step of resolving may look at.
+#[derive(Debug, Clone)]
 pub(crate) struct Context<'a> {
     pub(crate) source: &'a SourceText,
+    /// The end of the run, which what happens must come before.
     pub(crate) duration: Micros,
+    /// Set while a bundled profile is read: the key that asked for it answers for what is wrong with it.
+    blame: Option<Blame>,
+}
+
+/// A key that asked for a profile, and the profile's name.
+#[derive(Debug, Clone)]
+struct Blame {
+    span: Range<usize>,
+    whose: String,
 }
 
 impl Context<'_> {
+    fn blaming(&self, span: Range<usize>, whose: String) -> Self {
+        Self {
+            blame: Some(Blame { span, whose }),
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn fail<T>(
         &self,
         span: Range<usize>,
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Resolved<T> {
-        Err(Box::new(self.source.error(span, message, remedy)))
+        Err(Box::new(match &self.blame {
+            None => self.source.error(span, message, remedy),
+            Some(Blame { span, whose }) => {
+                self.source
+                    .error(span.clone(), format!("{whose}: {}", message.into()), remedy)
+            }
+        }))
     }
+}
+
+/// Providers that stand alone: their time has no end.
+pub(crate) fn providers_alone(source: &SourceText, file: &ProvidersFile) -> Resolved<Vec<ProviderPlan>> {
+    let context = Context {
+        source,
+        duration: Micros(u64::MAX),
+        blame: None,
+    };
+    if file.provider.is_empty() {
+        return context.fail(
+            0..0,
+            "the file has no provider",
+            "add a [[provider]] with name, model and first_token",
+        );
+    }
+    providers(&context, &file.provider, &BTreeMap::new())
 }
 
 pub(crate) fn resolve(name: &str, source: &SourceText, file: &File) -> Resolved<Plan> {
     let context = Context {
         source,
         duration: *file.duration.get_ref(),
+        blame: None,
     };
     let warmup = file.warmup.as_ref().map_or(Micros::ZERO, |w| *w.get_ref());
     check_times(&context, file, warmup)?;
@@ -158,26 +205,34 @@ fn variant(context: &Context<'_>, file: &File, block: &Spanned<VariantBlock>) ->
             );
         }
     }
+    Ok(Variant {
+        name: raw.name.get_ref().clone(),
+        service: service(context, block)?,
+        providers: providers(context, &file.provider, &raw.provider)?,
+        gateway: gateway(file.gateway.as_ref().map(Spanned::get_ref), raw.gateway.as_ref()),
+        load: load::load(context, &file.load, raw.load.as_ref().unwrap_or(&LoadBlock::default()))?,
+    })
+}
+
+fn providers(
+    context: &Context<'_>,
+    blocks: &[Spanned<ProviderBlock>],
+    patches: &BTreeMap<Spanned<String>, ProviderBlock>,
+) -> Resolved<Vec<ProviderPlan>> {
     let mut names = BTreeSet::new();
-    let mut providers = Vec::with_capacity(file.provider.len());
-    for base in &file.provider {
-        let resolved = provider::provider(context, base, raw)?;
+    let mut providers = Vec::with_capacity(blocks.len());
+    for block in blocks {
+        let resolved = provider::provider(context, block, patches)?;
         if !names.insert(resolved.name.clone()) {
             return context.fail(
-                base.span(),
+                block.span(),
                 format!("a provider named `{}` is there already", resolved.name),
                 "give every provider a name of its own",
             );
         }
         providers.push(resolved);
     }
-    Ok(Variant {
-        name: raw.name.get_ref().clone(),
-        service: service(context, block)?,
-        providers,
-        gateway: gateway(file.gateway.as_ref().map(Spanned::get_ref), raw.gateway.as_ref()),
-        load: load::load(context, &file.load, raw.load.as_ref().unwrap_or(&LoadBlock::default()))?,
-    })
+    Ok(providers)
 }
 
 fn service(context: &Context<'_>, block: &Spanned<VariantBlock>) -> Resolved<ServicePlan> {
@@ -233,34 +288,21 @@ fn gateway(base: Option<&GatewayBlock>, patch: Option<&GatewayBlock>) -> Option<
 
 /// A distribution that can be drawn from.
 pub(crate) fn checked(context: &Context<'_>, span: &Range<usize>, d: &Distribution) -> Resolved<Distribution> {
-    let problem = match d {
-        Distribution::Lognormal { p50, p99, .. } if p50 > p99 => Some((
-            "p50 is above p99: no distribution has such percentiles",
-            "swap them, or raise p99",
-        )),
-        Distribution::Lognormal { p50, shift, .. } if shift >= p50 => Some((
-            "the shift is not below p50",
-            "the shift is the smallest possible value: make it smaller than p50",
-        )),
-        Distribution::Uniform { min, max } if min > max => Some(("min is above max", "swap them")),
-        Distribution::Empirical { values } if values.is_empty() => {
-            Some(("there are no values to draw from", "list at least one value"))
-        }
-        Distribution::Mixture { parts } => {
-            for part in parts {
-                checked(context, span, &part.of)?;
-            }
-            let sum: f64 = parts.iter().map(|p| p.weight).sum();
-            let bad = parts.iter().any(|p| p.weight <= 0.0) || (sum - 1.0).abs() > 1e-9;
-            bad.then_some((
-                "the weights of the parts do not sum to 1",
-                "give every part a weight above 0, together 1",
-            ))
-        }
-        _ => None,
-    };
-    match problem {
+    match d.problem() {
         Some((message, remedy)) => context.fail(span.clone(), message, remedy),
         None => Ok(d.clone()),
     }
+}
+
+/// The distribution of lengths that follow each other: mostly long enough that there can't be endlessly many.
+pub(crate) fn lasting(context: &Context<'_>, span: &Range<usize>, d: &Distribution) -> Resolved<Distribution> {
+    let d = checked(context, span, d)?;
+    if d.quantile(0.5) < SHORTEST_STRETCH.0 as f64 {
+        return context.fail(
+            span.clone(),
+            format!("half of these lengths are below {SHORTEST_STRETCH}"),
+            format!("write lengths of {SHORTEST_STRETCH} and more"),
+        );
+    }
+    Ok(d)
 }

@@ -34,6 +34,18 @@ pub enum Purpose {
     FaultLatency = 9,
     /// Think time of a closed user.
     Think = 10,
+    /// How long a model thinks before it answers.
+    ReasoningLength = 11,
+    /// After which token a fault strikes.
+    FaultPosition = 12,
+    /// How long a stall lasts.
+    StallLength = 13,
+    /// When a fault that comes and goes is there.
+    FaultTimetable = 14,
+    /// When everything is slow.
+    SlowPeriod = 15,
+    /// Whether an answer is a call of a tool.
+    ToolCall = 16,
 }
 
 /// The root of all draws of a run.

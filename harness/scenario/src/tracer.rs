@@ -3,6 +3,9 @@
 //! A prompt names itself with a marker, `[prompt 17]`; word `n` of its synthetic answer is `t17.n`, one word to the
 //! token. Whatever a service does in between, in any language and without instrumentation, its input and its output
 //! are joined by this text. It depends on the prompt alone, so a second attempt can continue a first.
+//!
+//! In an answer, text or JSON, the words match `\bt(\d+)\.(\d+)\b`; that is all another harness needs. The page
+//! `docs/tracer-text.md` tells the rest. Lengths are known by construction: no tokenizer is in here.
 
 use std::fmt::Write;
 
@@ -11,16 +14,32 @@ use crate::units::PromptId;
 
 const MARKER: &str = "[prompt ";
 
-/// A prompt of `tokens` words (at least the two of its marker) that names itself.
+/// What a prompt is filled up with. Each word, with the space before it, is one token of o200k_base.
+const FILLER: [&str; 64] = [
+    "a", "I", "as", "by", "in", "of", "on", "to", "and", "are", "but", "can", "for", "had", "has", "its", "may", "new",
+    "not", "one", "our", "the", "two", "use", "way", "who", "you", "also", "back", "city", "days", "each", "even",
+    "from", "good", "here", "home", "just", "last", "life", "made", "many", "name", "next", "black", "early", "light",
+    "money", "night", "small", "under", "water", "always", "before", "people", "school", "another", "morning",
+    "company", "question", "children", "together", "remember", "building",
+];
+
+/// A prompt of `tokens` tokens that names itself: its marker, then common words.
+///
+/// The count is exact under o200k_base by construction. A length below the marker's own gives the marker alone. Which
+/// word comes where is drawn from the prompt and the place, so equal prompts have equal texts and others do not.
 pub fn prompt_text(prompt: PromptId, tokens: u64) -> String {
     let mut text = format!("{MARKER}{prompt}]");
-    for n in 2..tokens {
-        let _ = write!(text, " w{n}");
+    let fillers = tokens.saturating_sub(marker_length(prompt));
+    text.reserve(fillers.min(1 << 20) as usize * 6);
+    for place in 0..fillers {
+        text.push(' ');
+        text.push_str(filler(prompt, place));
     }
     text
 }
 
-/// The prompt a text names. A text without a marker is named by its own bytes, the same for equal texts.
+/// The prompt a text names; of several markers the last. A text without a marker is named by its own bytes, the same
+/// for equal texts.
 pub fn prompt_of(text: &str) -> PromptId {
     let marked = text.rfind(MARKER).and_then(|at| {
         let rest = &text[at + MARKER.len()..];
@@ -29,9 +48,60 @@ pub fn prompt_of(text: &str) -> PromptId {
     PromptId(marked.unwrap_or_else(|| fnv1a(text.as_bytes())))
 }
 
-/// Tokens of a prompt, counted the way [`prompt_text`] makes them: a word is a token.
-pub fn prompt_length(text: &str) -> u64 {
-    text.split_ascii_whitespace().count() as u64
+/// Tokens of a text that [`prompt_text`] made; `None` for any other text, however similar.
+pub fn prompt_length(text: &str) -> Option<u64> {
+    let (number, mut rest) = text.strip_prefix(MARKER)?.split_once(']')?;
+    let prompt = PromptId(number_of(number)?);
+    let mut fillers = 0;
+    while !rest.is_empty() {
+        rest = rest.strip_prefix(' ')?.strip_prefix(filler(prompt, fillers))?;
+        fillers += 1;
+    }
+    Some(marker_length(prompt) + fillers)
+}
+
+/// Tokens of a text that is a stretch of one prompt's answer, words in order and none left out; else `None`.
+///
+/// A word is a token here too: an answer that comes back in a prompt is as long as it was when it was billed.
+pub fn answer_length(text: &str) -> Option<u64> {
+    let mut words = text.split(' ').map(traced);
+    let (prompt, first) = words.next()??;
+    let mut next = first.checked_add(1)?;
+    for word in words {
+        if word? != (prompt, next) {
+            return None;
+        }
+        next = next.checked_add(1)?;
+    }
+    Some(next - first)
+}
+
+/// Tokens of a marker: `[p`, `rompt`, a space, the number in groups of up to three digits, `]`.
+fn marker_length(prompt: PromptId) -> u64 {
+    let digits = prompt.0.checked_ilog10().map_or(1, |log| u64::from(log) + 1);
+    4 + digits.div_ceil(3)
+}
+
+/// The word at `place` of a prompt: the top bits of a mix (splitmix64's) of both.
+fn filler(prompt: PromptId, place: u64) -> &'static str {
+    let mut mixed = prompt
+        .0
+        .wrapping_add(place.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    FILLER[(mixed >> 58) as usize]
+}
+
+/// The prompt and the index of a word, if it is one that [`push_word`] writes.
+fn traced(word: &str) -> Option<(u64, u64)> {
+    let (prompt, index) = word.strip_prefix('t')?.split_once('.')?;
+    Some((number_of(prompt)?, number_of(index)?))
+}
+
+/// A number in the only way that we write it: no sign, no zero in front.
+fn number_of(text: &str) -> Option<u64> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    plain.then(|| text.parse().ok())?
 }
 
 /// Word `index` of the answer to `prompt`, with the space that separates it from the word before.
@@ -52,6 +122,9 @@ pub fn answer_text(prompt: PromptId, tokens: u64) -> String {
 }
 
 /// Reads an answer as it arrives, in pieces cut anywhere, and counts its words.
+///
+/// Words end at white space and at the punctuation of JSON, so the words of an answer that is JSON are found where they
+/// stand. Its names and its other values are words too, and foreign ones.
 #[derive(Debug, Clone)]
 pub struct Reader {
     prompt: PromptId,
@@ -73,9 +146,10 @@ impl Reader {
 
     /// Takes the next piece of text.
     pub fn push(&mut self, text: &str) {
-        for part in text.split_inclusive(|c: char| c.is_ascii_whitespace()) {
-            self.word.push_str(part.trim_ascii_end());
-            if part.ends_with(|c: char| c.is_ascii_whitespace()) {
+        for part in text.split_inclusive(ends_word) {
+            let word = part.trim_end_matches(ends_word);
+            self.word.push_str(word);
+            if word.len() < part.len() {
                 self.end_word();
             }
         }
@@ -103,8 +177,7 @@ impl Reader {
         if self.word.is_empty() {
             return;
         }
-        let word = self.word.strip_prefix('t').and_then(|w| w.split_once('.'));
-        let word = word.and_then(|(prompt, index)| Some((prompt.parse::<u64>().ok()?, index.parse::<u64>().ok()?)));
+        let word = traced(&self.word);
         match word {
             Some((prompt, _)) if prompt != self.prompt.0 => self.delivered.misdelivered += 1,
             Some((_, index)) if self.mark(index) => self.delivered.tokens += 1,
@@ -129,6 +202,10 @@ impl Reader {
     }
 }
 
+fn ends_word(c: char) -> bool {
+    c.is_ascii_whitespace() || matches!(c, '"' | '{' | '}' | '[' | ']' | ':' | ',')
+}
+
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
@@ -144,7 +221,82 @@ mod tests {
     fn a_prompt_names_itself_and_has_the_length_asked_for() {
         let text = prompt_text(PromptId(17), 40);
         assert_eq!(prompt_of(&text), PromptId(17));
-        assert_eq!(prompt_length(&text), 40);
+        assert_eq!(prompt_length(&text), Some(40));
+    }
+
+    #[test]
+    fn a_length_below_the_markers_gives_the_marker() {
+        assert_eq!(prompt_text(PromptId(17), 3), "[prompt 17]");
+        assert_eq!(prompt_length("[prompt 17]"), Some(5));
+        assert_eq!(prompt_length("[prompt 0]"), Some(5));
+        assert_eq!(prompt_length("[prompt 1000]"), Some(6));
+        assert_eq!(prompt_length("[prompt 18446744073709551615]"), Some(11));
+    }
+
+    #[test]
+    fn two_prompts_have_no_more_than_the_marker_and_chance_in_common() {
+        let (one, two) = (prompt_text(PromptId(1), 1_006), prompt_text(PromptId(2), 1_006));
+        let equal = one.split(' ').zip(two.split(' ')).filter(|(a, b)| a == b).count();
+        assert!(equal < 60, "{equal} of 1,001 words");
+    }
+
+    #[test]
+    fn no_other_text_is_taken_for_a_prompt_of_ours() {
+        let text = prompt_text(PromptId(17), 9);
+        let others = [
+            text.replacen("17", "18", 1),
+            text.replacen("17", "017", 1),
+            text.replacen("17", "+17", 1),
+            text.replacen(' ', "  ", 2),
+            format!("{text} "),
+            format!(" {text}"),
+            format!("{text} and"),
+            text[..text.len() - 1].to_owned(),
+            text.to_uppercase(),
+            format!("Say hello. {text}"),
+            "[prompt ]".to_owned(),
+            "[prompt 18446744073709551616]".to_owned(),
+            String::new(),
+        ];
+        for other in others {
+            assert_eq!(prompt_length(&other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_comes_back_is_as_long_as_it_was() {
+        assert_eq!(answer_length(&answer_text(PromptId(7), 30)), Some(30));
+        assert_eq!(
+            answer_length("t7.4 t7.5"),
+            Some(2),
+            "what a second attempt was to continue"
+        );
+        for other in [
+            "",
+            "t7.0 ",
+            "t7.0  t7.1",
+            "t7.0 t7.2",
+            "t7.0 t8.1",
+            "t7.0 t7.01",
+            "t7.0\nt7.1",
+            "T7.0",
+        ] {
+            assert_eq!(answer_length(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn words_inside_json_are_found() {
+        let mut reader = Reader::new(PromptId(9));
+        reader.push(r#"{"city":"t9.0 t9.1","days":[3,"t9.2"]}"#);
+        assert_eq!(
+            reader.finish(),
+            Delivered {
+                tokens: 3,
+                foreign: 3,
+                ..Delivered::default()
+            }
+        );
     }
 
     #[test]
@@ -163,6 +315,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_prompt_has_the_length_asked_for(prompt: u64, tokens in 11u64..500) {
+            prop_assert_eq!(prompt_length(&prompt_text(PromptId(prompt), tokens)), Some(tokens));
+        }
+
         #[test]
         fn an_answer_is_counted_the_same_however_it_is_cut(tokens in 0u64..200, cuts in prop::collection::vec(1usize..9, 1..400)) {
             let text = answer_text(PromptId(12), tokens);

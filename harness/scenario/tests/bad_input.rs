@@ -1,6 +1,8 @@
 //! Every mistake in a scenario file is told with its line, what is wrong, and what to write instead.
 
 use brownout_scenario::Scenario;
+use brownout_scenario::plan::Timetable;
+use brownout_scenario::units::Micros;
 
 const GOOD: &str = r#"question = "Does it hold?"
 duration = "30s"
@@ -216,4 +218,31 @@ fn a_plan_has_the_same_fingerprint_wherever_its_file_lies_and_another_with_anoth
     let other = Scenario::parse("x.toml", &format!("seed = 2\n{GOOD}")).unwrap().plan;
     assert_eq!(here.fingerprint(), there.fingerprint());
     assert_ne!(here.fingerprint(), other.fingerprint());
+}
+
+#[test]
+fn the_beginning_of_a_plan_keeps_the_windows_that_begin_in_it_and_ends_them_with_itself() {
+    let windows = |written: &str| {
+        GOOD.replace(
+            "from = \"10s\"\nuntil = \"20s\"",
+            &format!("from = \"1s\"\nwindows = {written}"),
+        )
+    };
+    let left = |written: &str, until: u64| {
+        let plan = Scenario::parse("x.toml", &windows(written)).unwrap().plan;
+        let beginning = plan.beginning(Micros::from_secs(until));
+        beginning.variants[0].providers[0]
+            .faults
+            .first()
+            .map(|fault| fault.timetable.clone())
+    };
+    let kept = |pairs: &[(u64, u64)]| {
+        let instants = |&(from, until): &(u64, u64)| (Micros::from_secs(from), Micros::from_secs(until));
+        Some(Timetable::Windows(pairs.iter().map(instants).collect()))
+    };
+    let written = "[[\"2s\", \"5s\"], [\"8s\", \"12s\"], [\"20s\", \"22s\"]]";
+    assert_eq!(left(written, 10), kept(&[(2, 5), (8, 10)]));
+    assert_eq!(left(written, 8), kept(&[(2, 5)]));
+    assert_eq!(left(written, 20), kept(&[(2, 5), (8, 12)]));
+    assert_eq!(left(written, 2), None, "nothing is left of it");
 }

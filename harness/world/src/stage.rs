@@ -13,7 +13,7 @@ use brownout_measure::Observations;
 use brownout_measure::record::ClockKind;
 use brownout_net::gateway::{self, GatewayConfig};
 use brownout_net::{Listener, Network, RunClock, serve};
-use brownout_provider::{EngineKind, Needs, Provider, choose};
+use brownout_provider::{EngineKind, Needs, Provider, base_url, choose};
 use brownout_scenario::observe::RequestObservation;
 use brownout_scenario::plan::{GatewayPlan, Plan, ProviderPlan, Variant};
 use brownout_scenario::schedule;
@@ -98,7 +98,7 @@ impl<M: Mount> Stage<'_, M> {
         let mut engines = BTreeMap::new();
         for (seat, plan) in seats.into_iter().zip(&self.variant.providers) {
             engines.insert(plan.name.clone(), seat.reason.clone());
-            providers.push(seat.open(plan, seed, clock, &shutdown).await);
+            providers.push(seat.open(plan, seed, clock, &shutdown).await?);
         }
         let requests = self.play_load(clock, authority).await;
         let interrupted_at = self.stop.is_cancelled().then(|| Micros(clock.now_us()));
@@ -176,8 +176,8 @@ impl<M: Mount> Stage<'_, M> {
             .zip(&self.variant.providers)
             .map(|(seat, plan)| ProviderEndpoint {
                 name: plan.name.clone(),
-                base_url: format!("http://{}/v1", seat.authority),
-                model: plan.model.clone(),
+                base_url: base_url(plan.dialect, &seat.authority),
+                model: plan.model().to_owned(),
             });
         HostSpec {
             name: "service".to_owned(),
@@ -303,10 +303,17 @@ impl Seat {
         seed: SeedTree,
         clock: RunClock,
         shutdown: &CancellationToken,
-    ) -> Provider {
+    ) -> Result<Provider, WorldError> {
+        let plan = plan.clone();
+        let name = plan.name.clone();
         match self.socket {
-            Socket::Streaming(listener) => Provider::start_streaming(plan.clone(), seed, clock, listener, shutdown),
-            Socket::Wiremock(listener) => Provider::start_wiremock(plan.clone(), seed, clock, listener).await,
+            Socket::Streaming(listener) => Ok(Provider::start_streaming(plan, seed, clock, listener, shutdown)),
+            Socket::Wiremock(listener) => Provider::start_wiremock(plan, seed, clock, listener)
+                .await
+                .map_err(|error| WorldError::Provider {
+                    provider: name,
+                    source: std::io::Error::other(error),
+                }),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A balanced book, and every way we know to unbalance it.
 
-use brownout_scenario::observe::{Delivered, FailureClass, Usage};
+use brownout_scenario::observe::{Delivered, FailureClass, Finish, LedgerRow, Usage};
 use brownout_scenario::plan::Endpoint;
 use brownout_scenario::units::{Micros, Picodollars};
 
@@ -67,7 +67,11 @@ fn honest_books_balance() {
 
 /// Applies `mutation` to balanced books and expects exactly one discrepancy that says `words`.
 fn unbalances(words: &str, mutation: impl FnOnce(&mut World)) {
-    let mut world = balanced();
+    unbalances_in(balanced(), words, mutation);
+}
+
+/// The same with other books that balance.
+fn unbalances_in(mut world: World, words: &str, mutation: impl FnOnce(&mut World)) {
     mutation(&mut world);
     let books = world.books();
     assert!(!books.balanced, "still balanced: {words}");
@@ -96,15 +100,13 @@ fn a_provider_that_miscounts_is_caught() {
     unbalances("31 tokens handed over, but 30 generated", |world| {
         world.ledger[0].flushed = 31;
         world.requests[0].delivered.tokens = 31;
-        world.requests[0].reported.as_mut().unwrap().completion_tokens = 31;
-        world.ledger[0].billed = 31;
-        world.ledger[0].price.0 += 600_000;
     });
     unbalances("picodollars, its tokens cost", |world| world.ledger[3].price.0 += 1);
     unbalances("it ended before it arrived", |world| {
         world.ledger[3].ended = Micros(309);
     });
     unbalances("answered 429, but 1 tokens billed", |world| {
+        world.ledger[1].generated = 1;
         world.ledger[1].billed = 1;
         world.ledger[1].price.0 = 600_000;
     });
@@ -114,8 +116,197 @@ fn a_provider_that_miscounts_is_caught() {
     unbalances("30 tokens handed over, but 29 billed", |world| {
         world.ledger[3].billed = 29;
         world.ledger[3].price.0 -= 600_000;
-        world.requests[2].reported.as_mut().unwrap().completion_tokens = 29;
     });
+    unbalances("31 tokens billed, but 30 generated", |world| {
+        world.ledger[3].billed = 31;
+        world.ledger[3].price.0 += 600_000;
+    });
+}
+
+/// The first answer took five tokens of thinking.
+fn thinking() -> World {
+    let mut world = balanced();
+    let row = &mut world.ledger[0];
+    (row.reasoning, row.generated, row.billed) = (5, 35, 35);
+    row.price.0 += 5 * 600_000;
+    world.requests[0].reported.as_mut().unwrap().completion_tokens = 35;
+    world
+}
+
+#[test]
+fn thinking_is_generated_billed_and_reported_but_not_delivered() {
+    let books = thinking().books();
+    assert!(books.balanced, "{books:?}");
+    unbalances_in(thinking(), "reports 30 completion tokens, the provider 35", |world| {
+        world.requests[0].reported.as_mut().unwrap().completion_tokens = 30;
+    });
+    unbalances_in(
+        thinking(),
+        "30 tokens handed over and 6 thought, but 35 generated",
+        |world| {
+            world.ledger[0].reasoning = 6;
+        },
+    );
+    unbalances_in(
+        thinking(),
+        "30 tokens handed over and 5 thought, but 34 billed",
+        |world| {
+            world.ledger[0].billed = 34;
+            world.ledger[0].price.0 -= 600_000;
+        },
+    );
+}
+
+#[test]
+fn an_attempt_that_was_not_answered_200_bills_nothing() {
+    for (status, words) in [(429, "answered 429"), (500, "answered 500"), (0, "never answered")] {
+        let unanswered = || {
+            let mut world = balanced();
+            world.ledger[1].status = status;
+            world.ledger[1].finish = Finish::Fault;
+            world
+        };
+        let books = unanswered().books();
+        assert!(books.balanced, "{books:?}");
+        unbalances_in(unanswered(), &format!("{words}, but 1 tokens billed"), |world| {
+            world.ledger[1].generated = 1;
+            world.ledger[1].billed = 1;
+            world.ledger[1].price.0 = 600_000;
+        });
+        unbalances_in(
+            unanswered(),
+            &format!("{words}, but 10 prompt tokens billed"),
+            |world| {
+                world.ledger[1].billed_prompt = 10;
+                world.ledger[1].price.0 = 1_500_000;
+            },
+        );
+    }
+}
+
+/// The second request's first attempt broke off after twelve tokens, billed or not.
+fn broken_off(billed: bool) -> World {
+    let mut world = balanced();
+    world.ledger[1] = LedgerRow {
+        finish: Finish::Fault,
+        fault: Some("reset_mid_stream#0".to_owned()),
+        ..row(2, 210, 215, 12)
+    };
+    if !billed {
+        let row = &mut world.ledger[1];
+        (row.billed, row.billed_prompt, row.price) = (0, 0, Picodollars(0));
+    }
+    world
+}
+
+#[test]
+fn a_broken_answer_is_billed_as_far_as_it_came_or_not_at_all() {
+    for billed in [true, false] {
+        let books = broken_off(billed).books();
+        assert!(books.balanced, "{books:?}");
+    }
+    unbalances_in(broken_off(true), "12 tokens handed over, but 11 billed", |world| {
+        world.ledger[1].billed = 11;
+        world.ledger[1].price.0 -= 600_000;
+    });
+    unbalances_in(broken_off(false), "12 tokens handed over, but 0 billed", |world| {
+        world.ledger[1].finish = Finish::HungUp;
+    });
+}
+
+#[test]
+fn a_filtered_answer_is_an_answer() {
+    let mut world = balanced();
+    world.ledger[3].finish = Finish::Filtered;
+    let books = world.books();
+    assert!(books.balanced, "{books:?}");
+}
+
+#[test]
+fn a_cache_that_knows_more_than_the_prompt_is_caught() {
+    let cached = || {
+        let mut world = balanced();
+        let row = &mut world.ledger[0];
+        (row.cached_tokens, row.cache_write_tokens) = (6, 4);
+        row.price = Picodollars(6 * 75_000 + 4 * 187_500 + 30 * 600_000);
+        world
+    };
+    let books = cached().books();
+    assert!(books.balanced, "{books:?}");
+    let words = "6 prompt tokens read from the cache and 5 written to it, but 10 in all";
+    unbalances_in(cached(), words, |world| world.ledger[0].cache_write_tokens = 5);
+    unbalances_in(cached(), "picodollars, its tokens cost", |world| {
+        world.ledger[0].cache_write_tokens = 3;
+    });
+    unbalances("11 prompt tokens billed, but 10 in all", |world| {
+        world.ledger[0].billed_prompt = 11;
+        world.ledger[0].price.0 += 150_000;
+    });
+}
+
+#[test]
+fn a_model_that_the_provider_lacks_bills_nothing() {
+    let unknown = || {
+        let mut world = balanced();
+        world.ledger[1].status = 404;
+        world.ledger[1].finish = Finish::Refused;
+        world.ledger[1].model = "nothing".to_owned();
+        world
+    };
+    let books = unknown().books();
+    assert!(books.balanced, "{books:?}");
+    unbalances_in(unknown(), "priced 1 picodollars, its tokens cost 0", |world| {
+        world.ledger[1].price.0 = 1;
+    });
+    unbalances("it has no model `nothing`, but 40 tokens billed", |world| {
+        world.ledger[3].model = "nothing".to_owned();
+        world.ledger[3].price.0 = 0;
+    });
+}
+
+#[test]
+fn words_may_come_twice_only_if_a_provider_handed_them_over_twice() {
+    let repeating = || {
+        let mut world = balanced();
+        world.ledger[0].repeated = 2;
+        world
+    };
+    for duplicates in 0..=2 {
+        let mut world = repeating();
+        world.requests[0].delivered.duplicates = duplicates;
+        let books = world.books();
+        assert!(books.balanced, "{books:?}");
+    }
+    let words = "0 foreign and 3 repeated words, 2 repeated by a provider";
+    unbalances_in(repeating(), words, |world| world.requests[0].delivered.duplicates = 3);
+    unbalances_in(repeating(), "0 foreign and 1 repeated words", |world| {
+        world.requests[2].delivered.duplicates = 1;
+    });
+    unbalances_in(repeating(), "0 foreign and 1 repeated words", |world| {
+        world.requests[0].delivered.duplicates = 1;
+        world.ledger[0].repeated = 0;
+        world.ledger.push(LedgerRow {
+            repeated: 1,
+            ..row(1, world.requests[0].ended.0 + 1, 900, 30)
+        });
+    });
+    unbalances("31 tokens handed over twice, but 30 at all", |world| {
+        world.ledger[0].repeated = 31;
+    });
+}
+
+#[test]
+fn words_of_an_attempt_that_broke_off_may_come_twice_too() {
+    let mut world = broken_off(true);
+    world.ledger[1].repeated = 1;
+    world.requests[1].delivered.duplicates = 1;
+    let books = world.books();
+    assert!(books.balanced, "{books:?}");
+    world.requests[1].outcome = Outcome::Failed(FailureClass::ErrorEvent);
+    let books = world.books();
+    assert!(books.balanced, "{books:?}");
+    world.requests[1].delivered.duplicates = 2;
+    assert!(!world.books().balanced);
 }
 
 #[test]

@@ -156,17 +156,74 @@ fn a_prompt_is_paid_for_nothing_unless_its_attempt_was_of_use() {
     assert!(!fates(&unread, &[&cut_off(10, 50, 9)], Endpoint::Chat)[0].served);
 }
 
+fn thought(reasoning: u64, row: LedgerRow) -> LedgerRow {
+    LedgerRow {
+        reasoning,
+        billed: row.billed + reasoning,
+        generated: row.generated + reasoning,
+        ..row
+    }
+}
+
+#[test]
+fn the_thinking_behind_an_answer_shares_its_fate() {
+    let rows = [thought(7, row(1, 10, 50, 30)), thought(8, row(1, 20, 90, 30))];
+    let seen = sorted(&outcome(Outcome::Answered, 100, 30), &rows, Endpoint::Chat);
+    assert_eq!(seen, [(0, 37, Waste::Superseded), (38, 0, Waste::Discarded)]);
+    let failed = outcome(Outcome::Failed(FailureClass::ErrorEvent), 100, 12);
+    let seen = sorted(&failed, &rows[..1], Endpoint::Stream);
+    assert_eq!(seen, [(0, 37, Waste::Discarded)]);
+}
+
+#[test]
+fn a_client_that_leaves_has_used_the_thinking_only_if_it_read_something() {
+    let rows = [thought(9, cut_off(10, 120, 20))];
+    let read = sorted(&outcome(Outcome::Aborted, 100, 1), &rows, Endpoint::Stream);
+    assert_eq!(read, [(10, 19, Waste::Abandoned)]);
+    let unread = sorted(&outcome(Outcome::Aborted, 100, 0), &rows, Endpoint::Stream);
+    assert_eq!(unread, [(0, 29, Waste::Abandoned)]);
+}
+
+#[test]
+fn an_answer_that_was_all_thinking_is_used_and_nothing_unbilled_is() {
+    let empty = outcome(Outcome::Answered, 100, 0);
+    let seen = sorted(&empty, &[thought(9, row(1, 10, 50, 0))], Endpoint::Chat);
+    assert_eq!(seen, [(9, 0, Waste::Discarded)]);
+    let unbilled = LedgerRow {
+        billed: 0,
+        ..thought(9, cut_off(10, 50, 20))
+    };
+    let seen = sorted(&outcome(Outcome::Aborted, 100, 5), &[unbilled], Endpoint::Stream);
+    assert_eq!(seen, [(0, 0, Waste::Abandoned)]);
+}
+
+#[test]
+fn a_filtered_answer_is_a_whole_one() {
+    let filtered = LedgerRow {
+        finish: Finish::Filtered,
+        ..row(1, 20, 90, 12)
+    };
+    let rows = [cut_off(10, 15, 12), filtered];
+    let seen = sorted(&outcome(Outcome::Answered, 100, 12), &rows, Endpoint::Chat);
+    assert_eq!(seen, [(0, 12, Waste::Superseded), (12, 0, Waste::Discarded)]);
+    let failed = outcome(Outcome::Failed(FailureClass::Truncated), 100, 12);
+    let seen = sorted(&failed, &rows, Endpoint::Stream);
+    assert_eq!(seen, [(0, 12, Waste::Superseded), (0, 12, Waste::Discarded)]);
+}
+
 fn any_row() -> impl Strategy<Value = LedgerRow> {
     (
         0u64..200,
         0u64..200,
         0u64..50,
         0u64..60,
+        0u64..30,
         prop::sample::select(ALL_FINISHES.to_vec()),
     )
-        .prop_map(|(arrived, lasted, flushed, billed, finish)| LedgerRow {
+        .prop_map(|(arrived, lasted, flushed, billed, reasoning, finish)| LedgerRow {
             finish,
             flushed,
+            reasoning,
             ..row(1, arrived, arrived + lasted, billed)
         })
 }
@@ -201,8 +258,9 @@ proptest! {
         }
         let used: u64 = fates.iter().map(|fate| fate.used).sum();
         prop_assert_eq!(used + by.total(), rows.iter().map(|row| row.billed).sum::<u64>());
-        prop_assert!(used <= delivered);
-        prop_assert!(fates.iter().filter(|fate| fate.served).count() <= 1);
+        let served: Vec<_> = fates.iter().zip(&rows).filter(|(fate, _)| fate.served).collect();
+        prop_assert!(served.len() <= 1);
+        prop_assert!(used <= served.first().map_or(0, |(_, row)| delivered + row.reasoning));
         prop_assert!(used == 0 || !matches!(how, Outcome::Failed(_) | Outcome::NotSent));
     }
 }

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HOST};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
@@ -73,9 +73,17 @@ impl Forwarder {
     }
 }
 
-/// The request as the backend shall see it.
-fn outgoing(mut request: Request<Incoming>) -> Request<Incoming> {
+/// The request as the backend shall see it: HTTP/1.1, whatever the client speaks.
+fn outgoing<B>(mut request: Request<B>) -> Request<B> {
     strip_hop(request.headers_mut());
+    // HTTP/2 names the host in the URI.
+    let host = request
+        .uri()
+        .authority()
+        .map(|host| HeaderValue::from_str(host.as_str()));
+    if let Some(Ok(host)) = host {
+        request.headers_mut().entry(HOST).or_insert(host);
+    }
     request.extensions_mut().clear();
     *request.version_mut() = Version::HTTP_11;
     let path = request.uri().path_and_query().cloned();
@@ -90,4 +98,26 @@ fn problem(status: StatusCode, code: &str) -> Response<RelayBody> {
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_learns_the_host_from_requests_of_either_version() {
+        for (version, uri, host) in [
+            (Version::HTTP_2, "http://service:8080/chat?x=1", None),
+            (Version::HTTP_11, "/chat?x=1", Some("service:8080")),
+        ] {
+            let mut request = Request::builder().version(version).uri(uri);
+            if let Some(host) = host {
+                request = request.header(HOST, host);
+            }
+            let request = outgoing(request.body(()).expect("a sound request"));
+            assert_eq!(request.version(), Version::HTTP_11);
+            assert_eq!(request.uri(), "/chat?x=1");
+            assert_eq!(request.headers()[HOST], "service:8080", "{version:?}");
+        }
+    }
 }

@@ -88,6 +88,11 @@ impl MemoryListener {
         &self.name
     }
 
+    /// The network on which it listens.
+    pub(crate) fn names(&self) -> Names {
+        self.names.clone()
+    }
+
     pub(crate) async fn accept(&mut self) -> MemoryStream {
         match self.incoming.recv().await {
             Some(stream) => stream,

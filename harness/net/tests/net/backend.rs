@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -110,12 +110,17 @@ pub(crate) fn router(host: &str, log: Log) -> Router {
     Router::new()
         .route("/name", get(|| async move { host }))
         .route("/echo", post(|body: Bytes| async move { body }))
+        .route("/version", get(version))
         .route("/slow/{ms}", get(slow))
         .route("/events/{every_ms}/{count}", get(events))
         .route("/drip/{every_ms}/{count}", get(drip))
         .route("/flood", get(flood))
         .route("/reset", get(reset))
         .with_state(log)
+}
+
+async fn version(request: Request) -> String {
+    format!("{:?}", request.version())
 }
 
 async fn slow(State(log): State<Log>, Path(ms): Path<u64>) -> &'static str {

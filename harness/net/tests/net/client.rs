@@ -1,4 +1,4 @@
-//! A client of one connection, which it can give up.
+//! Clients of one connection, which they can give up.
 
 use std::error::Error;
 use std::io;
@@ -9,7 +9,8 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio_util::task::AbortOnDropHandle;
 
 /// Dropping it closes its connection.
@@ -36,13 +37,9 @@ impl Client {
     }
 
     pub(crate) async fn send(&mut self, method: &str, path: &str, body: &str) -> hyper::Result<Response<Incoming>> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "somewhere")
-            .body(Full::from(body.to_owned()))
-            .expect("a sound request");
-        self.sender.send_request(request).await
+        let request = Request::builder().method(method).uri(path).header("host", "somewhere");
+        let request = request.body(Full::from(body.to_owned()));
+        self.sender.send_request(request.expect("a sound request")).await
     }
 
     /// Status, text and whether the body was complete.
@@ -51,6 +48,33 @@ impl Client {
         let status = response.status();
         let (text, end) = read(response).await;
         (status, text, end.is_ok())
+    }
+}
+
+/// A client that speaks HTTP/2 without asking. Dropping it closes its connection.
+pub(crate) struct Http2Client {
+    sender: http2::SendRequest<Full<Bytes>>,
+    _connection: AbortOnDropHandle<()>,
+}
+
+impl Http2Client {
+    pub(crate) async fn to(network: &Network, authority: &str) -> Self {
+        let stream = network.connect(authority).await.expect("a listener");
+        let io = TokioIo::new(stream);
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.expect("a connection");
+        let connection = tokio::spawn(async move {
+            let _ = connection.await;
+        });
+        Self {
+            sender,
+            _connection: AbortOnDropHandle::new(connection),
+        }
+    }
+
+    /// Requests of one client run side by side.
+    pub(crate) fn get(&self, path: &str) -> impl Future<Output = hyper::Result<Response<Incoming>>> + use<> {
+        let request = Request::get(format!("http://somewhere{path}")).body(Full::default());
+        self.sender.clone().send_request(request.expect("a sound request"))
     }
 }
 

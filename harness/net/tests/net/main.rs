@@ -4,7 +4,12 @@
 
 mod backend;
 mod client;
+mod closing;
+mod crowd;
 mod determinism;
+mod frames;
 mod gateway;
+mod hostile;
+mod http2;
 mod serving;
 mod streams;

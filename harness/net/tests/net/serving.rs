@@ -4,13 +4,16 @@ use std::io::ErrorKind;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use brownout_net::Network;
+use brownout_net::{Network, accept_into};
 use http::StatusCode;
 use http::header::DATE;
 use http_body_util::Empty;
 use hyper_util::client::legacy::Client as PooledClient;
 use hyper_util::rt::TokioExecutor;
+use hyper_util::service::TowerToHyperService;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::backend::{Backend, Log, router};
 use crate::client::{Client, io_kind, read};
@@ -140,4 +143,42 @@ async fn a_shutdown_lets_open_requests_finish_within_the_grace() {
     assert!(outside.is_err());
     assert_eq!(stopped_us, 2_100_000);
     assert!(network.connect("service").await.is_err());
+}
+
+async fn an_accept_loop_that_closes_finishes_what_is_open_and_can_go_on(network: Network) {
+    let log = Log::start();
+    let service = TowerToHyperService::new(router("service", log.clone()));
+    let mut listener = network.listen("service").await.unwrap();
+    let authority = listener.authority().to_owned();
+    let mut open = JoinSet::new();
+    for _ in 0..2 {
+        let closing = CancellationToken::new();
+        let visit = async {
+            let mut idle = Client::to(&network, &authority).await;
+            assert_eq!(idle.fetch("/name").await.1, "service");
+            let mut client = Client::to(&network, &authority).await;
+            let response = client.get("/drip/30/3").await.unwrap();
+            closing.cancel();
+            (idle, client, response)
+        };
+        let accepting = accept_into(&mut listener, service.clone(), closing.clone(), &mut open);
+        let ((), (mut idle, _client, response)) = tokio::join!(accepting, visit);
+        let closed = listener.close().unwrap();
+        assert!(network.connect(&authority).await.is_err());
+        let (text, end) = read(response).await;
+        assert_eq!((text.as_str(), end.is_ok()), ("<0><1><2>", true));
+        while open.join_next().await.is_some() {}
+        assert!(idle.get("/name").await.is_err(), "closed with the doors");
+        listener = closed.reopen().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_accept_loop_that_closes_finishes_what_is_open_and_can_go_on_in_memory() {
+    an_accept_loop_that_closes_finishes_what_is_open_and_can_go_on(Network::memory()).await;
+}
+
+#[tokio::test]
+async fn an_accept_loop_that_closes_finishes_what_is_open_and_can_go_on_over_tcp() {
+    an_accept_loop_that_closes_finishes_what_is_open_and_can_go_on(Network::tcp()).await;
 }

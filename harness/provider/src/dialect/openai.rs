@@ -1,6 +1,6 @@
 //! OpenAI Chat Completions, as on the wire in 2026.
 //!
-//! Left out: tools, several choices, log probabilities, and the `obfuscation` padding of streamed frames, which callers
+//! Left out: several choices, log probabilities, audio, and the `obfuscation` padding of streamed frames, which callers
 //! may not rely on.
 
 mod answer;
@@ -8,43 +8,97 @@ mod error;
 mod headers;
 mod request;
 
-use http::Method;
+use brownout_scenario::plan::ModelPlan;
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::json;
 
-use super::Route;
+use super::{Answer, Call, ChatRequest, Described, EPOCH, Frames, Problem, Route, Wire};
 
-pub(crate) use answer::{Frames, whole};
-pub(crate) use error::error;
-pub(crate) use headers::{Described, headers};
-pub(crate) use request::{key, read};
-
-/// Media type of a unary answer.
-pub(crate) const JSON: &str = "application/json";
-
-/// Media type of a stream.
-pub(crate) const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
-
-/// Second 0 of a run, in `created`: the run clock tells no date, and a made-up one keeps answers reproducible.
-const EPOCH: u64 = 1_700_000_000;
+/// The format.
+#[derive(Debug)]
+pub(crate) struct OpenAi;
 
 const CHAT: &str = "/v1/chat/completions";
 const MODELS: &str = "/v1/models";
 
-/// What a path and a method ask for.
-pub(crate) fn route(method: &Method, path: &str) -> Route {
-    match (path, method) {
-        (CHAT, &Method::POST) => Route::Chat,
-        (MODELS, &Method::GET) => Route::Models,
-        (CHAT | MODELS, _) => Route::WrongMethod,
-        _ => Route::Unknown,
+/// OpenAI states no bound for this endpoint; this one is ours.
+const MAX_BODY: usize = 32 << 20;
+
+impl Wire for OpenAi {
+    fn route<'a>(&self, method: &Method, path: &'a str) -> Route<'a> {
+        let model = path.strip_prefix(MODELS).and_then(|rest| rest.strip_prefix('/'));
+        match (path, model, method) {
+            (CHAT, _, &Method::POST) => Route::Chat,
+            (MODELS, _, &Method::GET) => Route::Models,
+            (_, Some(model), &Method::GET) if !model.is_empty() => Route::Model(model),
+            (CHAT | MODELS, _, _) | (_, Some(_), _) => Route::WrongMethod,
+            _ => Route::Unknown,
+        }
+    }
+
+    fn key<'a>(&self, call: &Call<'a>) -> Option<&'a str> {
+        super::bearer(call)
+    }
+
+    fn needs_key(&self) -> bool {
+        true
+    }
+
+    fn max_body(&self) -> usize {
+        MAX_BODY
+    }
+
+    fn read(&self, _: &Call<'_>, body: &[u8]) -> Result<ChatRequest, Problem<'static>> {
+        request::read(body)
+    }
+
+    fn models(&self, served: &[ModelPlan]) -> Vec<u8> {
+        let data: Vec<_> = served.iter().map(model).collect();
+        json!({"object": "list", "data": data}).to_string().into_bytes()
+    }
+
+    fn model(&self, served: &ModelPlan) -> Vec<u8> {
+        model(served).to_string().into_bytes()
+    }
+
+    fn whole(&self, answer: &Answer) -> Vec<u8> {
+        answer::whole(answer)
+    }
+
+    fn frames(&self, answer: Answer) -> Box<dyn Frames> {
+        Box::new(answer::Chunks::new(answer))
+    }
+
+    fn error(&self, problem: &Problem<'_>) -> (StatusCode, Vec<u8>) {
+        error::error(problem)
+    }
+
+    fn headers(&self, told: &Described<'_>) -> HeaderMap {
+        headers::headers(told)
     }
 }
 
-/// The body of `GET /v1/models`: the one model there is.
-pub(crate) fn models(model: &str) -> Vec<u8> {
-    serde_json::json!({
-        "object": "list",
-        "data": [{"id": model, "object": "model", "created": EPOCH, "owned_by": "brownout"}],
-    })
-    .to_string()
-    .into_bytes()
+fn model(served: &ModelPlan) -> serde_json::Value {
+    json!({"id": served.name, "object": "model", "created": EPOCH, "owned_by": "brownout"})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_methods_are_told_apart() {
+        for (method, path, route) in [
+            (Method::POST, CHAT, Route::Chat),
+            (Method::GET, CHAT, Route::WrongMethod),
+            (Method::GET, MODELS, Route::Models),
+            (Method::GET, "/v1/models/gpt-4o", Route::Model("gpt-4o")),
+            (Method::DELETE, "/v1/models/gpt-4o", Route::WrongMethod),
+            (Method::GET, "/v1/models/", Route::WrongMethod),
+            (Method::GET, "/v1/modelsof", Route::Unknown),
+            (Method::POST, "/v2", Route::Unknown),
+        ] {
+            assert_eq!(OpenAi.route(&method, path), route, "{method} {path}");
+        }
+    }
 }

@@ -4,49 +4,76 @@
 //! the desk.
 
 mod body;
+mod doors;
+mod intake;
+mod outbox;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use brownout_net::{Listener, serve};
+use brownout_net::{AbortHandle, Listener};
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio_util::sync::CancellationToken;
 
-use crate::desk::{Admitted, Call, Content, Desk, MAX_BODY, Reply};
-use body::{AnswerBody, TokenStream};
+use crate::desk::{Admitted, Begin, Desk, Reply};
+use crate::dialect::Call;
+use body::AnswerBody;
+use intake::Intake;
 
 /// Serves until `shutdown`, which ends open answers there and then: the run is over.
 pub(crate) async fn run(desk: Arc<Desk>, listener: Listener, shutdown: CancellationToken) {
-    let service = service_fn(move |request| answer(Arc::clone(&desk), request));
-    serve(listener, service, shutdown, Duration::ZERO).await;
+    let intake = Arc::new(Intake::new(desk.max_body()));
+    let service = {
+        let desk = Arc::clone(&desk);
+        service_fn(move |request| answer(Arc::clone(&desk), Arc::clone(&intake), request))
+    };
+    doors::serve(&desk, listener, service, shutdown).await;
 }
 
 /// One exchange.
-async fn answer(desk: Arc<Desk>, request: Request<Incoming>) -> Result<Response<AnswerBody>, BodyLost> {
+async fn answer(
+    desk: Arc<Desk>,
+    intake: Arc<Intake>,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerBody>, Broken> {
     let (head, body) = request.into_parts();
-    let bytes = match Limited::new(body, MAX_BODY).collect().await {
-        Ok(collected) => Some(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => None,
-        Err(_) => return Err(BodyLost),
-    };
+    let abort = head.extensions.get::<AbortHandle>().cloned().unwrap_or_default();
+    let bytes = intake.read(body).await?;
     let reply = desk.receive(&Call {
         method: &head.method,
         path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
         headers: &head.headers,
         body: bytes.as_deref(),
     });
     let Reply {
+        begin,
         status,
         headers,
         body,
         admitted,
     } = reply;
-    let body = match admitted {
+    let open = admitted.map(|admitted| Open { desk, admitted });
+    match begin {
+        Begin::Head => {}
+        // Until the caller leaves: then this future is dropped, and `open` with it.
+        Begin::Silence => {
+            let _open = open;
+            return std::future::pending().await;
+        }
+        Begin::Reset => {
+            abort.reset_on_drop();
+            return Err(Broken::Cut);
+        }
+    }
+    let body = match open {
         None => AnswerBody::whole(body),
-        Some(admitted) => pace(Open::new(desk, admitted), body).await,
+        Some(open) => {
+            let due = open.admitted.headers_due();
+            open.desk.clock().sleep_until(due.0).await;
+            AnswerBody::of(open, body, abort)
+        }
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -54,23 +81,16 @@ async fn answer(desk: Arc<Desk>, request: Request<Incoming>) -> Result<Response<
     Ok(response)
 }
 
-/// Waits until the status line is due and makes the body.
-async fn pace(open: Open, body: Content) -> AnswerBody {
-    let due = open.admitted.headers_due(&body);
-    open.desk.clock().sleep_until(due.0).await;
-    match body {
-        Content::Whole(bytes) => {
-            open.complete();
-            AnswerBody::Whole(Full::new(bytes))
-        }
-        Content::Stream(frames) => AnswerBody::Stream(Box::new(TokenStream::new(open, frames))),
-    }
-}
-
-/// The caller left while its request was being read: there is nobody to answer.
+/// Why an exchange ends without a proper end.
 #[derive(Debug, thiserror::Error)]
-#[error("the caller left before its request was complete")]
-struct BodyLost;
+enum Broken {
+    /// There is nobody to answer.
+    #[error("the caller left before its request was complete, or took too long over it")]
+    NoRequest,
+    /// The plan asks for it.
+    #[error("a fault cuts the answer off")]
+    Cut,
+}
 
 /// An attempt that is being answered. Dropped before it is complete, it tells the desk that the caller hung up.
 #[derive(Debug)]
@@ -80,16 +100,12 @@ struct Open {
 }
 
 impl Open {
-    fn new(desk: Arc<Desk>, admitted: Admitted) -> Self {
-        Self { desk, admitted }
-    }
-
     /// `tokens` tokens have been handed to the network.
     fn flushed(&self, tokens: u64) {
         self.desk.ledger().flushed(self.admitted.row, tokens);
     }
 
-    /// All of it has been handed to the network. A drop after this changes nothing.
+    /// All that there is has been handed to the network. A drop after this changes nothing.
     fn complete(&self) {
         self.desk.ledger().complete(self.admitted.row);
     }

@@ -25,6 +25,9 @@ use crate::Provider;
 
 pub(crate) const CHAT: &str = "/v1/chat/completions";
 
+/// What the OpenAI dialect reads at most.
+pub(crate) const MAX_BODY: usize = 32 << 20;
+
 /// One connection to a provider, with a key.
 pub(crate) struct Client {
     sender: SendRequest<Full<Bytes>>,

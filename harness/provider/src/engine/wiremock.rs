@@ -1,7 +1,7 @@
-//! The wiremock engine: the script behind `wiremock`'s own traits, for real sockets and whole bodies.
+//! The wiremock engine: a script behind `wiremock`'s own traits, for real sockets and whole bodies.
 //!
 //! It can't pace: a stream asked of it arrives all at once, when its last token is due. It can't see a caller leave:
-//! every answer counts as handed over. [`Responder`] and [`ChatRoute`] also serve in a `MockServer` of your own.
+//! every answer counts as handed over. It can't break a connection: [`Script::new`] refuses what asks for that.
 
 mod rotation;
 
@@ -10,85 +10,161 @@ use std::time::Duration;
 
 use ::wiremock::{Match, Request, Respond, ResponseTemplate};
 use brownout_net::RunClock;
-use brownout_scenario::plan::ProviderPlan;
+use brownout_scenario::plan::{Dialect, ProviderPlan};
 use brownout_scenario::seed::SeedTree;
+use brownout_scenario::{Providers, ScenarioError};
 use bytes::Bytes;
 
-use crate::desk::{Call, Content, Desk, MAX_BODY, Reply};
-use crate::dialect::Route;
-use crate::dialect::openai;
+use super::beyond_wiremock;
+use crate::desk::{Content, Desk, Reply};
+use crate::dialect::{self, Call, Route, Wire};
 use crate::ledger::Ledger;
+use crate::script::{Course, Ending};
 
 pub(crate) use rotation::{ROTATE_EVERY, start};
 
-/// Matches what a provider's chat endpoint serves. Without it a [`Responder`] answers anything, also with a 404.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ChatRoute;
+/// Matches what one endpoint of a provider serves; see [`crate::openai::chat`] and its like.
+#[derive(Debug, Clone, Copy)]
+pub struct Endpoint {
+    dialect: Dialect,
+    models: bool,
+}
 
-impl Match for ChatRoute {
-    fn matches(&self, request: &Request) -> bool {
-        openai::route(&request.method, request.url.path()) == Route::Chat
+impl Endpoint {
+    /// Where the model answers.
+    pub(crate) const fn chat(dialect: Dialect) -> Self {
+        Self { dialect, models: false }
+    }
+
+    /// Where the models are listed.
+    pub(crate) const fn models(dialect: Dialect) -> Self {
+        Self { dialect, models: true }
     }
 }
 
-/// Answers as the provider would: status, headers, body and delay.
-#[derive(Debug, Clone)]
-pub struct Responder {
-    desk: Arc<Desk>,
+impl Match for Endpoint {
+    fn matches(&self, request: &Request) -> bool {
+        match dialect::wire(self.dialect).route(&request.method, request.url.path()) {
+            Route::Chat => !self.models,
+            Route::Models | Route::Model(_) => self.models,
+            _ => false,
+        }
+    }
 }
 
-impl Responder {
-    /// A responder that plays `plan` on `clock`, every draw from `seed`.
-    pub fn new(plan: ProviderPlan, seed: SeedTree, clock: RunClock) -> Self {
-        Self::of(Arc::new(Desk::new(plan, seed, clock)))
+/// Answers as a provider would: status, headers, body and delay. Clones share ledger, limits and counts.
+#[derive(Debug, Clone)]
+pub struct Script {
+    desk: Arc<Desk>,
+    wire: &'static dyn Wire,
+}
+
+/// A script that is more than wiremock can play.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("wiremock cannot play the fault `{fault}`, which breaks the connection or the pace of a body: start a Provider on the streaming engine")]
+pub struct NotWhole {
+    fault: String,
+}
+
+/// Why a text is no script for wiremock.
+#[derive(Debug, thiserror::Error)]
+pub enum ScriptError {
+    /// It is no provider file.
+    #[error(transparent)]
+    Invalid(#[from] Box<ScenarioError>),
+    /// It has no provider, or several.
+    #[error("the text describes {0} providers: write exactly one [[provider]]")]
+    NotOne(usize),
+    /// It asks for too much.
+    #[error(transparent)]
+    NotWhole(#[from] NotWhole),
+}
+
+impl Script {
+    /// A script that plays `plan` on `clock`, every draw from `seed`.
+    pub fn new(plan: ProviderPlan, seed: SeedTree, clock: RunClock) -> Result<Self, NotWhole> {
+        match beyond_wiremock(&plan) {
+            Some(fault) => Err(NotWhole {
+                fault: fault.id.clone(),
+            }),
+            None => Ok(Self::of(Arc::new(Desk::new(plan, seed, clock)))),
+        }
+    }
+
+    /// A script that plays the one `[[provider]]` of a provider file (see `docs/scenarios.md`), from now on.
+    pub fn parse(text: &str) -> Result<Self, ScriptError> {
+        let Providers { seed, mut providers, .. } = Providers::parse("script.toml", text)?;
+        match providers.pop() {
+            Some(plan) if providers.is_empty() => Ok(Self::new(plan, SeedTree::new(seed), RunClock::start())?),
+            last => Err(ScriptError::NotOne(providers.len() + usize::from(last.is_some()))),
+        }
     }
 
     pub(crate) fn of(desk: Arc<Desk>) -> Self {
-        Self { desk }
+        let wire = dialect::wire(desk.script().dialect);
+        Self { desk, wire }
     }
 
     /// What the provider saw and billed.
     pub fn ledger(&self) -> Ledger {
         self.desk.ledger().clone()
     }
+
+    pub(crate) fn desk(&self) -> Arc<Desk> {
+        Arc::clone(&self.desk)
+    }
+
+    /// The chat endpoint of its dialect.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        Endpoint::chat(self.desk.script().dialect)
+    }
 }
 
-impl Respond for Responder {
+impl Respond for Script {
     fn respond(&self, request: &Request) -> ResponseTemplate {
         let reply = self.desk.receive(&Call {
             method: &request.method,
             path: request.url.path(),
+            query: request.url.query().unwrap_or_default(),
             headers: &request.headers,
-            body: Some(request.body.as_slice()).filter(|body| body.len() <= MAX_BODY),
+            body: Some(request.body.as_slice()).filter(|body| body.len() <= self.wire.max_body()),
         });
         let Reply {
             status,
             headers,
             body,
             admitted,
+            ..
         } = reply;
         let now = self.desk.now();
         let mut template = ResponseTemplate::new(status);
         for (name, value) in &headers {
             template = template.insert_header(name, value);
         }
-        if let Some(admitted) = admitted {
-            self.desk.ledger().complete_unseen(admitted.row, now);
-            let end = admitted.schedule.end();
-            template = template.set_delay(Duration::from(end.since(now)));
-            return template.set_body_bytes(bytes_of(body, admitted.schedule.tokens()));
+        match admitted {
+            None => template.set_body_bytes(bytes_of(body, None)),
+            Some(admitted) => {
+                self.desk.ledger().complete_unseen(admitted.row, now);
+                let end = admitted.course.schedule.end();
+                template
+                    .set_delay(Duration::from(end.since(now)))
+                    .set_body_bytes(bytes_of(body, Some((&admitted.course, &admitted.model))))
+            }
         }
-        template.set_body_bytes(bytes_of(body, 0))
     }
 }
 
 /// The whole body, all frames of a stream in one.
-fn bytes_of(content: Content, tokens: u64) -> Bytes {
-    match content {
-        Content::Whole(bytes) => bytes,
-        Content::Stream(frames) => {
+fn bytes_of(content: Content, course: Option<(&Course, &str)>) -> Bytes {
+    match (content, course) {
+        (Content::Whole(bytes), _) => bytes,
+        (Content::Stream(_), None) => Bytes::new(),
+        (Content::Stream(frames), Some((course, model))) => {
             let mut text = String::new();
-            frames.write(0, tokens, &mut text);
+            super::frames::write(frames.as_ref(), course, (0, course.schedule.visible()), &mut text);
+            if course.ending != Ending::Silence {
+                super::frames::write_end(frames.as_ref(), course, model, &mut text);
+            }
             text.into()
         }
     }

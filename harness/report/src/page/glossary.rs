@@ -28,7 +28,10 @@ const TERMS: [(&str, &str); 16] = [
         "The value that 99 % of all do not exceed: one in a hundred is slower.",
     ),
     ("billed", "Completion tokens that the provider puts on the invoice."),
-    ("used", "Billed tokens in an answer that somebody read."),
+    (
+        "used",
+        "Billed tokens in an answer that somebody read, and those of the thinking that led to it.",
+    ),
     (
         "wasted",
         "Billed and not used: abandoned (the client had left), superseded (another attempt's answer was used), discarded (the client got an error instead), truncated (the answer broke off) or unfetched (nobody asked for the job's result).",

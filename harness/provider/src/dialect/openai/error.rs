@@ -12,17 +12,17 @@ use crate::dialect::Problem;
 use crate::limits::{LimitKind, Refused};
 
 #[derive(Serialize)]
-struct Envelope {
-    error: Body,
+struct Envelope<'a> {
+    error: Body<'a>,
 }
 
 #[derive(Serialize)]
-struct Body {
+struct Body<'a> {
     message: String,
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: &'a str,
     param: Option<&'static str>,
-    code: Option<&'static str>,
+    code: Option<&'a str>,
 }
 
 const NOT_JSON: &str = "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your \
@@ -35,14 +35,14 @@ const NO_KEY: &str = "You didn't provide an API key. You need to provide your AP
     https://platform.openai.com/account/api-keys.";
 
 /// Status and body of an error.
-pub(crate) fn error(problem: &Problem<'_>) -> (StatusCode, Vec<u8>) {
+pub(super) fn error(problem: &Problem<'_>) -> (StatusCode, Vec<u8>) {
     let (status, body) = describe(problem);
     let bytes = serde_json::to_vec(&Envelope { error: body }).unwrap_or_default();
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, bytes)
 }
 
-fn describe(problem: &Problem<'_>) -> (u16, Body) {
+fn describe<'a>(problem: &Problem<'a>) -> (u16, Body<'a>) {
     match problem {
         Problem::UnknownRoute { method, path } => (404, invalid(format!("Invalid URL ({method} {path})"), None)),
         Problem::WrongMethod { method, path } => {
@@ -68,15 +68,42 @@ fn describe(problem: &Problem<'_>) -> (u16, Body) {
             (404, invalid(message, Some("model_not_found")))
         }
         Problem::RateLimited { model, refused } => (429, rate_limited(model, refused)),
+        Problem::Overloaded { model } => (503, fault(model, 503, None)),
+        Problem::ContextLength {
+            window,
+            prompt_tokens,
+            max_tokens,
+            ..
+        } => (400, context_length(*window, *prompt_tokens, *max_tokens)),
         Problem::Fault {
             model,
             status,
             retry_after,
-        } => (*status, fault(model, *status, *retry_after)),
+            code,
+        } => (*status, coded(fault(model, *status, *retry_after), *code)),
     }
 }
 
-fn invalid(message: String, code: Option<&'static str>) -> Body {
+fn context_length(window: u64, prompt: u64, max: u64) -> Body<'static> {
+    let message = if prompt > window {
+        format!(
+            "This model's maximum context length is {window} tokens. However, your messages resulted in {prompt} \
+             tokens. Please reduce the length of the messages."
+        )
+    } else {
+        format!(
+            "This model's maximum context length is {window} tokens. However, you requested {} tokens ({prompt} in the \
+             messages, {max} in the completion). Please reduce the length of the messages or completion.",
+            prompt.saturating_add(max)
+        )
+    };
+    Body {
+        param: Some("messages"),
+        ..invalid(message, Some("context_length_exceeded"))
+    }
+}
+
+fn invalid(message: String, code: Option<&'static str>) -> Body<'static> {
     Body {
         message,
         kind: "invalid_request_error",
@@ -85,13 +112,15 @@ fn invalid(message: String, code: Option<&'static str>) -> Body {
     }
 }
 
-fn rate_limited(model: &str, refused: &Refused) -> Body {
+fn rate_limited(model: &str, refused: &Refused) -> Body<'static> {
     let Refused {
         limit, used, requested, ..
     } = refused;
     let (kind, what) = match refused.kind {
         LimitKind::Requests => ("requests", "requests per min (RPM)"),
         LimitKind::Tokens => ("tokens", "tokens per min (TPM)"),
+        LimitKind::InputTokens => ("tokens", "input tokens per min (ITPM)"),
+        LimitKind::OutputTokens => ("tokens", "output tokens per min (OTPM)"),
     };
     let message = match refused.wait {
         Some(wait) => format!(
@@ -113,7 +142,7 @@ fn rate_limited(model: &str, refused: &Refused) -> Body {
 }
 
 /// The body that belongs to an injected status.
-fn fault(model: &str, status: u16, retry_after: Option<Micros>) -> Body {
+fn fault(model: &str, status: u16, retry_after: Option<Micros>) -> Body<'static> {
     let body = |message: &str, kind, code| Body {
         message: message.to_owned(),
         kind,
@@ -142,6 +171,23 @@ fn fault(model: &str, status: u16, retry_after: Option<Micros>) -> Body {
             "server_error",
             None,
         ),
+    }
+}
+
+/// The same with the code that the plan names. A quota has words and a type of its own: no waiting cures it.
+fn coded<'a>(body: Body<'a>, code: Option<&'a str>) -> Body<'a> {
+    match code {
+        None => body,
+        Some(code @ "insufficient_quota") => Body {
+            message: "You exceeded your current quota, please check your plan and billing details.".to_owned(),
+            kind: code,
+            param: None,
+            code: Some(code),
+        },
+        Some(code) => Body {
+            code: Some(code),
+            ..body
+        },
     }
 }
 
@@ -213,6 +259,7 @@ mod tests {
                 model: "gpt-4o-mini",
                 status,
                 retry_after,
+                code: None,
             })
         };
         assert_eq!(

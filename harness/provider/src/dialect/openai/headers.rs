@@ -1,32 +1,19 @@
 //! Writes response headers: who answered, how long it took, where the caller's limits stand, when to try again.
 
-use brownout_scenario::units::{Micros, PromptId};
+use brownout_scenario::units::Micros;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 
-use crate::limits::Standing;
-
-/// What the headers tell.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Described {
-    /// Media type of the body.
-    pub(crate) content_type: &'static str,
-    /// The prompt, or what stands for it.
-    pub(crate) prompt: PromptId,
-    /// The attempt.
-    pub(crate) attempt: u32,
-    /// From the request's arrival to these headers.
-    pub(crate) processing: Micros,
-    /// The key's limits; empty without a key or without limits.
-    pub(crate) standing: Standing,
-    /// When to try again.
-    pub(crate) retry_after: Option<Micros>,
-}
+use crate::dialect::{Delivery, Described, RetryAfter, put};
 
 /// The headers of a response.
-pub(crate) fn headers(told: &Described) -> HeaderMap {
+pub(super) fn headers(told: &Described<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(told.content_type));
+    let content_type = match told.delivery {
+        Delivery::Events => "text/event-stream; charset=utf-8",
+        _ => "application/json",
+    };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert("openai-version", HeaderValue::from_static("2020-10-01"));
     put(
         &mut headers,
@@ -41,42 +28,28 @@ pub(crate) fn headers(told: &Described) -> HeaderMap {
     let gauges = [("requests", told.standing.requests), ("tokens", told.standing.tokens)];
     for (what, gauge) in gauges {
         let Some(gauge) = gauge else { continue };
-        put(
-            &mut headers,
-            &format!("x-ratelimit-limit-{what}"),
-            &gauge.limit.to_string(),
-        );
-        put(
-            &mut headers,
-            &format!("x-ratelimit-remaining-{what}"),
-            &gauge.remaining.to_string(),
-        );
-        put(
-            &mut headers,
-            &format!("x-ratelimit-reset-{what}"),
-            &go_duration(gauge.reset),
-        );
+        let mut tell = |figure: &str, value: &str| put(&mut headers, &format!("x-ratelimit-{figure}-{what}"), value);
+        tell("limit", &gauge.limit.to_string());
+        tell("remaining", &gauge.remaining.to_string());
+        tell("reset", &go_duration(gauge.reset));
     }
-    if let Some(wait) = told.retry_after {
-        put(
-            &mut headers,
-            RETRY_AFTER.as_str(),
-            &wait.0.div_ceil(1_000_000).max(1).to_string(),
-        );
-        put(&mut headers, "retry-after-ms", &wait.0.div_ceil(1_000).to_string());
+    match told.retry_after {
+        RetryAfter::Unsaid => {}
+        RetryAfter::Wait(wait) => {
+            put(
+                &mut headers,
+                RETRY_AFTER.as_str(),
+                &wait.0.div_ceil(1_000_000).max(1).to_string(),
+            );
+            put(&mut headers, "retry-after-ms", &wait.0.div_ceil(1_000).to_string());
+        }
+        RetryAfter::Text(text) => put(&mut headers, RETRY_AFTER.as_str(), text),
     }
     headers
 }
 
-/// Inserts a header whose name and value are plain ASCII.
-fn put(headers: &mut HeaderMap, name: &str, value: &str) {
-    if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-        headers.insert(name, value);
-    }
-}
-
 /// A duration as Go prints it (`94ms`, `1.5s`, `6m0s`), rounded up to the millisecond.
-pub(crate) fn go_duration(duration: Micros) -> String {
+pub(super) fn go_duration(duration: Micros) -> String {
     let ms = duration.0.div_ceil(1_000);
     if ms == 0 {
         return "0s".to_owned();
@@ -100,7 +73,9 @@ pub(crate) fn go_duration(duration: Micros) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::Gauge;
+    use crate::limits::{Gauge, Standing};
+    use brownout_scenario::units::PromptId;
+    use http::StatusCode;
 
     #[test]
     fn durations_are_printed_as_go_does() {
@@ -129,15 +104,18 @@ mod tests {
             })
         };
         let map = headers(&Described {
-            content_type: "application/json",
+            status: StatusCode::OK,
+            delivery: Delivery::Whole,
+            now: Micros::ZERO,
             prompt: PromptId(255),
             attempt: 2,
             processing: Micros(350_900),
             standing: Standing {
                 requests: gauge(5_000, 4_999, 12_000),
                 tokens: gauge(160_000, 159_976, 9_000),
+                ..Standing::default()
             },
-            retry_after: Some(Micros(1_200_001)),
+            retry_after: RetryAfter::Wait(Micros(1_200_001)),
         });
         let lines: Vec<String> = map
             .iter()

@@ -2,13 +2,11 @@
 //!
 //! Takes what the simulator needs and ignores the rest, as the real endpoint ignores nothing: unknown fields pass.
 
-use brownout_scenario::tracer;
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use serde::Deserialize;
 use serde_json::error::Category;
+use serde_json::{Value, json};
 
-use crate::dialect::{ChatRequest, InvalidRequest, Problem};
+use crate::dialect::{ChatRequest, Delivery, InvalidRequest, Passage, Problem, Role, Wants};
 
 #[derive(Deserialize)]
 struct Body {
@@ -19,6 +17,10 @@ struct Body {
     max_completion_tokens: Option<i64>,
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
+    #[serde(default)]
+    tools: Vec<Tool>,
+    tool_choice: Option<Value>,
+    response_format: Option<ResponseFormat>,
 }
 
 #[derive(Deserialize)]
@@ -30,6 +32,8 @@ struct StreamOptions {
 struct Message {
     role: String,
     content: Option<Content>,
+    #[serde(default)]
+    tool_calls: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -45,61 +49,135 @@ struct Part {
     text: String,
 }
 
+#[derive(Deserialize)]
+struct Tool {
+    function: Option<Function>,
+}
+
+#[derive(Deserialize, serde::Serialize)]
+struct Function {
+    name: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    parameters: Value,
+}
+
+#[derive(Deserialize)]
+struct ResponseFormat {
+    #[serde(rename = "type")]
+    kind: String,
+    json_schema: Option<Schema>,
+}
+
+#[derive(Deserialize)]
+struct Schema {
+    #[serde(default)]
+    schema: Value,
+}
+
 impl Message {
-    fn text(&self) -> String {
-        match &self.content {
+    fn passage(&self) -> Passage {
+        let mut text = match &self.content {
             None => String::new(),
             Some(Content::Text(text)) => text.clone(),
-            Some(Content::Parts(parts)) => parts
-                .iter()
-                .map(|part| part.text.as_str())
-                .collect::<Vec<_>>()
-                .join(" "),
+            Some(Content::Parts(parts)) => {
+                let texts: Vec<&str> = parts.iter().map(|part| part.text.as_str()).collect();
+                texts.join(" ")
+            }
+        };
+        for call in &self.tool_calls {
+            text.push_str(&call["function"].to_string());
+        }
+        let role = match self.role.as_str() {
+            "user" => Role::User,
+            "assistant" => Role::Assistant,
+            "tool" | "function" => Role::Tool,
+            _ => Role::System,
+        };
+        Passage {
+            role,
+            text,
+            cache_here: false,
         }
     }
 }
 
-/// The API key of a request.
-pub(crate) fn key(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, key) = value.split_once(' ')?;
-    let key = key.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then_some(key)
-}
-
 /// Reads the body of a chat request.
-pub(crate) fn read(body: &[u8]) -> Result<ChatRequest, Problem<'static>> {
+pub(super) fn read(body: &[u8]) -> Result<ChatRequest, Problem<'static>> {
     let body: Body = serde_json::from_slice(body).map_err(|error| match error.classify() {
         Category::Data => invalid(format!("Invalid request body: {error}"), None, None),
         _ => Problem::NotJson,
     })?;
-    let Some(model) = body.model else {
+    if body.model.is_none() {
         return Err(invalid("you must provide a model parameter".to_owned(), None, None));
-    };
-    let Some(last) = body
-        .messages
-        .iter()
-        .rfind(|m| m.role == "user")
-        .or(body.messages.last())
-    else {
+    }
+    if body.messages.is_empty() {
         return Err(invalid(
             "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead."
                 .to_owned(),
             Some("messages"),
             Some("empty_array"),
         ));
-    };
+    }
     let max_tokens = match body.max_completion_tokens {
         Some(limit) => positive("max_completion_tokens", Some(limit))?,
         None => positive("max_tokens", body.max_tokens)?,
     };
+    let (stream, usage) = (body.stream, &body.stream_options);
     Ok(ChatRequest {
-        model,
-        prompt: tracer::prompt_of(&last.text()),
-        prompt_tokens: body.messages.iter().map(|m| tracer::prompt_length(&m.text())).sum(),
+        passages: tools_text(&body.tools)
+            .into_iter()
+            .chain(body.messages.iter().map(Message::passage))
+            .collect(),
         max_tokens,
-        stream: body.stream.unwrap_or(false),
-        usage_frame: body.stream_options.and_then(|o| o.include_usage).unwrap_or(false),
+        delivery: if stream.unwrap_or(false) {
+            Delivery::Events
+        } else {
+            Delivery::Whole
+        },
+        usage_frame: usage.as_ref().and_then(|o| o.include_usage).unwrap_or(false),
+        wants: wants(&body),
+        model: body.model.unwrap_or_default(),
+    })
+}
+
+/// Definitions of tools are read by the model, and paid for.
+fn tools_text(tools: &[Tool]) -> Option<Passage> {
+    let functions: Vec<&Function> = tools.iter().filter_map(|tool| tool.function.as_ref()).collect();
+    (!functions.is_empty()).then(|| Passage {
+        role: Role::System,
+        text: serde_json::to_string(&functions).unwrap_or_default(),
+        cache_here: false,
+    })
+}
+
+fn wants(body: &Body) -> Wants {
+    if let Some(tool) = tool(body) {
+        return tool;
+    }
+    match &body.response_format {
+        Some(format) if format.kind == "json_schema" => {
+            Wants::Json(format.json_schema.as_ref().map_or(json!({}), |s| s.schema.clone()))
+        }
+        Some(format) if format.kind == "json_object" => Wants::Json(json!({})),
+        _ => Wants::Text,
+    }
+}
+
+fn tool(body: &Body) -> Option<Wants> {
+    let choice = body.tool_choice.as_ref();
+    let word = choice.and_then(Value::as_str);
+    if word == Some("none") {
+        return None;
+    }
+    let named = choice.and_then(|choice| choice["function"]["name"].as_str());
+    let mut functions = body.tools.iter().filter_map(|tool| tool.function.as_ref());
+    let function = functions.find(|f| named.is_none_or(|name| f.name == name))?;
+    Some(Wants::Tool {
+        name: function.name.clone(),
+        parameters: function.parameters.clone(),
+        forced: named.is_some() || word == Some("required"),
     })
 }
 
@@ -121,10 +199,9 @@ fn invalid(message: String, param: Option<&'static str>, code: Option<&'static s
 #[cfg(test)]
 mod tests {
     use super::*;
-    use brownout_scenario::units::PromptId;
 
     #[test]
-    fn the_last_user_message_names_the_prompt_and_all_messages_count() {
+    fn every_message_is_a_passage_and_parts_are_joined() {
         let request = read(
             br#"{"model":"m","stream":true,"stream_options":{"include_usage":true},"max_tokens":9,"temperature":1,
             "messages":[{"role":"system","content":"be brief"},{"role":"user","content":"[prompt 1] a"},
@@ -133,17 +210,53 @@ mod tests {
             {"role":"assistant","content":"so far"}]}"#,
         )
         .unwrap();
+        let said: Vec<_> = request.passages.iter().map(|p| (p.role, p.text.as_str())).collect();
         assert_eq!(
-            request,
-            ChatRequest {
-                model: "m".to_owned(),
-                prompt: PromptId(17),
-                prompt_tokens: 2 + 3 + 4 + 2,
-                max_tokens: Some(9),
-                stream: true,
-                usage_frame: true,
-            }
+            said,
+            [
+                (Role::System, "be brief"),
+                (Role::User, "[prompt 1] a"),
+                (Role::Assistant, ""),
+                (Role::User, "[prompt 17] w2 w3"),
+                (Role::Assistant, "so far"),
+            ]
         );
+        assert_eq!((request.model.as_str(), request.max_tokens), ("m", Some(9)));
+        assert_eq!((request.delivery, request.usage_frame), (Delivery::Events, true));
+    }
+
+    #[test]
+    fn tools_and_formats_say_what_is_wanted() {
+        let wants = |more: &str| {
+            let tools = r#""tools":[{"type":"function","function":{"name":"a","parameters":{"type":"object"}}},
+                {"type":"function","function":{"name":"b"}}]"#;
+            let more = more.replace("TOOLS", tools);
+            let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}]{more}}}"#);
+            read(body.as_bytes()).unwrap().wants
+        };
+        let tool = |name: &str, parameters, forced| Wants::Tool {
+            name: name.to_owned(),
+            parameters,
+            forced,
+        };
+        assert_eq!(wants(""), Wants::Text);
+        assert_eq!(wants(",TOOLS"), tool("a", json!({"type": "object"}), false));
+        assert_eq!(wants(r#",TOOLS,"tool_choice":"none""#), Wants::Text);
+        assert_eq!(wants(r#",TOOLS,"tool_choice":"required""#), tool("a", json!({"type": "object"}), true));
+        let named = r#",TOOLS,"tool_choice":{"type":"function","function":{"name":"b"}}"#;
+        assert_eq!(wants(named), tool("b", Value::Null, true));
+        assert_eq!(wants(r#","response_format":{"type":"json_object"}"#), Wants::Json(json!({})));
+        let schema = r#","response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"boolean"}}}"#;
+        assert_eq!(wants(schema), Wants::Json(json!({"type": "boolean"})));
+    }
+
+    #[test]
+    fn definitions_of_tools_are_part_of_the_prompt() {
+        let body = br#"{"model":"m","messages":[{"role":"user","content":"x"}],
+            "tools":[{"type":"function","function":{"name":"weather","description":"of a city"}}]}"#;
+        let passages = read(body).unwrap().passages;
+        assert_eq!(passages.len(), 2);
+        assert!(passages[0].text.contains("of a city"), "{passages:?}");
     }
 
     #[test]
@@ -166,18 +279,5 @@ mod tests {
             Err(Problem::Invalid(_))
         ));
         assert!(matches!(read(br#"{"messages":[]}"#), Err(Problem::Invalid(_))));
-    }
-
-    #[test]
-    fn a_key_is_a_bearer_token() {
-        let of = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(AUTHORIZATION, value.parse().unwrap());
-            key(&headers).map(str::to_owned)
-        };
-        assert_eq!(of("Bearer sk-1").as_deref(), Some("sk-1"));
-        assert_eq!(of("bearer sk-1").as_deref(), Some("sk-1"));
-        assert_eq!(of("Bearer "), None);
-        assert_eq!(of("Basic abc"), None);
     }
 }

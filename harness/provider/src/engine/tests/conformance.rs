@@ -11,9 +11,8 @@ use brownout_scenario::units::Micros;
 use http::Method;
 use tokio_util::sync::CancellationToken;
 
-use super::{Answer, CHAT, Client, STREAM, chat, read};
+use super::{Answer, CHAT, Client, MAX_BODY, STREAM, chat, read};
 use crate::Provider;
-use crate::desk::MAX_BODY;
 use crate::samples::{limits, lognormal, plan_with, status};
 
 /// Headers that belong to the transport and not to the provider.
@@ -40,7 +39,7 @@ async fn play(plan: &ProviderPlan, requests: &[(Method, &str, String)], on_wirem
     let (seed, clock, shutdown) = (SeedTree::new(11), RunClock::start(), CancellationToken::new());
     let network = Network::tcp();
     let provider = if on_wiremock {
-        Provider::start_wiremock(plan.clone(), seed, clock, any_port()).await
+        Provider::start_wiremock(plan.clone(), seed, clock, any_port()).await.unwrap()
     } else {
         let listener = network.listen("provider").await.unwrap();
         Provider::start_streaming(plan.clone(), seed, clock, listener, &shutdown)
@@ -146,7 +145,7 @@ async fn rate_limits_are_equal_but_for_the_moment_they_are_asked() {
 #[tokio::test]
 async fn wiremock_waits_until_the_last_token_is_due() {
     let plan = quick(|plan| plan.first_token = Distribution::Constant { value: 80_000.0 });
-    let provider = Provider::start_wiremock(plan, SeedTree::new(1), RunClock::start(), any_port()).await;
+    let provider = Provider::start_wiremock(plan, SeedTree::new(1), RunClock::start(), any_port()).await.unwrap();
     let mut client = Client::connect(&Network::tcp(), &provider.authority).await;
     #[expect(
         clippy::disallowed_methods,
@@ -161,7 +160,7 @@ async fn wiremock_waits_until_the_last_token_is_due() {
 async fn what_wiremock_has_not_answered_at_the_end_of_the_run_is_unfinished() {
     let plan = quick(|plan| plan.first_token = Distribution::Constant { value: 5e6 });
     let clock = RunClock::start();
-    let provider = Provider::start_wiremock(plan, SeedTree::new(1), clock, any_port()).await;
+    let provider = Provider::start_wiremock(plan, SeedTree::new(1), clock, any_port()).await.unwrap();
     let mut client = Client::connect(&Network::tcp(), &provider.authority).await;
     let request = client.request(Method::POST, CHAT, &chat(1, ""));
     let answer = tokio::time::timeout(Duration::from_millis(200), client.send(request)).await;

@@ -3,8 +3,7 @@
 use brownout_scenario::observe::Finish;
 use http::Method;
 
-use super::{CHAT, World, chat, read};
-use crate::desk::MAX_BODY;
+use super::{CHAT, MAX_BODY, World, chat, read};
 use crate::samples::plan;
 
 #[tokio::test(start_paused = true)]
@@ -71,7 +70,7 @@ async fn a_body_at_the_bound_is_read_and_one_above_it_is_refused() {
     assert_eq!(world.client().await.post(&padded(MAX_BODY)).await.status, 200);
     let answer = world.client().await.post(&padded(MAX_BODY + 1)).await;
     assert_eq!(answer.status, 413);
-    assert!(answer.text.contains("at most 1048576 bytes"), "{}", answer.text);
+    assert!(answer.text.contains("at most 33554432 bytes"), "{}", answer.text);
     assert_eq!(world.provider.ledger.rows().len(), 1);
 }
 

@@ -17,7 +17,7 @@ use futures::future::join3;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{ChatRoute, Responder};
+use super::Script;
 
 /// Requests after which the mocks are replaced.
 pub(crate) const ROTATE_EVERY: u64 = 5_000;
@@ -66,7 +66,7 @@ impl Rotation {
 
 /// A responder that counts what its mock keeps. It is dropped with the mock, and the copies with it.
 struct Mounted {
-    responder: Responder,
+    script: Script,
     rotation: Arc<Rotation>,
     served: AtomicU64,
 }
@@ -77,7 +77,7 @@ impl Respond for Mounted {
         if self.rotation.kept.fetch_add(1, Ordering::Relaxed) + 1 >= self.rotation.every {
             self.rotation.queue();
         }
-        self.responder.respond(request)
+        self.script.respond(request)
     }
 }
 
@@ -88,10 +88,10 @@ impl Drop for Mounted {
     }
 }
 
-/// Starts a server on `listener` with `responder` mounted and replaced `every` so many requests, until `shutdown`.
+/// Starts a server on `listener` with `script` mounted and replaced `every` so many requests, until `shutdown`.
 /// Returns its authority.
 pub(crate) async fn start(
-    responder: Responder,
+    script: Script,
     listener: TcpListener,
     every: u64,
     shutdown: CancellationToken,
@@ -105,16 +105,16 @@ pub(crate) async fn start(
     );
     let authority = server.address().to_string();
     let rotation = Arc::new(Rotation::new(every));
-    replace(Arc::clone(&server), responder.clone(), Arc::clone(&rotation)).await;
-    tokio::spawn(drive(server, responder, Arc::clone(&rotation), shutdown));
+    replace(Arc::clone(&server), script.clone(), Arc::clone(&rotation)).await;
+    tokio::spawn(drive(server, script, Arc::clone(&rotation), shutdown));
     (authority, rotation)
 }
 
 /// Keeps a replacement prepared and sees each one through. Owns the server.
-async fn drive(server: Arc<MockServer>, responder: Responder, rotation: Arc<Rotation>, shutdown: CancellationToken) {
+async fn drive(server: Arc<MockServer>, script: Script, rotation: Arc<Rotation>, shutdown: CancellationToken) {
     let slot = EmptiedOnDrop(Arc::clone(&rotation));
     loop {
-        let turn = replace(Arc::clone(&server), responder.clone(), Arc::clone(&rotation));
+        let turn = replace(Arc::clone(&server), script.clone(), Arc::clone(&rotation));
         *slot.0.next() = Some(Box::pin(turn));
         tokio::select! {
             biased;
@@ -140,13 +140,13 @@ impl Drop for EmptiedOnDrop {
 }
 
 /// Drops all mocks and mounts new ones. The first poll queues all three steps, in this order.
-async fn replace(server: Arc<MockServer>, responder: Responder, rotation: Arc<Rotation>) {
+async fn replace(server: Arc<MockServer>, script: Script, rotation: Arc<Rotation>) {
     let mounted = || Mounted {
-        responder: responder.clone(),
+        script: script.clone(),
         rotation: Arc::clone(&rotation),
         served: AtomicU64::new(0),
     };
-    let chat = Mock::given(ChatRoute).respond_with(mounted());
+    let chat = Mock::given(script.endpoint()).respond_with(mounted());
     let anything_else = Mock::given(any()).respond_with(mounted()).with_priority(u8::MAX);
     join3(server.reset(), server.register(chat), server.register(anything_else)).await;
 }
@@ -167,9 +167,9 @@ mod tests {
     #[tokio::test]
     async fn memory_stays_under_the_bound_and_no_request_falls_into_a_gap() {
         let shutdown = CancellationToken::new();
-        let responder = Responder::new(plan(), SeedTree::new(1), RunClock::start());
+        let script = Script::new(plan(), SeedTree::new(1), RunClock::start()).unwrap();
         let (authority, rotation) = start(
-            responder,
+            script,
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(),
             EVERY,
             shutdown.clone(),
@@ -204,9 +204,9 @@ mod tests {
     #[tokio::test]
     async fn the_server_and_its_mocks_end_with_the_shutdown() {
         let shutdown = CancellationToken::new();
-        let responder = Responder::new(plan(), SeedTree::new(1), RunClock::start());
+        let script = Script::new(plan(), SeedTree::new(1), RunClock::start()).unwrap();
         let (_, rotation) = start(
-            responder,
+            script,
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(),
             EVERY,
             shutdown.clone(),

@@ -1,0 +1,76 @@
+//! A listener that refuses for a while: its place stays its own, but nobody gets in.
+//!
+//! Does not decide when: whoever closes a listener reopens it.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::{TcpListener, TcpSocket};
+
+use crate::listener::Listener;
+use crate::memory::{MemoryListener, Names};
+
+/// Connections that may wait to be accepted once it listens again.
+const BACKLOG: u32 = 1_024;
+
+/// A closed [`Listener`]: connections to its authority are refused. Dropping it gives the authority up.
+#[derive(Debug)]
+pub struct Closed {
+    kind: Kind,
+    authority: String,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// Bound and not listening: the kernel refuses connections and gives the port to nobody else.
+    Tcp(TcpSocket),
+    Memory(Names),
+}
+
+impl Closed {
+    pub(crate) fn tcp(listener: TcpListener, authority: String) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        // No second socket may be bound while one listens.
+        drop(listener);
+        Ok(Self {
+            kind: Kind::Tcp(reserve(address)?),
+            authority,
+        })
+    }
+
+    /// Closes `listener`, which the caller drops.
+    pub(crate) fn in_memory(listener: &MemoryListener) -> Self {
+        Self {
+            kind: Kind::Memory(listener.names()),
+            authority: listener.name().to_owned(),
+        }
+    }
+
+    /// Where it refuses connections: that of the listener before and after.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Listens again, at the same authority. Call it inside a runtime.
+    ///
+    /// Fails with `AddrInUse` when somebody took the authority meanwhile: in memory anybody can, on TCP only who asks
+    /// for just this port and for the reuse of addresses.
+    pub fn reopen(self) -> io::Result<Listener> {
+        match self.kind {
+            Kind::Tcp(socket) => Listener::over(socket.listen(BACKLOG)?),
+            Kind::Memory(names) => names.listen(&self.authority).map(Listener::in_memory),
+        }
+    }
+}
+
+/// A socket that holds `address`, beside connections that were accepted there.
+fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}

@@ -1,0 +1,513 @@
+//! The way of a chat request over the desk: read, admitted, decided, answered.
+//!
+//! In the order of the real thing: who asks, what is asked, the limits in front of the model, what goes wrong, the
+//! queue for the model. Every request whose body could be taken in has a row, whatever becomes of it.
+
+use brownout_scenario::observe::{Finish, LedgerRow};
+use brownout_scenario::plan::{Dialect, FaultPlan, ModelPlan};
+use brownout_scenario::seed::Purpose;
+use brownout_scenario::tracer;
+use brownout_scenario::units::{Micros, Picodollars};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use super::reply::Holds;
+use super::state::State;
+use super::{Admitted, Begin, Content, DEFAULT_MAX_TOKENS, Desk, Reply, reply};
+use crate::dialect::{
+    Answer, Call, ChatRequest, Delivery, Described, Passage, Problem, RetryAfter, Role, Stop, Usage, Wants,
+};
+use crate::faults::Subject;
+use crate::ledger::{Terms, Work};
+use crate::limits::{Cost, Owner, Refund};
+use crate::output::Output;
+use crate::prompt::{CacheUse, Prompt};
+use crate::script::{self, Ask, Course, Decision, Ending, Limit, Page, Quirk, Refusal, Schedule};
+
+/// What stands where a web page was asked for by nobody.
+const PAGE: &str = "<!DOCTYPE html><html><head><title>Service notice</title></head><body><h1>Please stand by</h1>\
+    <p>The service is being updated.</p></body></html>\n";
+
+/// An attempt on its way.
+struct Attempt<'a> {
+    call: &'a Call<'a>,
+    key: Option<&'a str>,
+    request: &'a ChatRequest,
+    prompt: &'a Prompt,
+    /// The model asked for, if it is served.
+    model: Option<&'a ModelPlan>,
+    cache: CacheUse,
+    ask: Ask,
+}
+
+/// How a row ends that ends at once.
+struct Verdict<'a> {
+    finish: Finish,
+    fault: Option<&'a FaultPlan>,
+}
+
+impl Verdict<'_> {
+    const REFUSED: Self = Self {
+        finish: Finish::Refused,
+        fault: None,
+    };
+}
+
+impl Desk {
+    /// A chat request whose body was taken in.
+    pub(super) fn chat(&self, call: &Call<'_>, key: Option<&str>, body: &[u8]) -> Reply {
+        // All that takes time is done before the lock.
+        let read = self.wire.read(call, body);
+        let unread;
+        let request = match &read {
+            Ok(request) => request,
+            Err(_) => {
+                unread = unreadable(body);
+                &unread
+            }
+        };
+        let mut prompt = Prompt::of(&request.passages, &self.counter);
+        if read.is_err() {
+            prompt.tokens = 0;
+        }
+        let mut state = self.state();
+        let state = &mut *state;
+        let plan = std::sync::Arc::clone(&state.plan);
+        let now = self.now();
+        let mut attempt = Attempt {
+            call,
+            key,
+            request,
+            prompt: &prompt,
+            model: plan.serves(&request.model),
+            cache: CacheUse::default(),
+            ask: Ask {
+                prompt: prompt.id,
+                attempt: state.seen.count(prompt.id),
+                arrived: now,
+                begins: now,
+                prefill_tokens: prompt.tokens,
+                max_tokens: request.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS),
+                slowness: state.slowness(now),
+                streams: request.delivery != Delivery::Whole,
+            },
+        };
+        let problem = match (&read, attempt.model) {
+            (_, _) if key.is_none() && self.wire.needs_key() => Problem::NoKey,
+            (Err(problem), _) => problem.clone(),
+            (Ok(request), None) => Problem::UnknownModel(&request.model),
+            (Ok(_), Some(model)) => match too_long(model, &attempt) {
+                Some(problem) => problem,
+                None => return self.serve(state, &mut attempt, model),
+            },
+        };
+        self.fail(state, &attempt, &problem, &Verdict::REFUSED)
+    }
+
+    /// An attempt that is one this provider serves: limits first, as in front of the real thing, then faults.
+    fn serve(&self, state: &mut State, attempt: &mut Attempt<'_>, model: &ModelPlan) -> Reply {
+        let (now, name) = (attempt.ask.arrived, attempt.request.model.as_str());
+        let owner = Owner {
+            key: attempt.key.unwrap_or_default(),
+            family: &model.family,
+        };
+        if let Some(cache) = &mut state.cache {
+            attempt.cache = cache.look_up((owner.key, name), attempt.prompt, now);
+            attempt.ask.prefill_tokens = attempt.prompt.tokens - attempt.cache.cached;
+        }
+        let cost = Cost {
+            input: attempt.ask.prefill_tokens,
+            prompt: attempt.prompt.tokens,
+            max_tokens: attempt.ask.max_tokens,
+        };
+        let admission = state.limiter.as_mut().map_or(Ok(()), |l| l.admit(owner, now, cost));
+        if let Err(refused) = admission {
+            let verdict = Verdict {
+                finish: Finish::RateLimited,
+                fault: None,
+            };
+            return self.fail(state, attempt, &Problem::RateLimited { model: name, refused }, &verdict);
+        }
+        let subject = Subject {
+            model: name,
+            key: owner.key,
+            headers: attempt.call.headers,
+            wants_schema: attempt.request.wants != Wants::Text,
+        };
+        let fault = state.faults.pick(self.seed, &attempt.ask, &subject);
+        let turn = state.capacity.as_mut().map_or(Some(now), |capacity| capacity.turn(now));
+        attempt.ask.begins = turn.unwrap_or(now);
+        let plan = std::sync::Arc::clone(&state.plan);
+        let decision = script::decide(&plan, self.seed, fault.as_deref(), &attempt.ask);
+        let verdict = Verdict {
+            finish: Finish::Fault,
+            fault: fault.as_deref(),
+        };
+        match decision {
+            Decision::Error(refusal) => self.injected(state, attempt, model, &refusal, &verdict),
+            Decision::Page(page) => self.page(state, attempt, page, &verdict),
+            Decision::Reset => self.cut_off(state, attempt, &verdict),
+            Decision::Silence | Decision::Answer(_) if turn.is_none() => {
+                let verdict = Verdict {
+                    finish: Finish::RateLimited,
+                    fault: None,
+                };
+                self.fail(state, attempt, &Problem::Overloaded { model: name }, &verdict)
+            }
+            Decision::Silence => self.silence(state, attempt, model, &verdict),
+            Decision::Answer(course) => self.answer(state, attempt, model, course, verdict.fault),
+        }
+    }
+
+    fn answer(
+        &self,
+        state: &mut State,
+        attempt: &Attempt<'_>,
+        model: &ModelPlan,
+        course: Course,
+        fault: Option<&FaultPlan>,
+    ) -> Reply {
+        let Attempt { request, ask, .. } = attempt;
+        if let Some(cache) = &mut state.cache {
+            let owner = (attempt.key.unwrap_or_default(), request.model.as_str());
+            cache.remember(owner, attempt.prompt, ask.arrived);
+        }
+        let calls_tool = self.calls_tool(state, attempt);
+        let answer = answer(attempt, &course, calls_tool);
+        let mut body = if ask.streams {
+            Content::Stream(self.wire.frames(answer.clone()))
+        } else {
+            Content::Whole(self.wire.whole(&answer).into())
+        };
+        // A unary body that is to end early in good order simply is shorter.
+        if let (Content::Whole(bytes), Ending::CleanEof) = (&mut body, course.ending) {
+            bytes.truncate(bytes.len() / 2);
+        }
+        let mut row = self.row(state, attempt, StatusCode::OK.as_u16(), Finish::Unfinished);
+        row.fault = fault.map(|fault| fault.id.clone());
+        let row = self.ledger.open(row, self.work(state, model, &course, ask.streams));
+        let admitted = self.admit(state, attempt, row, course);
+        let ready = admitted.headers_due();
+        let headers = self.wire.headers(&Described {
+            delivery: request.delivery,
+            now: ready,
+            processing: ready.since(ask.arrived),
+            ..describe(state, attempt, StatusCode::OK)
+        });
+        Reply {
+            begin: Begin::Head,
+            status: StatusCode::OK,
+            headers,
+            body,
+            admitted: Some(admitted),
+        }
+    }
+
+    /// What the ledger has to know to see an answer to its end.
+    fn work(&self, state: &State, model: &ModelPlan, course: &Course, streams: bool) -> Work {
+        let broken = course.ending.is_broken();
+        Work {
+            whole: match course.limit {
+                _ if broken => Finish::Fault,
+                None => Finish::Stop,
+                Some(Limit::MaxTokens) => Finish::Length,
+                Some(Limit::Filter) => Finish::Filtered,
+            },
+            // Half a unary body is not readable at all.
+            hands_over: if broken && !streams { 0 } else { course.schedule.visible() },
+            repeats: u64::from(matches!(course.quirk, Some(Quirk::Twice(_)))),
+            schedule: course.schedule.clone(),
+            terms: Terms {
+                price: model.price,
+                on_disconnect: state.plan.on_disconnect,
+                bill_broken: state.plan.bill_broken,
+                bill_empty_refusals: state.plan.dialect != Dialect::Anthropic,
+            },
+        }
+    }
+
+    /// Takes a slot and promises the refund.
+    fn admit(&self, state: &mut State, attempt: &Attempt<'_>, row: usize, course: Course) -> Admitted {
+        let ticket = state.ticket();
+        let ends = if course.ending == Ending::Silence {
+            Micros(u64::MAX)
+        } else {
+            course.schedule.end()
+        };
+        if let Some(capacity) = &mut state.capacity {
+            capacity.hold(ticket, ends);
+        }
+        let max_tokens = attempt.ask.max_tokens;
+        let unused = max_tokens - course.schedule.tokens();
+        Admitted {
+            row,
+            holds: Holds {
+                slot: state.capacity.is_some().then_some((ticket, ends)),
+                refund: promise(state, attempt, ticket, ends, unused),
+                max_tokens,
+            },
+            delivery: attempt.request.delivery,
+            model: attempt.request.model.clone(),
+            course,
+        }
+    }
+
+    fn calls_tool(&self, state: &State, attempt: &Attempt<'_>) -> bool {
+        let Wants::Tool { forced, .. } = &attempt.request.wants else {
+            return false;
+        };
+        let answered = attempt.request.passages.last().is_some_and(|p| p.role == Role::Tool);
+        let likes = || {
+            let mut draws = self.seed.stream(Purpose::ToolCall, "", attempt.ask.prompt, 0);
+            draws.unit() < state.plan.tool_calls.get()
+        };
+        !answered && (*forced || likes())
+    }
+
+    /// The error that a fault asks for. What was charged comes back at once.
+    fn injected(
+        &self,
+        state: &mut State,
+        attempt: &Attempt<'_>,
+        model: &ModelPlan,
+        refusal: &Refusal,
+        verdict: &Verdict<'_>,
+    ) -> Reply {
+        refund_all(state, attempt);
+        let name = attempt.request.model.as_str();
+        let problem = match refusal {
+            Refusal::Status {
+                status,
+                retry_after,
+                code,
+                ..
+            } => Problem::Fault {
+                model: name,
+                status: *status,
+                retry_after: *retry_after,
+                code: code.as_deref(),
+            },
+            Refusal::ContextLength => Problem::ContextLength {
+                model: name,
+                window: model.context_window.unwrap_or(attempt.prompt.tokens / 2),
+                prompt_tokens: attempt.prompt.tokens,
+                max_tokens: attempt.ask.max_tokens,
+            },
+        };
+        let mut reply = self.fail(state, attempt, &problem, verdict);
+        if let Refusal::Status {
+            retry_after_text: Some(text),
+            ..
+        } = refusal
+        {
+            reply.headers = self.wire.headers(&Described {
+                retry_after: RetryAfter::Text(text),
+                ..describe(state, attempt, reply.status)
+            });
+        }
+        reply
+    }
+
+    /// A body that is no answer of the model, from something in front of it.
+    fn page(&self, state: &mut State, attempt: &Attempt<'_>, page: Page, verdict: &Verdict<'_>) -> Reply {
+        refund_all(state, attempt);
+        self.enter(state, attempt, StatusCode::OK.as_u16(), verdict);
+        if page == Page::Html {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+            return reply(StatusCode::OK, headers, PAGE.into());
+        }
+        let headers = self.wire.headers(&Described {
+            delivery: attempt.request.delivery,
+            ..describe(state, attempt, StatusCode::OK)
+        });
+        let body: &[u8] = if page == Page::EmptyObject { b"{}" } else { b"" };
+        reply(StatusCode::OK, headers, body.into())
+    }
+
+    fn cut_off(&self, state: &mut State, attempt: &Attempt<'_>, verdict: &Verdict<'_>) -> Reply {
+        refund_all(state, attempt);
+        self.enter(state, attempt, 0, verdict);
+        Reply {
+            begin: Begin::Reset,
+            ..reply(StatusCode::OK, HeaderMap::new(), Vec::new())
+        }
+    }
+
+    /// Takes the request and says nothing. The row ends when the caller leaves, or with the run.
+    fn silence(&self, state: &mut State, attempt: &Attempt<'_>, model: &ModelPlan, verdict: &Verdict<'_>) -> Reply {
+        let course = Course {
+            schedule: Schedule::nothing(attempt.ask.begins),
+            wanted: 0,
+            limit: None,
+            ending: Ending::Silence,
+            quirk: None,
+        };
+        let mut row = self.row(state, attempt, 0, Finish::Unfinished);
+        row.fault = verdict.fault.map(|fault| fault.id.clone());
+        let row = self.ledger.open(row, self.work(state, model, &course, false));
+        Reply {
+            begin: Begin::Silence,
+            admitted: Some(self.admit(state, attempt, row, course)),
+            ..reply(StatusCode::OK, HeaderMap::new(), Vec::new())
+        }
+    }
+
+    /// Answers with an error and enters the row.
+    fn fail(&self, state: &mut State, attempt: &Attempt<'_>, problem: &Problem<'_>, verdict: &Verdict<'_>) -> Reply {
+        let (status, body) = self.wire.error(problem);
+        self.enter(state, attempt, status.as_u16(), verdict);
+        let wait = match problem {
+            Problem::RateLimited { refused, .. } => refused.wait,
+            Problem::Fault { retry_after, .. } => *retry_after,
+            _ => None,
+        };
+        let headers = self.wire.headers(&Described {
+            retry_after: wait.map_or(RetryAfter::Unsaid, RetryAfter::Wait),
+            ..describe(state, attempt, status)
+        });
+        reply(status, headers, body)
+    }
+
+    /// Enters a row that is over.
+    fn enter(&self, state: &State, attempt: &Attempt<'_>, status: u16, verdict: &Verdict<'_>) {
+        let mut row = self.row(state, attempt, status, verdict.finish);
+        row.fault = verdict.fault.map(|fault| fault.id.clone());
+        self.ledger.enter(row);
+    }
+
+    /// A row that has cost nothing yet.
+    fn row(&self, state: &State, attempt: &Attempt<'_>, status: u16, finish: Finish) -> LedgerRow {
+        let Attempt { request, ask, .. } = attempt;
+        LedgerRow {
+            provider: state.plan.name.clone(),
+            model: request.model.clone(),
+            prompt: ask.prompt,
+            attempt: ask.attempt,
+            arrived: ask.arrived,
+            first_token: None,
+            ended: ask.arrived,
+            status,
+            prompt_tokens: attempt.prompt.tokens,
+            cached_tokens: attempt.cache.cached,
+            cache_write_tokens: attempt.cache.written,
+            generated: 0,
+            reasoning: 0,
+            flushed: 0,
+            repeated: 0,
+            billed: 0,
+            billed_prompt: 0,
+            price: Picodollars(0),
+            fault: None,
+            finish,
+            hung_up: None,
+        }
+    }
+}
+
+/// What can be said of a body that is no chat request: it may still name its prompt.
+fn unreadable(body: &[u8]) -> ChatRequest {
+    ChatRequest {
+        model: String::new(),
+        passages: vec![Passage {
+            role: Role::User,
+            text: format!("[prompt {}]", tracer::prompt_of(&String::from_utf8_lossy(body))),
+            cache_here: false,
+        }],
+        max_tokens: None,
+        delivery: Delivery::Whole,
+        usage_frame: false,
+        wants: Wants::Text,
+    }
+}
+
+fn too_long<'a>(model: &'a ModelPlan, attempt: &Attempt<'_>) -> Option<Problem<'a>> {
+    let window = model.context_window?;
+    // A limit that the caller never stated is no reason to refuse.
+    let max_tokens = attempt.request.max_tokens.unwrap_or(0);
+    let needed = attempt.prompt.tokens.saturating_add(max_tokens);
+    (needed > window).then_some(Problem::ContextLength {
+        model: &model.name,
+        window,
+        prompt_tokens: attempt.prompt.tokens,
+        max_tokens,
+    })
+}
+
+fn answer(attempt: &Attempt<'_>, course: &Course, calls_tool: bool) -> Answer {
+    let Attempt { request, ask, cache, .. } = attempt;
+    let visible = course.schedule.visible();
+    let wanted = course.wanted;
+    let output = match &request.wants {
+        Wants::Tool { name, parameters, .. } if calls_tool => Output::call(ask.prompt, wanted, name, parameters),
+        Wants::Json(schema) => Output::json(ask.prompt, wanted, schema),
+        _ => Output::text(ask.prompt, wanted),
+    };
+    let output = if course.quirk == Some(Quirk::Garbage) {
+        output.bare()
+    } else {
+        output
+    };
+    // A stream that breaks off has the pieces of the whole, of which it gives fewer.
+    let kept = if course.limit.is_some() { visible } else { wanted };
+    let stop = match course.limit {
+        Some(Limit::MaxTokens) => Stop::Length,
+        Some(Limit::Filter) => Stop::Filtered,
+        None if calls_tool => Stop::ToolCall,
+        None => Stop::Finished,
+    };
+    Answer {
+        prompt: ask.prompt,
+        attempt: ask.attempt,
+        model: request.model.clone(),
+        arrived: ask.arrived,
+        first_token: course.schedule.first(),
+        ended: course.schedule.end(),
+        usage: Usage {
+            prompt: attempt.prompt.tokens,
+            cached: cache.cached,
+            cache_write: cache.written,
+            completion: visible,
+            reasoning: course.schedule.hidden(),
+        },
+        output: output.cut(kept),
+        stop,
+        delivery: request.delivery,
+        usage_frame: request.usage_frame,
+    }
+}
+
+/// What every response tells, an error at once unless it is changed.
+fn describe(state: &mut State, attempt: &Attempt<'_>, status: StatusCode) -> Described<'static> {
+    let now = attempt.ask.arrived;
+    Described {
+        status,
+        delivery: Delivery::Whole,
+        now,
+        prompt: attempt.ask.prompt,
+        attempt: attempt.ask.attempt,
+        processing: Micros::ZERO,
+        standing: state.standing(attempt.key, attempt.model, now),
+        retry_after: RetryAfter::Unsaid,
+    }
+}
+
+/// What was charged comes back at once: the attempt will generate nothing.
+fn refund_all(state: &mut State, attempt: &Attempt<'_>) {
+    let ticket = state.ticket();
+    promise(state, attempt, ticket, attempt.ask.arrived, attempt.ask.max_tokens);
+}
+
+/// Notes that `tokens` of what the attempt was charged come back at `at`.
+fn promise(state: &mut State, attempt: &Attempt<'_>, ticket: u64, at: Micros, tokens: u64) -> Option<Refund> {
+    let limiter = state.limiter.as_mut()?;
+    let refund = Refund {
+        key: attempt.key.unwrap_or_default().to_owned(),
+        family: attempt.model.map(|model| model.family.clone()).unwrap_or_default(),
+        ticket,
+        at,
+        tokens,
+    };
+    limiter.promise(&refund, attempt.ask.arrived);
+    Some(refund)
+}
