@@ -5,7 +5,7 @@ use std::time::Duration;
 use brownout_scenario::{Plan, Scenario};
 use criterion::Criterion;
 
-/// Criterion with samples so few and short that all files together end within two minutes. Options on the command line
+/// Criterion with samples so few and short that all files together end within three minutes. Options on the command line
 /// win.
 pub(crate) fn criterion() -> Criterion {
     Criterion::default()

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use brownout_scenario::plan::Dialect;
 use brownout_scenario::{Scenario, ScenarioError};
 use brownout_world::Mount;
 use miette::Report;
@@ -76,6 +77,19 @@ impl LoadError {
 
 /// The scenarios at `paths`; all that are built in when there is none.
 pub fn load(paths: &[PathBuf]) -> Result<Vec<Scenario>, LoadError> {
+    load_with(paths, deeper_problems)
+}
+
+/// The scenario at `path` for the sake of its providers: whether a target could play it does not matter.
+pub fn load_providers(path: &Path) -> Result<Scenario, LoadError> {
+    let mut loaded = load_with(&[path.to_owned()], |_| Vec::new())?;
+    if loaded.is_empty() {
+        return Err(LoadError::Empty(path.to_owned()));
+    }
+    Ok(loaded.remove(0))
+}
+
+fn load_with(paths: &[PathBuf], deeper: fn(&Scenario) -> Vec<ScenarioError>) -> Result<Vec<Scenario>, LoadError> {
     let mut texts: Vec<(String, String)> = Vec::new();
     for path in paths {
         texts.extend(read(path)?);
@@ -89,7 +103,7 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Scenario>, LoadError> {
         match Scenario::parse(path, text) {
             Err(error) => problems.push(Report::new(*error)),
             Ok(scenario) => {
-                problems.extend(deeper_problems(&scenario).into_iter().map(Report::new));
+                problems.extend(deeper(&scenario).into_iter().map(Report::new));
                 scenarios.push(scenario);
             }
         }
@@ -157,6 +171,7 @@ fn deeper_problems(scenario: &Scenario) -> Vec<ScenarioError> {
             );
         }
     }
+    problems.extend(foreign_dialect(scenario));
     for (position, expectation) in scenario.plan.expectations.iter().enumerate() {
         if let Err(error) = brownout_measure::expect::check(expectation) {
             let span = scenario.source.locate(&["expect", &position.to_string(), "metric"]);
@@ -170,9 +185,39 @@ fn deeper_problems(scenario: &Scenario) -> Vec<ScenarioError> {
     problems
 }
 
+/// A provider that the reference service cannot talk to.
+fn foreign_dialect(scenario: &Scenario) -> Option<ScenarioError> {
+    let variant = scenario.plan.variants.first()?;
+    let position = variant.providers.iter().position(|p| p.dialect != Dialect::OpenAi)?;
+    let dialect = variant.providers[position].dialect.name();
+    let span = scenario.source.locate(&["provider", &position.to_string(), "dialect"]);
+    Some(scenario.source.error(
+        span,
+        format!("the reference service speaks openai only, and this provider {dialect}"),
+        "write dialect = \"openai\", or serve the provider to clients of your own: brownout provider --scenario FILE",
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_provider_that_the_service_cannot_talk_to_is_refused_and_can_stand_alone() {
+        let text = include_str!("../../../scenarios/pool-exhaustion.toml");
+        let text = text.replace("[[provider]]", "[[provider]]\ndialect = \"ollama\"");
+        let path = std::env::temp_dir().join(format!("foreign-{}.toml", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        let LoadError::Invalid(problems) = load(std::slice::from_ref(&path)).unwrap_err() else {
+            panic!("not refused for what it is")
+        };
+        assert!(problems[0].to_string().contains("this provider ollama"), "{:?}", problems[0]);
+        assert_eq!(
+            load_providers(&path).unwrap().plan.variants[0].providers[0].dialect,
+            Dialect::Ollama
+        );
+        std::fs::remove_file(&path).unwrap();
+    }
 
     #[test]
     fn every_built_in_scenario_can_be_played() {

@@ -181,6 +181,7 @@ pub fn metrics(variant: &VariantRecord) -> BTreeMap<String, u64> {
         ("errors", &variant.errors),
         ("status", &variant.status),
         ("attempts.by_provider", &variant.attempts.by_provider),
+        ("attempts.by_fault", &variant.attempts.by_fault),
     ];
     for (map, counts) in named {
         for (key, count) in counts {

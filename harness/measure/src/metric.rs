@@ -10,12 +10,13 @@ use crate::phases;
 use crate::record::{PhaseRecord, RequestCounts, VariantRecord};
 
 /// Keys under which anything may appear, because they are named by what happened: what is missing is 0.
-const OPEN_MAPS: [&str; 5] = [
+const OPEN_MAPS: [&str; 6] = [
     "errors",
     "status",
     "attribution",
     "attribution_us",
     "attempts.by_provider",
+    "attempts.by_fault",
 ];
 /// Figures that are worked out from others.
 const DERIVED: [&str; 3] = [

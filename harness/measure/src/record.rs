@@ -285,6 +285,9 @@ pub struct AttemptRecord {
     pub upstream: u64,
     /// By provider.
     pub by_provider: BTreeMap<String, u64>,
+    /// Those that suffered a fault, by `provider/fault`.
+    #[serde(default)]
+    pub by_fault: BTreeMap<String, u64>,
     /// Attempts per request sent.
     pub amplification: f64,
     /// Attempts refused by a rate limit.

@@ -72,6 +72,10 @@ pub(crate) fn attempts(subset: &[&Joined], sent: u64) -> AttemptRecord {
         record.upstream += 1;
         record.rate_limited += u64::from(row.finish == Finish::RateLimited);
         *record.by_provider.entry(row.provider.clone()).or_insert(0) += 1;
+        if let Some(fault) = &row.fault {
+            let name = format!("{}/{fault}", row.provider);
+            *record.by_fault.entry(name).or_insert(0) += 1;
+        }
     }
     record.amplification = if sent == 0 {
         0.0

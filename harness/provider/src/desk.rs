@@ -3,6 +3,7 @@
 //! Holds all that changes between attempts: how often each prompt was seen, limits, slots, caches, the counts of the
 //! faults. It neither waits nor writes; both engines ask it, which is why they agree.
 
+mod attempt;
 mod reply;
 mod seen;
 mod serving;

@@ -68,10 +68,17 @@ pub(crate) struct Work {
     pub(crate) whole: Finish,
     /// Visible tokens that have been handed over by then.
     pub(crate) hands_over: u64,
-    /// Of these, twice.
-    pub(crate) repeats: u64,
+    /// The visible token that is handed over twice.
+    pub(crate) twice: Option<u64>,
     /// How it is billed.
     pub(crate) terms: Terms,
+}
+
+impl Work {
+    /// Of the first `tokens` visible tokens, how many are handed over twice.
+    fn repeated(&self, tokens: u64) -> u64 {
+        u64::from(self.twice.is_some_and(|index| index < tokens))
+    }
 }
 
 /// How far an attempt had come when it was cut short.

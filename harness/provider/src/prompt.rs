@@ -53,14 +53,26 @@ impl Prompt {
             }
         });
         let prefixes = prefixes.collect();
-        let asked = passages.iter().rfind(|passage| passage.role == Role::User);
-        let named = asked.or(passages.last()).map_or("", |passage| &passage.text);
         Self {
-            id: tracer::prompt_of(named),
+            id: tracer::prompt_of(&asked(passages)),
             tokens,
             prefixes,
         }
     }
+}
+
+/// What was asked last: the last passages of the user that follow each other, else the last passage.
+fn asked(passages: &[Passage]) -> String {
+    let is_user = |passage: &Passage| passage.role == Role::User;
+    let Some(last) = passages.iter().rposition(is_user) else {
+        return passages.last().map_or_else(String::new, |passage| passage.text.clone());
+    };
+    let first = passages[..last].iter().rposition(|passage| !is_user(passage));
+    let texts: Vec<&str> = passages[first.map_or(0, |at| at + 1)..=last]
+        .iter()
+        .map(|passage| passage.text.as_str())
+        .collect();
+    texts.join(" ")
 }
 
 #[cfg(test)]
@@ -94,6 +106,12 @@ mod tests {
         ];
         assert_eq!(prompt(&passages).id, PromptId(3));
         assert_eq!(prompt(&passages[..1]).id, PromptId(1), "nobody asked: the last passage");
+        let document = [
+            passage(Role::Assistant, "[prompt 5]"),
+            passage(Role::User, "[prompt 6] a document"),
+            passage(Role::User, "what does it say?"),
+        ];
+        assert_eq!(prompt(&document).id, PromptId(6), "one question in two passages");
         assert_eq!(prompt(&[]).tokens, 0);
     }
 

@@ -73,9 +73,20 @@ impl Provider {
         listener: TcpListener,
     ) -> Result<Self, NotWhole> {
         let script = Script::new(plan, seed, clock)?;
-        let own = CancellationToken::new();
-        let (authority, _) = wiremock::start(script.clone(), listener, wiremock::ROTATE_EVERY, own.clone()).await;
-        Ok(Self::running(authority, script.desk(), EngineKind::Wiremock, own))
+        Ok(Self::mount(script, listener).await)
+    }
+
+    /// The same for a provider that stands alone for long: its ledger keeps the last rows, and rows that are final go to
+    /// `sink`, as JSON lines.
+    pub async fn start_wiremock_standing_alone(
+        plan: ProviderPlan,
+        seed: SeedTree,
+        clock: RunClock,
+        listener: TcpListener,
+        sink: Option<Box<dyn Write + Send>>,
+    ) -> Result<Self, NotWhole> {
+        let script = Script::keeping(plan, seed, clock, Retention::Last(KEPT_ROWS), sink)?;
+        Ok(Self::mount(script, listener).await)
     }
 
     /// What is played.
@@ -94,6 +105,12 @@ impl Provider {
         let own = shutdown.child_token();
         tokio::spawn(streaming::run(Arc::clone(&desk), listener, own.clone()));
         Self::running(authority, desk, EngineKind::Streaming, own)
+    }
+
+    async fn mount(script: Script, listener: TcpListener) -> Self {
+        let own = CancellationToken::new();
+        let (authority, _) = wiremock::start(script.clone(), listener, wiremock::ROTATE_EVERY, own.clone()).await;
+        Self::running(authority, script.desk(), EngineKind::Wiremock, own)
     }
 
     fn running(authority: String, desk: Arc<Desk>, engine: EngineKind, own: CancellationToken) -> Self {

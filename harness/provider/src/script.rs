@@ -245,7 +245,11 @@ fn suffer(course: &mut Course, effect: &FaultEffect, ask: &Ask, draws: impl Fn(P
             course.schedule.stall(strike(after_tokens), pause);
         }
         FaultEffect::ContentFilter { after_tokens } => {
-            let after = if after_tokens.is_none() { 0 } else { strike(after_tokens) };
+            let after = if after_tokens.is_none() {
+                0
+            } else {
+                strike(after_tokens)
+            };
             course.schedule.cut(after);
             course.limit = Some(Limit::Filter);
         }
@@ -304,8 +308,8 @@ mod tests {
         decide(&plan(), SeedTree::new(1), Some(&fault(effect)), &ask)
     }
 
-    fn after(tokens: f64) -> Option<Distribution> {
-        Some(Distribution::Constant { value: tokens })
+    const fn after(tokens: f64) -> Distribution {
+        Distribution::Constant { value: tokens }
     }
 
     #[test]
@@ -377,10 +381,20 @@ mod tests {
         let whole = course(100);
         assert_eq!(whole.schedule.hidden(), 3);
         assert_eq!(whole.schedule.visible(), 5);
-        assert_eq!(whole.schedule.first(), Micros(1_130_000), "three gaps after the first thought");
-        assert_eq!((course(6).schedule.visible(), course(6).limit), (3, Some(Limit::MaxTokens)));
+        assert_eq!(
+            whole.schedule.first(),
+            Micros(1_130_000),
+            "three gaps after the first thought"
+        );
+        assert_eq!(
+            (course(6).schedule.visible(), course(6).limit),
+            (3, Some(Limit::MaxTokens))
+        );
         let only_thought = course(3);
-        assert_eq!((only_thought.schedule.hidden(), only_thought.schedule.visible()), (3, 0));
+        assert_eq!(
+            (only_thought.schedule.hidden(), only_thought.schedule.visible()),
+            (3, 0)
+        );
         assert_eq!(only_thought.schedule.first(), only_thought.schedule.end());
     }
 
@@ -401,11 +415,38 @@ mod tests {
     #[test]
     fn a_stream_breaks_off_where_the_fault_says_and_in_the_middle_if_it_does_not() {
         for (effect, ending) in [
-            (FaultEffect::CleanEof { after_tokens: after(3.0) }, Ending::CleanEof),
-            (FaultEffect::FinWithoutTerminator { after_tokens: after(3.0) }, Ending::Fin),
-            (FaultEffect::ResetMidStream { after_tokens: after(3.0) }, Ending::Reset),
-            (FaultEffect::ErrorEvent { after_tokens: after(3.0), status: 529 }, Ending::Error(529)),
-            (FaultEffect::Stall { after_tokens: after(3.0), lasts: None }, Ending::Silence),
+            (
+                FaultEffect::CleanEof {
+                    after_tokens: Some(after(3.0)),
+                },
+                Ending::CleanEof,
+            ),
+            (
+                FaultEffect::FinWithoutTerminator {
+                    after_tokens: Some(after(3.0)),
+                },
+                Ending::Fin,
+            ),
+            (
+                FaultEffect::ResetMidStream {
+                    after_tokens: Some(after(3.0)),
+                },
+                Ending::Reset,
+            ),
+            (
+                FaultEffect::ErrorEvent {
+                    after_tokens: Some(after(3.0)),
+                    status: 529,
+                },
+                Ending::Error(529),
+            ),
+            (
+                FaultEffect::Stall {
+                    after_tokens: Some(after(3.0)),
+                    lasts: None,
+                },
+                Ending::Silence,
+            ),
         ] {
             let course = course_of(suffering(effect, true));
             assert_eq!((course.schedule.visible(), course.ending), (3, ending));
@@ -413,13 +454,23 @@ mod tests {
         }
         let middle = course_of(suffering(FaultEffect::CleanEof { after_tokens: None }, true));
         assert_eq!(middle.schedule.visible(), 2);
-        let beyond = course_of(suffering(FaultEffect::CleanEof { after_tokens: after(99.0) }, true));
+        let beyond = course_of(suffering(
+            FaultEffect::CleanEof {
+                after_tokens: Some(after(99.0)),
+            },
+            true,
+        ));
         assert_eq!(beyond.schedule.visible(), 5, "after the last token, before the end");
     }
 
     #[test]
     fn a_unary_answer_breaks_as_a_whole() {
-        let cut = course_of(suffering(FaultEffect::ResetMidStream { after_tokens: after(1.0) }, false));
+        let cut = course_of(suffering(
+            FaultEffect::ResetMidStream {
+                after_tokens: Some(after(1.0)),
+            },
+            false,
+        ));
         assert_eq!((cut.schedule.visible(), cut.ending), (5, Ending::Reset));
         let half = course_of(suffering(FaultEffect::MalformedFrame { after_tokens: None }, false));
         assert_eq!((half.ending, half.quirk), (Ending::CleanEof, None));
@@ -441,8 +492,8 @@ mod tests {
     #[test]
     fn a_stall_that_ends_delays_what_comes_after_it() {
         let stall = FaultEffect::Stall {
-            after_tokens: after(2.0),
-            lasts: after(5e6),
+            after_tokens: Some(after(2.0)),
+            lasts: Some(after(5e6)),
         };
         let course = course_of(suffering(stall, true));
         let due: Vec<u64> = (0..5).map(|n| course.schedule.due(n).0).collect();
@@ -455,7 +506,12 @@ mod tests {
         let at_once = course_of(suffering(FaultEffect::ContentFilter { after_tokens: None }, true));
         assert_eq!((at_once.schedule.visible(), at_once.limit), (0, Some(Limit::Filter)));
         assert_eq!(at_once.ending, Ending::Complete);
-        let later = course_of(suffering(FaultEffect::ContentFilter { after_tokens: after(4.0) }, false));
+        let later = course_of(suffering(
+            FaultEffect::ContentFilter {
+                after_tokens: Some(after(4.0)),
+            },
+            false,
+        ));
         assert_eq!(later.schedule.visible(), 4);
     }
 }

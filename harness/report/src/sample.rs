@@ -364,6 +364,7 @@ impl Tally {
         AttemptRecord {
             upstream: self.attempts,
             by_provider: BTreeMap::from([("primary".to_owned(), self.attempts)]),
+            by_fault: BTreeMap::from([("primary/status#0".to_owned(), 34)]),
             amplification: self.attempts as f64 / self.all.requests.sent as f64,
             rate_limited: 31,
         }

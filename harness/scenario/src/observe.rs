@@ -190,6 +190,8 @@ pub enum Finish {
     Fault,
     /// A rate limit refused it.
     RateLimited,
+    /// There was neither a slot for it nor room to wait for one.
+    Overloaded,
     /// The request was not one that it serves.
     Refused,
     /// Still working when the run ended.

@@ -212,6 +212,16 @@ fn variants_change_only_what_they_name() {
 }
 
 #[test]
+fn a_variant_that_writes_its_faults_anew_takes_the_blocks_away_and_leaves_the_profiles() {
+    let variants = "[[variant]]\nname = \"well\"\nprovider = { primary = { fault = [] } }\n[[variant]]\nname = \"as-usual\"\nprovider = { primary = { fault = [], profile = \"calm\" } }\n[[expect]]";
+    let plan = Scenario::parse("x.toml", &GOOD.replace("[[expect]]", variants))
+        .unwrap()
+        .plan;
+    let faults = plan.variants.iter().map(|variant| variant.providers[0].faults.len());
+    assert_eq!(faults.collect::<Vec<_>>(), [1, 0, 2]);
+}
+
+#[test]
 fn a_plan_has_the_same_fingerprint_wherever_its_file_lies_and_another_with_another_seed() {
     let here = Scenario::parse("a/x.toml", GOOD).unwrap().plan;
     let there = Scenario::parse("b/x.toml", GOOD).unwrap().plan;

@@ -276,6 +276,7 @@ fn a_scope_that_nobody_is_in_is_refused() {
     for nothing in ["probability = 0.0", "first = 0", "every = 0"] {
         refuses(&status(nothing), 4, "hits nothing", "above 0");
     }
+    assert_eq!(faults(&status("every = 5\nfirst = 5\n")).len(), 1, "the fifth is hit");
     refuses(&status("every = 5\nfirst = 4"), 5, "none is number 5", "at least every");
 }
 

@@ -105,6 +105,7 @@ fn every_figure_that_can_be_found_passes_the_check() {
         "status.429",
         "attribution.wait.pool",
         "attempts.by_provider.backup",
+        "attempts.by_fault.primary/status#0",
         "tokens.wasted_by.abandoned",
         "requests.failed_ratio",
         "throughput_rps",

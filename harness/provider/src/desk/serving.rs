@@ -3,55 +3,25 @@
 //! In the order of the real thing: who asks, what is asked, the limits in front of the model, what goes wrong, the
 //! queue for the model. Every request whose body could be taken in has a row, whatever becomes of it.
 
-use brownout_scenario::observe::{Finish, LedgerRow};
-use brownout_scenario::plan::{Dialect, FaultPlan, ModelPlan};
+use brownout_scenario::observe::Finish;
+use brownout_scenario::plan::{FaultPlan, ModelPlan};
 use brownout_scenario::seed::Purpose;
 use brownout_scenario::tracer;
-use brownout_scenario::units::{Micros, Picodollars};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::reply::Holds;
+use super::attempt::{self, Attempt, Verdict};
 use super::state::State;
-use super::{Admitted, Begin, Content, DEFAULT_MAX_TOKENS, Desk, Reply, reply};
-use crate::dialect::{
-    Answer, Call, ChatRequest, Delivery, Described, Passage, Problem, RetryAfter, Role, Stop, Usage, Wants,
-};
+use super::{Begin, Content, DEFAULT_MAX_TOKENS, Desk, Reply, reply};
+use crate::dialect::{Call, ChatRequest, Delivery, Described, Passage, Problem, RetryAfter, Role, Wants};
 use crate::faults::Subject;
-use crate::ledger::{Terms, Work};
-use crate::limits::{Cost, Owner, Refund};
-use crate::output::Output;
+use crate::limits::{Cost, Owner};
 use crate::prompt::{CacheUse, Prompt};
-use crate::script::{self, Ask, Course, Decision, Ending, Limit, Page, Quirk, Refusal, Schedule};
+use crate::script::{self, Ask, Course, Decision, Ending, Page, Refusal, Schedule};
 
 /// What stands where a web page was asked for by nobody.
 const PAGE: &str = "<!DOCTYPE html><html><head><title>Service notice</title></head><body><h1>Please stand by</h1>\
     <p>The service is being updated.</p></body></html>\n";
-
-/// An attempt on its way.
-struct Attempt<'a> {
-    call: &'a Call<'a>,
-    key: Option<&'a str>,
-    request: &'a ChatRequest,
-    prompt: &'a Prompt,
-    /// The model asked for, if it is served.
-    model: Option<&'a ModelPlan>,
-    cache: CacheUse,
-    ask: Ask,
-}
-
-/// How a row ends that ends at once.
-struct Verdict<'a> {
-    finish: Finish,
-    fault: Option<&'a FaultPlan>,
-}
-
-impl Verdict<'_> {
-    const REFUSED: Self = Self {
-        finish: Finish::Refused,
-        fault: None,
-    };
-}
 
 impl Desk {
     /// A chat request whose body was taken in.
@@ -59,12 +29,11 @@ impl Desk {
         // All that takes time is done before the lock.
         let read = self.wire.read(call, body);
         let unread;
-        let request = match &read {
-            Ok(request) => request,
-            Err(_) => {
-                unread = unreadable(body);
-                &unread
-            }
+        let request = if let Ok(request) = &read {
+            request
+        } else {
+            unread = unreadable(body);
+            &unread
         };
         let mut prompt = Prompt::of(&request.passages, &self.counter);
         if read.is_err() {
@@ -96,7 +65,7 @@ impl Desk {
             (_, _) if key.is_none() && self.wire.needs_key() => Problem::NoKey,
             (Err(problem), _) => problem.clone(),
             (Ok(request), None) => Problem::UnknownModel(&request.model),
-            (Ok(_), Some(model)) => match too_long(model, &attempt) {
+            (Ok(_), Some(model)) => match attempt.too_long(model) {
                 Some(problem) => problem,
                 None => return self.serve(state, &mut attempt, model),
             },
@@ -148,8 +117,9 @@ impl Desk {
             Decision::Page(page) => self.page(state, attempt, page, &verdict),
             Decision::Reset => self.cut_off(state, attempt, &verdict),
             Decision::Silence | Decision::Answer(_) if turn.is_none() => {
+                attempt.refund_all(state);
                 let verdict = Verdict {
-                    finish: Finish::RateLimited,
+                    finish: Finish::Overloaded,
                     fault: None,
                 };
                 self.fail(state, attempt, &Problem::Overloaded { model: name }, &verdict)
@@ -173,7 +143,7 @@ impl Desk {
             cache.remember(owner, attempt.prompt, ask.arrived);
         }
         let calls_tool = self.calls_tool(state, attempt);
-        let answer = answer(attempt, &course, calls_tool);
+        let answer = attempt.answer(&course, calls_tool);
         let mut body = if ask.streams {
             Content::Stream(self.wire.frames(answer.clone()))
         } else {
@@ -183,16 +153,18 @@ impl Desk {
         if let (Content::Whole(bytes), Ending::CleanEof) = (&mut body, course.ending) {
             bytes.truncate(bytes.len() / 2);
         }
-        let mut row = self.row(state, attempt, StatusCode::OK.as_u16(), Finish::Unfinished);
+        let mut row = attempt.row(&state.plan, StatusCode::OK.as_u16(), Finish::Unfinished);
         row.fault = fault.map(|fault| fault.id.clone());
-        let row = self.ledger.open(row, self.work(state, model, &course, ask.streams));
-        let admitted = self.admit(state, attempt, row, course);
+        let row = self
+            .ledger
+            .open(row, attempt::work(&state.plan, model, &course, ask.streams));
+        let admitted = attempt.admit(state, row, course);
         let ready = admitted.headers_due();
         let headers = self.wire.headers(&Described {
             delivery: request.delivery,
             now: ready,
             processing: ready.since(ask.arrived),
-            ..describe(state, attempt, StatusCode::OK)
+            ..attempt.describe(state, StatusCode::OK)
         });
         Reply {
             begin: Begin::Head,
@@ -200,55 +172,6 @@ impl Desk {
             headers,
             body,
             admitted: Some(admitted),
-        }
-    }
-
-    /// What the ledger has to know to see an answer to its end.
-    fn work(&self, state: &State, model: &ModelPlan, course: &Course, streams: bool) -> Work {
-        let broken = course.ending.is_broken();
-        Work {
-            whole: match course.limit {
-                _ if broken => Finish::Fault,
-                None => Finish::Stop,
-                Some(Limit::MaxTokens) => Finish::Length,
-                Some(Limit::Filter) => Finish::Filtered,
-            },
-            // Half a unary body is not readable at all.
-            hands_over: if broken && !streams { 0 } else { course.schedule.visible() },
-            repeats: u64::from(matches!(course.quirk, Some(Quirk::Twice(_)))),
-            schedule: course.schedule.clone(),
-            terms: Terms {
-                price: model.price,
-                on_disconnect: state.plan.on_disconnect,
-                bill_broken: state.plan.bill_broken,
-                bill_empty_refusals: state.plan.dialect != Dialect::Anthropic,
-            },
-        }
-    }
-
-    /// Takes a slot and promises the refund.
-    fn admit(&self, state: &mut State, attempt: &Attempt<'_>, row: usize, course: Course) -> Admitted {
-        let ticket = state.ticket();
-        let ends = if course.ending == Ending::Silence {
-            Micros(u64::MAX)
-        } else {
-            course.schedule.end()
-        };
-        if let Some(capacity) = &mut state.capacity {
-            capacity.hold(ticket, ends);
-        }
-        let max_tokens = attempt.ask.max_tokens;
-        let unused = max_tokens - course.schedule.tokens();
-        Admitted {
-            row,
-            holds: Holds {
-                slot: state.capacity.is_some().then_some((ticket, ends)),
-                refund: promise(state, attempt, ticket, ends, unused),
-                max_tokens,
-            },
-            delivery: attempt.request.delivery,
-            model: attempt.request.model.clone(),
-            course,
         }
     }
 
@@ -273,7 +196,7 @@ impl Desk {
         refusal: &Refusal,
         verdict: &Verdict<'_>,
     ) -> Reply {
-        refund_all(state, attempt);
+        attempt.refund_all(state);
         let name = attempt.request.model.as_str();
         let problem = match refusal {
             Refusal::Status {
@@ -302,7 +225,7 @@ impl Desk {
         {
             reply.headers = self.wire.headers(&Described {
                 retry_after: RetryAfter::Text(text),
-                ..describe(state, attempt, reply.status)
+                ..attempt.describe(state, reply.status)
             });
         }
         reply
@@ -310,7 +233,7 @@ impl Desk {
 
     /// A body that is no answer of the model, from something in front of it.
     fn page(&self, state: &mut State, attempt: &Attempt<'_>, page: Page, verdict: &Verdict<'_>) -> Reply {
-        refund_all(state, attempt);
+        attempt.refund_all(state);
         self.enter(state, attempt, StatusCode::OK.as_u16(), verdict);
         if page == Page::Html {
             let mut headers = HeaderMap::new();
@@ -319,14 +242,14 @@ impl Desk {
         }
         let headers = self.wire.headers(&Described {
             delivery: attempt.request.delivery,
-            ..describe(state, attempt, StatusCode::OK)
+            ..attempt.describe(state, StatusCode::OK)
         });
         let body: &[u8] = if page == Page::EmptyObject { b"{}" } else { b"" };
         reply(StatusCode::OK, headers, body.into())
     }
 
     fn cut_off(&self, state: &mut State, attempt: &Attempt<'_>, verdict: &Verdict<'_>) -> Reply {
-        refund_all(state, attempt);
+        attempt.refund_all(state);
         self.enter(state, attempt, 0, verdict);
         Reply {
             begin: Begin::Reset,
@@ -343,12 +266,12 @@ impl Desk {
             ending: Ending::Silence,
             quirk: None,
         };
-        let mut row = self.row(state, attempt, 0, Finish::Unfinished);
+        let mut row = attempt.row(&state.plan, 0, Finish::Unfinished);
         row.fault = verdict.fault.map(|fault| fault.id.clone());
-        let row = self.ledger.open(row, self.work(state, model, &course, false));
+        let row = self.ledger.open(row, attempt::work(&state.plan, model, &course, false));
         Reply {
             begin: Begin::Silence,
-            admitted: Some(self.admit(state, attempt, row, course)),
+            admitted: Some(attempt.admit(state, row, course)),
             ..reply(StatusCode::OK, HeaderMap::new(), Vec::new())
         }
     }
@@ -364,44 +287,16 @@ impl Desk {
         };
         let headers = self.wire.headers(&Described {
             retry_after: wait.map_or(RetryAfter::Unsaid, RetryAfter::Wait),
-            ..describe(state, attempt, status)
+            ..attempt.describe(state, status)
         });
         reply(status, headers, body)
     }
 
     /// Enters a row that is over.
     fn enter(&self, state: &State, attempt: &Attempt<'_>, status: u16, verdict: &Verdict<'_>) {
-        let mut row = self.row(state, attempt, status, verdict.finish);
+        let mut row = attempt.row(&state.plan, status, verdict.finish);
         row.fault = verdict.fault.map(|fault| fault.id.clone());
         self.ledger.enter(row);
-    }
-
-    /// A row that has cost nothing yet.
-    fn row(&self, state: &State, attempt: &Attempt<'_>, status: u16, finish: Finish) -> LedgerRow {
-        let Attempt { request, ask, .. } = attempt;
-        LedgerRow {
-            provider: state.plan.name.clone(),
-            model: request.model.clone(),
-            prompt: ask.prompt,
-            attempt: ask.attempt,
-            arrived: ask.arrived,
-            first_token: None,
-            ended: ask.arrived,
-            status,
-            prompt_tokens: attempt.prompt.tokens,
-            cached_tokens: attempt.cache.cached,
-            cache_write_tokens: attempt.cache.written,
-            generated: 0,
-            reasoning: 0,
-            flushed: 0,
-            repeated: 0,
-            billed: 0,
-            billed_prompt: 0,
-            price: Picodollars(0),
-            fault: None,
-            finish,
-            hung_up: None,
-        }
     }
 }
 
@@ -419,95 +314,4 @@ fn unreadable(body: &[u8]) -> ChatRequest {
         usage_frame: false,
         wants: Wants::Text,
     }
-}
-
-fn too_long<'a>(model: &'a ModelPlan, attempt: &Attempt<'_>) -> Option<Problem<'a>> {
-    let window = model.context_window?;
-    // A limit that the caller never stated is no reason to refuse.
-    let max_tokens = attempt.request.max_tokens.unwrap_or(0);
-    let needed = attempt.prompt.tokens.saturating_add(max_tokens);
-    (needed > window).then_some(Problem::ContextLength {
-        model: &model.name,
-        window,
-        prompt_tokens: attempt.prompt.tokens,
-        max_tokens,
-    })
-}
-
-fn answer(attempt: &Attempt<'_>, course: &Course, calls_tool: bool) -> Answer {
-    let Attempt { request, ask, cache, .. } = attempt;
-    let visible = course.schedule.visible();
-    let wanted = course.wanted;
-    let output = match &request.wants {
-        Wants::Tool { name, parameters, .. } if calls_tool => Output::call(ask.prompt, wanted, name, parameters),
-        Wants::Json(schema) => Output::json(ask.prompt, wanted, schema),
-        _ => Output::text(ask.prompt, wanted),
-    };
-    let output = if course.quirk == Some(Quirk::Garbage) {
-        output.bare()
-    } else {
-        output
-    };
-    // A stream that breaks off has the pieces of the whole, of which it gives fewer.
-    let kept = if course.limit.is_some() { visible } else { wanted };
-    let stop = match course.limit {
-        Some(Limit::MaxTokens) => Stop::Length,
-        Some(Limit::Filter) => Stop::Filtered,
-        None if calls_tool => Stop::ToolCall,
-        None => Stop::Finished,
-    };
-    Answer {
-        prompt: ask.prompt,
-        attempt: ask.attempt,
-        model: request.model.clone(),
-        arrived: ask.arrived,
-        first_token: course.schedule.first(),
-        ended: course.schedule.end(),
-        usage: Usage {
-            prompt: attempt.prompt.tokens,
-            cached: cache.cached,
-            cache_write: cache.written,
-            completion: visible,
-            reasoning: course.schedule.hidden(),
-        },
-        output: output.cut(kept),
-        stop,
-        delivery: request.delivery,
-        usage_frame: request.usage_frame,
-    }
-}
-
-/// What every response tells, an error at once unless it is changed.
-fn describe(state: &mut State, attempt: &Attempt<'_>, status: StatusCode) -> Described<'static> {
-    let now = attempt.ask.arrived;
-    Described {
-        status,
-        delivery: Delivery::Whole,
-        now,
-        prompt: attempt.ask.prompt,
-        attempt: attempt.ask.attempt,
-        processing: Micros::ZERO,
-        standing: state.standing(attempt.key, attempt.model, now),
-        retry_after: RetryAfter::Unsaid,
-    }
-}
-
-/// What was charged comes back at once: the attempt will generate nothing.
-fn refund_all(state: &mut State, attempt: &Attempt<'_>) {
-    let ticket = state.ticket();
-    promise(state, attempt, ticket, attempt.ask.arrived, attempt.ask.max_tokens);
-}
-
-/// Notes that `tokens` of what the attempt was charged come back at `at`.
-fn promise(state: &mut State, attempt: &Attempt<'_>, ticket: u64, at: Micros, tokens: u64) -> Option<Refund> {
-    let limiter = state.limiter.as_mut()?;
-    let refund = Refund {
-        key: attempt.key.unwrap_or_default().to_owned(),
-        family: attempt.model.map(|model| model.family.clone()).unwrap_or_default(),
-        ticket,
-        at,
-        tokens,
-    };
-    limiter.promise(&refund, attempt.ask.arrived);
-    Some(refund)
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use brownout_scenario::plan::{ModelPlan, ProviderPlan};
+use brownout_scenario::plan::{Dialect, ModelPlan, ProviderPlan};
 use brownout_scenario::seed::SeedTree;
 use brownout_scenario::units::Micros;
 
@@ -46,7 +46,9 @@ impl State {
             faults: Faults::new(&plan, seed),
             limiter: plan.limits.clone().map(Limiter::new),
             capacity: plan.capacity.map(Capacity::new),
-            cache: plan.prompt_cache.map(PromptCache::new),
+            cache: plan
+                .prompt_cache
+                .map(|cache| PromptCache::new(cache, plan.dialect == Dialect::Anthropic)),
             slow: plan
                 .slow_periods
                 .as_ref()

@@ -2,7 +2,9 @@
 
 mod accounting;
 mod conformance;
+mod determinism;
 mod limits;
+mod load;
 mod pacing;
 mod refusals;
 
@@ -72,6 +74,8 @@ impl Client {
             .uri(path)
             .header("host", &self.authority)
             .header("authorization", "Bearer sk-test")
+            .header("x-goog-api-key", "sk-test")
+            .header("anthropic-version", "2023-06-01")
             .body(Full::new(Bytes::from(body.to_owned())))
             .unwrap()
     }

@@ -5,6 +5,7 @@
 
 mod rotation;
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use bytes::Bytes;
 use super::beyond_wiremock;
 use crate::desk::{Content, Desk, Reply};
 use crate::dialect::{self, Call, Route, Wire};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Retention};
 use crate::script::{Course, Ending};
 
 pub(crate) use rotation::{ROTATE_EVERY, start};
@@ -61,7 +62,9 @@ pub struct Script {
 
 /// A script that is more than wiremock can play.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("wiremock cannot play the fault `{fault}`, which breaks the connection or the pace of a body: start a Provider on the streaming engine")]
+#[error(
+    "wiremock cannot play the fault `{fault}`, which breaks the connection or the pace of a body: start a Provider on the streaming engine"
+)]
 pub struct NotWhole {
     fault: String,
 }
@@ -83,17 +86,30 @@ pub enum ScriptError {
 impl Script {
     /// A script that plays `plan` on `clock`, every draw from `seed`.
     pub fn new(plan: ProviderPlan, seed: SeedTree, clock: RunClock) -> Result<Self, NotWhole> {
+        Self::keeping(plan, seed, clock, Retention::All, None)
+    }
+
+    /// The same, for a ledger that forgets. Rows of it that are final go to `sink`, if there is one.
+    pub(crate) fn keeping(
+        plan: ProviderPlan,
+        seed: SeedTree,
+        clock: RunClock,
+        retention: Retention,
+        sink: Option<Box<dyn Write + Send>>,
+    ) -> Result<Self, NotWhole> {
         match beyond_wiremock(&plan) {
             Some(fault) => Err(NotWhole {
                 fault: fault.id.clone(),
             }),
-            None => Ok(Self::of(Arc::new(Desk::new(plan, seed, clock)))),
+            None => Ok(Self::of(Arc::new(Desk::keeping(plan, seed, clock, retention, sink)))),
         }
     }
 
     /// A script that plays the one `[[provider]]` of a provider file (see `docs/scenarios.md`), from now on.
     pub fn parse(text: &str) -> Result<Self, ScriptError> {
-        let Providers { seed, mut providers, .. } = Providers::parse("script.toml", text)?;
+        let Providers {
+            seed, mut providers, ..
+        } = Providers::parse("script.toml", text)?;
         match providers.pop() {
             Some(plan) if providers.is_empty() => Ok(Self::new(plan, SeedTree::new(seed), RunClock::start())?),
             last => Err(ScriptError::NotOne(providers.len() + usize::from(last.is_some()))),
@@ -167,5 +183,40 @@ fn bytes_of(content: Content, course: Option<(&Course, &str)>) -> Bytes {
             }
             text.into()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::tests::chat;
+    use crate::samples::plan;
+    use http::{HeaderMap, HeaderValue, Method};
+    use tokio::time::advance;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ledger_that_forgets_keeps_the_last_rows_and_every_total() {
+        let kept = Retention::Last(3);
+        let script = Script::keeping(plan(), SeedTree::new(1), RunClock::start(), kept, None).unwrap();
+        for prompt in 0..10 {
+            let key = (http::header::AUTHORIZATION, HeaderValue::from_static("Bearer any"));
+            script.respond(&Request {
+                url: "http://provider/v1/chat/completions".parse().unwrap(),
+                method: Method::POST,
+                headers: HeaderMap::from_iter([key]),
+                body: chat(prompt, "").into_bytes(),
+            });
+            // An answer takes 140 ms, so each is over when the next request comes.
+            advance(Duration::from_secs(1)).await;
+        }
+        let prompts = script.ledger().rows().into_iter().map(|row| row.prompt.0);
+        assert_eq!(
+            prompts.collect::<Vec<_>>(),
+            [6, 7, 8, 9],
+            "three that are final, and the last"
+        );
+        script.ledger().close(u64::MAX);
+        let totals = script.ledger().totals();
+        assert_eq!((totals.attempts, totals.billed), (10, 50));
     }
 }

@@ -85,10 +85,8 @@ impl Book {
     }
 
     pub(super) fn flushed(&mut self, position: usize, tokens: u64) {
-        if self.open.contains_key(&position)
-            && let Some(row) = self.rows.get_mut(&position)
-        {
-            row.flushed = tokens;
+        if let (Some(work), Some(row)) = (self.open.get(&position), self.rows.get_mut(&position)) {
+            (row.flushed, row.repeated) = (tokens, work.repeated(tokens));
         }
     }
 
@@ -149,7 +147,7 @@ impl Book {
 
     fn finish_whole(&mut self, position: usize, work: &Work) {
         if let Some(row) = self.rows.get_mut(&position) {
-            (row.flushed, row.repeated) = (work.hands_over, work.repeats);
+            (row.flushed, row.repeated) = (work.hands_over, work.repeated(work.hands_over));
         }
         self.settle(position, work, work.schedule.end(), work.whole);
     }

@@ -1,7 +1,8 @@
 //! A provider's prompt cache: beginnings of prompts that were seen lately, per API key and model.
 //!
-//! A beginning ends where a passage ends, so two passages that begin alike share nothing. Where the caller marks what to
-//! cache, only marked beginnings are looked up and kept, and keeping one is reported. Elsewhere all are, silently.
+//! A beginning ends where a passage ends, so two passages that begin alike share nothing. Where caching is the
+//! caller's choice, beginnings are kept where it marks them, which is reported, and read up to its last mark. Elsewhere
+//! all are kept and read, silently.
 //! Pure: the caller brings the time. It knows hashes and lengths, no text.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,8 @@ pub(crate) struct CacheUse {
 #[derive(Debug)]
 pub(crate) struct PromptCache {
     plan: plan::PromptCache,
+    /// The caller marks what is to be kept.
+    on_request: bool,
     /// When each beginning is forgotten.
     kept: BTreeMap<u64, Micros>,
     /// The same, by time.
@@ -35,10 +38,11 @@ pub(crate) struct PromptCache {
 }
 
 impl PromptCache {
-    /// A cache that knows nothing yet.
-    pub(crate) fn new(plan: plan::PromptCache) -> Self {
+    /// A cache that knows nothing yet, and that callers mark their prompts for if it works `on_request`.
+    pub(crate) fn new(plan: plan::PromptCache, on_request: bool) -> Self {
         Self {
             plan,
+            on_request,
             kept: BTreeMap::new(),
             ends: BTreeSet::new(),
         }
@@ -47,30 +51,31 @@ impl PromptCache {
     /// What of a prompt is known at `now`, and what [`PromptCache::remember`] would write. `owner` is a key and a model.
     pub(crate) fn look_up(&self, owner: (&str, &str), prompt: &Prompt, now: Micros) -> CacheUse {
         let knows = |prefix: &&Prefix| self.kept.get(&name(owner, prefix)).is_some_and(|end| now < *end);
-        let cached = self.eligible(prompt).filter(knows).last();
+        let last_mark = self.kept_of(prompt).last().map_or(0, |prefix| prefix.tokens);
+        let in_reach = |prefix: &&Prefix| prefix.tokens <= last_mark;
+        let cached = prompt.prefixes.iter().filter(in_reach).rfind(knows);
         let cached = cached.map_or(0, |prefix| self.usable(prefix, prompt));
-        let marked = self.eligible(prompt).filter(|prefix| prefix.marked).last();
-        let reach = marked.map_or(0, |prefix| self.usable(prefix, prompt));
+        let reach = self.kept_of(prompt).last().map_or(0, |prefix| self.usable(prefix, prompt));
         CacheUse {
             cached,
-            written: reach.saturating_sub(cached),
+            written: if self.on_request { reach.saturating_sub(cached) } else { 0 },
         }
     }
 
     /// Keeps the beginnings of a prompt from `now` on, known ones for longer.
     pub(crate) fn remember(&mut self, owner: (&str, &str), prompt: &Prompt, now: Micros) {
-        let names: Vec<_> = self.eligible(prompt).map(|prefix| name(owner, prefix)).collect();
+        let names: Vec<_> = self.kept_of(prompt).map(|prefix| name(owner, prefix)).collect();
         let end = now.plus(self.plan.ttl);
         for name in names {
             self.keep(name, end);
         }
     }
 
-    /// The beginnings that the cache has to do with, from the shortest on.
-    fn eligible<'a>(&self, prompt: &'a Prompt) -> impl Iterator<Item = &'a Prefix> + use<'a> {
-        let (least, marks) = (self.plan.min_tokens, prompt.prefixes.iter().any(|prefix| prefix.marked));
+    /// The beginnings that are to be kept, from the shortest on.
+    fn kept_of<'a>(&self, prompt: &'a Prompt) -> impl Iterator<Item = &'a Prefix> + use<'a> {
+        let (least, on_request) = (self.plan.min_tokens, self.on_request);
         let prefixes = prompt.prefixes.iter();
-        prefixes.filter(move |prefix| prefix.tokens >= least && (prefix.marked || !marks))
+        prefixes.filter(move |prefix| prefix.tokens >= least && (prefix.marked || !on_request))
     }
 
     /// How much of a beginning can be used: some of the prompt is always read afresh, and lengths go in steps.
@@ -109,11 +114,16 @@ mod tests {
     const US: (&str, &str) = ("key", "model");
 
     fn cache(min_tokens: u64, granularity: u64) -> PromptCache {
-        PromptCache::new(plan::PromptCache {
+        working(min_tokens, granularity, false)
+    }
+
+    fn working(min_tokens: u64, granularity: u64, on_request: bool) -> PromptCache {
+        let plan = plan::PromptCache {
             min_tokens,
             granularity,
             ttl: Micros(1_000),
-        })
+        };
+        PromptCache::new(plan, on_request)
     }
 
     /// A prompt of passages, each a hash that stands for all up to it, the tokens up to its end, and a mark.
@@ -177,23 +187,25 @@ mod tests {
     }
 
     #[test]
-    fn where_the_caller_marks_only_marked_beginnings_count() {
-        let mut cache = cache(100, 1);
+    fn where_the_caller_marks_only_marked_beginnings_are_kept_and_read_up_to_the_last_mark() {
+        let mut cache = working(100, 1, true);
         let first = prompt(&[(1, 200, true), (2, 300, false)]);
         assert_eq!(cache.look_up(US, &first, T0), used(0, 200));
         cache.remember(US, &first, T0);
         assert_eq!(cache.look_up(US, &first, T0), used(200, 0));
         let further = prompt(&[(1, 200, true), (2, 300, false), (3, 500, true), (4, 510, false)]);
         assert_eq!(cache.look_up(US, &further, T0), used(200, 300));
-        let unmarked = prompt(&[(1, 200, false), (2, 300, true), (3, 500, false)]);
-        assert_eq!(cache.look_up(US, &unmarked, T0), used(0, 300));
+        let moved = prompt(&[(1, 200, false), (2, 300, true), (3, 500, false)]);
+        assert_eq!(cache.look_up(US, &moved, T0), used(200, 100), "a mark further on finds what was kept before it");
+        let unmarked = prompt(&[(1, 200, false), (2, 300, false)]);
+        assert_eq!(cache.look_up(US, &unmarked, T0), used(0, 0), "nobody asked");
         let short = prompt(&[(7, 99, true), (8, 300, false)]);
         assert_eq!(cache.look_up(US, &short, T0), used(0, 0), "too short to be written");
     }
 
     #[test]
     fn a_prompt_that_is_marked_at_its_end_is_written_once() {
-        let mut cache = cache(100, 1);
+        let mut cache = working(100, 1, true);
         let again = prompt(&[(1, 200, true)]);
         assert_eq!(cache.look_up(US, &again, T0), used(0, 199));
         cache.remember(US, &again, T0);

@@ -69,8 +69,6 @@ pub(super) struct Take {
     status: StatusCode,
     headers: HeaderMap,
     head_at_us: u64,
-    /// Bytes that the upstream has sent, stored or not.
-    passed: u64,
     bytes: Vec<u8>,
     /// When each piece came, and where in `bytes` it ends.
     pieces: Vec<(u64, usize)>,
@@ -87,7 +85,6 @@ impl Take {
             status,
             headers: headers.clone(),
             head_at_us,
-            passed: 0,
             bytes: Vec::new(),
             pieces: Vec::new(),
             is_too_long: false,
@@ -106,15 +103,11 @@ impl Take {
 
     /// `data` has come.
     pub(super) fn piece(&mut self, data: &[u8]) {
-        self.passed += data.len() as u64;
         let fits = self.bytes.len() + data.len() <= MAX_ANSWER && self.pieces.len() < MAX_PIECES;
         self.is_too_long |= !fits;
         if !self.is_too_long {
             self.bytes.extend_from_slice(data);
             self.pieces.push((self.now(), self.bytes.len()));
-        }
-        if self.length() == Some(self.passed) {
-            self.complete(); // nobody will ask for more
         }
     }
 

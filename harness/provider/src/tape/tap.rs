@@ -53,6 +53,7 @@ impl Body for Tap {
                         Some(data) => self.take.piece(data),
                         None => {}
                     }
+                    // Of a body whose length was announced hyper asks for no more than that, not even for the end.
                     if self.body.is_end_stream() {
                         self.take.complete();
                     }
@@ -75,5 +76,45 @@ impl Body for Tap {
 
     fn is_end_stream(&self) -> bool {
         self.take.is_over() && !self.is_broken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use brownout_net::RunClock;
+    use futures::{poll, stream};
+    use http::{HeaderMap, Method, StatusCode, Uri};
+    use http_body_util::BodyExt;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::tape::Running;
+    use crate::tape::asked::Asked;
+    use crate::tape::file::Writer;
+    use crate::tape::secrets::Secrets;
+    use crate::tape::take::{Pending, Question};
+
+    #[tokio::test]
+    async fn hyper_is_given_time_to_write_the_last_words_before_the_connection_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_running, work) = Running::new(String::new(), CancellationToken::new());
+        let secrets = Secrets::default();
+        let question = Question {
+            writer: Arc::new(Writer::create(&folder.path().join("day.tape"), "", work).unwrap()),
+            clock: RunClock::start(),
+            arrived_us: 0,
+            asked: Asked::new(&Method::GET, &Uri::from_static("/"), b"", &secrets),
+            body: Bytes::new(),
+            secrets,
+        };
+        let take = Pending::new(question).begin(StatusCode::OK, &HeaderMap::new()).unwrap();
+        let frames = [Ok("last words"), Err(io::Error::from(io::ErrorKind::ConnectionReset))];
+        let mut tap = Tap::new(reqwest::Body::wrap_stream(stream::iter(frames)), take, false);
+        assert_eq!(tap.frame().await.unwrap().unwrap().into_data().unwrap(), "last words");
+        assert!(poll!(tap.frame()).is_pending());
+        assert!(tap.frame().await.unwrap().is_err());
     }
 }

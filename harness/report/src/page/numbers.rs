@@ -206,6 +206,11 @@ fn attempts(variants: &[VariantRecord]) -> Markup {
         |v| &v.attempts.by_provider,
         |provider| format!("at {provider}"),
     ));
+    rows.extend(keyed(
+        variants,
+        |v| &v.attempts.by_fault,
+        |fault| format!("suffered {fault}"),
+    ));
     by_variant("Attempts", variants, &rows)
 }
 

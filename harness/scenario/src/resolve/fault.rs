@@ -113,7 +113,7 @@ fn fault(
     let span = window::window(context, block)?;
     check_counts(context, raw)?;
     let scope = scope::scope(context, served, raw)?;
-    let effect = effect::effect(context, block)?;
+    let effect = effect::effect(context, served.dialect, block)?;
     needs_readers(context, raw, &effect)?;
     has_a_form(context, served.dialect, raw, &effect)?;
     Ok(FaultPlan {

@@ -48,12 +48,10 @@ pub(super) fn chosen(args: &ProviderArgs) -> Result<Chosen, Exit> {
 type Found = (Vec<ProviderPlan>, u64, String);
 
 fn of_scenario(path: &Path, variant: Option<&str>) -> Result<Found, Exit> {
-    let scenario = scenarios::load(&[path.to_owned()])
-        .map_err(|error| {
-            error.print();
-            Exit::ScenarioInvalid
-        })?
-        .remove(0);
+    let scenario = scenarios::load_providers(path).map_err(|error| {
+        error.print();
+        Exit::ScenarioInvalid
+    })?;
     let plan = scenario.plan;
     let position = match variant {
         None => Some(0),

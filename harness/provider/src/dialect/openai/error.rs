@@ -63,10 +63,7 @@ fn describe<'a>(problem: &Problem<'a>) -> (u16, Body<'a>) {
                 ..invalid(mistake.message.clone(), mistake.code)
             },
         ),
-        Problem::UnknownModel(model) => {
-            let message = format!("The model `{model}` does not exist or you do not have access to it.");
-            (404, invalid(message, Some("model_not_found")))
-        }
+        Problem::UnknownModel(model) => (404, unknown_model(model)),
         Problem::RateLimited { model, refused } => (429, rate_limited(model, refused)),
         Problem::Overloaded { model } => (503, fault(model, 503, None)),
         Problem::ContextLength {
@@ -112,6 +109,11 @@ fn invalid(message: String, code: Option<&'static str>) -> Body<'static> {
     }
 }
 
+fn unknown_model(model: &str) -> Body<'static> {
+    let message = format!("The model `{model}` does not exist or you do not have access to it.");
+    invalid(message, Some("model_not_found"))
+}
+
 fn rate_limited(model: &str, refused: &Refused) -> Body<'static> {
     let Refused {
         limit, used, requested, ..
@@ -155,6 +157,7 @@ fn fault(model: &str, status: u16, retry_after: Option<Micros>) -> Body<'static>
             "invalid_request_error",
             Some("invalid_api_key"),
         ),
+        404 => unknown_model(model),
         429 => {
             let again = retry_after.map(|wait| format!(" Please try again in {}.", go_duration(wait)));
             let message = format!("Rate limit reached for {model}.{}", again.unwrap_or_default());
@@ -281,5 +284,6 @@ mod tests {
             )
         );
         assert!(fault(503, None).1.contains("server_is_overloaded"));
+        assert_eq!(fault(404, None), text(&Problem::UnknownModel("gpt-4o-mini")));
     }
 }

@@ -62,7 +62,7 @@ where
 }
 
 fn is_closed(doors: &mut [Timetable], now: Micros) -> bool {
-    doors.iter_mut().fold(false, |closed, door| door.is_on(now) || closed)
+    doors.iter_mut().any(|door| door.is_on(now))
 }
 
 /// Waits while the doors are as `closed` says; for good where they stay so.

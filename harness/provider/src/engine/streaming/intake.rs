@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use super::Broken;
 
 /// How long a caller may take over a body.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// Bodies of more bytes wait for each other.
 const LARGE: usize = 1 << 20;

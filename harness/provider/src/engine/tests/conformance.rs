@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 use brownout_net::{Network, RunClock};
 use brownout_scenario::distribution::Distribution;
 use brownout_scenario::observe::{Finish, LedgerRow};
-use brownout_scenario::plan::{FaultPlan, ProviderPlan};
+use brownout_scenario::plan::{Dialect, FaultEffect, FaultPlan, ProviderPlan};
 use brownout_scenario::seed::SeedTree;
-use brownout_scenario::units::Micros;
+use brownout_scenario::units::{Micros, PromptId};
 use http::Method;
 use tokio_util::sync::CancellationToken;
 
 use super::{Answer, CHAT, Client, MAX_BODY, STREAM, chat, read};
 use crate::Provider;
-use crate::samples::{limits, lognormal, plan_with, status};
+use crate::samples::{fault, limits, lognormal, plan_with, status};
 
 /// Headers that belong to the transport and not to the provider.
 const TRANSPORT: [&str; 4] = ["date", "content-length", "transfer-encoding", "connection"];
@@ -39,7 +39,9 @@ async fn play(plan: &ProviderPlan, requests: &[(Method, &str, String)], on_wirem
     let (seed, clock, shutdown) = (SeedTree::new(11), RunClock::start(), CancellationToken::new());
     let network = Network::tcp();
     let provider = if on_wiremock {
-        Provider::start_wiremock(plan.clone(), seed, clock, any_port()).await.unwrap()
+        Provider::start_wiremock(plan.clone(), seed, clock, any_port())
+            .await
+            .unwrap()
     } else {
         let listener = network.listen("provider").await.unwrap();
         Provider::start_streaming(plan.clone(), seed, clock, listener, &shutdown)
@@ -52,9 +54,20 @@ async fn play(plan: &ProviderPlan, requests: &[(Method, &str, String)], on_wirem
         for name in TRANSPORT {
             answer.headers.remove(name);
         }
+        answer.text = without_dates(&answer.text);
         answers.push(answer);
     }
     (answers, provider.ledger.rows())
+}
+
+/// Ollama's answers tell the time of day.
+fn without_dates(text: &str) -> String {
+    let mut parts = text.split("\"created_at\":\"");
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        kept.push_str(part.split_once('"').map_or("", |(_, rest)| rest));
+    }
+    kept
 }
 
 /// A row without its times, which differ between two real runs.
@@ -110,6 +123,131 @@ async fn answers_errors_and_refusals_are_equal() {
     assert_same(&streaming, &wiremock);
 }
 
+/// One request to each endpoint of a dialect, whole, streamed, wrong and cut short.
+fn requests_of(dialect: Dialect) -> Vec<(Method, &'static str, String)> {
+    let prompt = |n: u64| brownout_scenario::tracer::prompt_text(PromptId(n), 12);
+    let messages = |n| format!(r#""messages":[{{"role":"user","content":"{}"}}]"#, prompt(n));
+    let contents = |n| {
+        format!(
+            r#"{{"contents":[{{"role":"user","parts":[{{"text":"{}"}}]}}]}}"#,
+            prompt(n)
+        )
+    };
+    let model = r#""model":"gpt-4o-mini""#;
+    match dialect {
+        Dialect::OpenAi => vec![
+            (Method::POST, CHAT, format!("{{{model},{}}}", messages(1))),
+            (
+                Method::POST,
+                CHAT,
+                format!("{{{model},\"stream\":true,{}}}", messages(2)),
+            ),
+            (Method::POST, CHAT, "{".to_owned()),
+            (Method::GET, "/v1/models/gpt-4o-mini", String::new()),
+        ],
+        Dialect::Anthropic => {
+            let path = "/v1/messages";
+            let body = |n, more: &str| format!("{{{model},\"max_tokens\":900{more},{}}}", messages(n));
+            vec![
+                (Method::POST, path, body(1, "")),
+                (Method::POST, path, body(2, ",\"stream\":true")),
+                (Method::POST, path, body(3, "").replace("900", "0")),
+                (Method::GET, "/v1/models", String::new()),
+            ]
+        }
+        Dialect::Gemini => vec![
+            (Method::POST, "/v1beta/models/gpt-4o-mini:generateContent", contents(1)),
+            (
+                Method::POST,
+                "/v1beta/models/gpt-4o-mini:streamGenerateContent?alt=sse",
+                contents(2),
+            ),
+            (
+                Method::POST,
+                "/v1beta/models/gpt-4o-mini:streamGenerateContent",
+                contents(3),
+            ),
+            (Method::POST, "/v1beta/models/none:generateContent", contents(4)),
+            (Method::GET, "/v1beta/models", String::new()),
+        ],
+        Dialect::Ollama => vec![
+            (
+                Method::POST,
+                "/api/chat",
+                format!("{{{model},\"stream\":false,{}}}", messages(1)),
+            ),
+            (Method::POST, "/api/chat", format!("{{{model},{}}}", messages(2))),
+            (Method::POST, "/api/chat", messages(3)),
+            (Method::GET, "/api/tags", String::new()),
+            (Method::GET, "/api/version", String::new()),
+        ],
+    }
+}
+
+#[tokio::test]
+async fn every_dialect_is_equal_on_both_engines() {
+    for dialect in Dialect::ALL {
+        let plan = quick(|plan| {
+            plan.dialect = dialect;
+            plan.reasoning_tokens = Distribution::Constant { value: 4.0 };
+            let late = FaultPlan {
+                first: Some(1),
+                ..status(503, Some(Micros(1_500_000)))
+            };
+            plan.faults = vec![late];
+        });
+        let mut requests = requests_of(dialect);
+        let first = requests[0].clone();
+        requests.insert(0, first);
+        let streaming = play(&plan, &requests, false).await;
+        let wiremock = play(&plan, &requests, true).await;
+        assert_eq!(streaming.0[0].status, 503, "{dialect:?}: {:?}", streaming.0[0]);
+        assert_eq!(
+            (streaming.0[1].status, streaming.0[2].status),
+            (200, 200),
+            "{dialect:?}: {streaming:?}"
+        );
+        assert!(
+            streaming.0[2].text.contains("t2.0"),
+            "{dialect:?}: {:?}",
+            streaming.0[2]
+        );
+        assert_same(&streaming, &wiremock);
+    }
+}
+
+/// Faults that are all status, headers and a whole body look the same on both engines, asked for whole or streamed.
+#[tokio::test]
+async fn plain_faults_are_equal_on_both_engines() {
+    let after = || Some(Distribution::Constant { value: 2.0 });
+    let effects = [
+        FaultEffect::Html200,
+        FaultEffect::Empty200 { object: true },
+        FaultEffect::Empty200 { object: false },
+        FaultEffect::ContextLength,
+        FaultEffect::ContentFilter { after_tokens: after() },
+        FaultEffect::CleanEof { after_tokens: after() },
+        FaultEffect::MalformedFrame { after_tokens: after() },
+        FaultEffect::MissingDone,
+        FaultEffect::DuplicateFrame { after_tokens: after() },
+        FaultEffect::ErrorEvent {
+            after_tokens: after(),
+            status: 503,
+        },
+        FaultEffect::Stall {
+            after_tokens: after(),
+            lasts: Some(Distribution::Constant { value: 30_000.0 }),
+        },
+    ];
+    for effect in effects {
+        let plan = quick(|plan| plan.faults = vec![fault(effect.clone())]);
+        let requests = [chat(1, ""), chat(2, STREAM)].map(|body| (Method::POST, CHAT, body));
+        let streaming = play(&plan, &requests, false).await;
+        let wiremock = play(&plan, &requests, true).await;
+        assert_same(&streaming, &wiremock);
+    }
+}
+
 #[tokio::test]
 async fn rate_limits_are_equal_but_for_the_moment_they_are_asked() {
     let plan = quick(|plan| plan.limits = Some(limits(Some(2), Some(500))));
@@ -145,7 +283,9 @@ async fn rate_limits_are_equal_but_for_the_moment_they_are_asked() {
 #[tokio::test]
 async fn wiremock_waits_until_the_last_token_is_due() {
     let plan = quick(|plan| plan.first_token = Distribution::Constant { value: 80_000.0 });
-    let provider = Provider::start_wiremock(plan, SeedTree::new(1), RunClock::start(), any_port()).await.unwrap();
+    let provider = Provider::start_wiremock(plan, SeedTree::new(1), RunClock::start(), any_port())
+        .await
+        .unwrap();
     let mut client = Client::connect(&Network::tcp(), &provider.authority).await;
     #[expect(
         clippy::disallowed_methods,
@@ -160,7 +300,9 @@ async fn wiremock_waits_until_the_last_token_is_due() {
 async fn what_wiremock_has_not_answered_at_the_end_of_the_run_is_unfinished() {
     let plan = quick(|plan| plan.first_token = Distribution::Constant { value: 5e6 });
     let clock = RunClock::start();
-    let provider = Provider::start_wiremock(plan, SeedTree::new(1), clock, any_port()).await.unwrap();
+    let provider = Provider::start_wiremock(plan, SeedTree::new(1), clock, any_port())
+        .await
+        .unwrap();
     let mut client = Client::connect(&Network::tcp(), &provider.authority).await;
     let request = client.request(Method::POST, CHAT, &chat(1, ""));
     let answer = tokio::time::timeout(Duration::from_millis(200), client.send(request)).await;

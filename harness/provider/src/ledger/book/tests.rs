@@ -50,7 +50,7 @@ fn work(thinks: f64) -> Work {
     };
     Work {
         hands_over: schedule.visible(),
-        repeats: 0,
+        twice: None,
         schedule,
         whole: Finish::Stop,
         terms: Terms {
@@ -87,6 +87,21 @@ fn who_hangs_up_during_the_thinking_pays_for_the_thoughts_so_far() {
     let row = one(&book);
     assert_eq!((row.generated, row.reasoning, row.billed, row.first_token), (2, 2, 2, None));
     assert_eq!(row.finish, Finish::HungUp);
+}
+
+#[test]
+fn a_token_that_went_out_twice_counts_as_soon_as_it_has() {
+    for (flushed, repeated) in [(2, 0), (3, 1)] {
+        let mut book = Book::new(Retention::All, None);
+        let twice = Work {
+            twice: Some(2),
+            ..work(0.0)
+        };
+        let position = book.open(row(1), twice);
+        book.flushed(position, flushed);
+        book.hang_up(position, Micros::from_millis(130)).unwrap();
+        assert_eq!((one(&book).flushed, one(&book).repeated), (flushed, repeated));
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use brownout_net::RunClock;
 use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 use super::Caller;
@@ -75,6 +76,30 @@ async fn an_answer_that_breaks_off_upstream_breaks_off_here_and_on_the_tape() {
     assert_eq!(response["end"], "broken");
     assert_eq!(response["pieces"].as_array().unwrap().len(), 2);
     assert_eq!(response["note"], "the upstream broke off");
+}
+
+#[tokio::test]
+async fn what_came_just_before_the_upstream_broke_off_reaches_the_caller() {
+    let studio = Studio::open().await;
+    let mut listener = studio.network.listen("").await.unwrap();
+    let upstream = format!("http://{}", listener.authority()).parse().unwrap();
+    tokio::spawn(async move {
+        let mut stream = listener.accept().await.unwrap();
+        stream.read_u8().await.unwrap();
+        // One write, one read: the last words and the end arrive together.
+        let answer = "HTTP/1.1 200 OK\r\nconnection: x-of-the-hop\r\nx-of-the-hop: 1\r\nkeep-alive: timeout=5\r\n\
+                      transfer-encoding: chunked\r\n\r\na\r\nlast words\r\n";
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let (tape, network) = (folder.path().join("day.tape"), &studio.network);
+    let listener = network.listen("").await.unwrap();
+    let recorder = Recorder::start(upstream, &tape, listener, RunClock::start(), &CancellationToken::new()).unwrap();
+    let heard = Caller::connect(network, &recorder.authority).await.hear("/", "").await;
+    assert_eq!((heard.text().as_str(), heard.is_broken), ("last words", true));
+    for of_the_hop in ["connection", "x-of-the-hop", "keep-alive"] {
+        assert!(!heard.headers.contains_key(of_the_hop), "{:?}", heard.headers);
+    }
 }
 
 #[tokio::test]

@@ -5,18 +5,28 @@ use toml::Spanned;
 use super::{Context, Resolved};
 use crate::distribution::Distribution;
 use crate::file::{BodyWord, FaultBlock, FaultKind, OutageWord};
-use crate::plan::{FaultEffect, Timetable};
+use crate::plan::{Dialect, FaultEffect, Timetable};
 use crate::resolve::{checked, lasting};
 use crate::units::Micros;
 
 /// What an overloaded provider says.
-const UNAVAILABLE: u16 = 503;
+const fn overloaded(dialect: Dialect) -> u16 {
+    match dialect {
+        Dialect::Anthropic => 529,
+        Dialect::OpenAi | Dialect::Gemini | Dialect::Ollama => 503,
+    }
+}
+
 const MOST_BYTES: u64 = 65_536;
 const DEFAULT_PAUSE: Micros = Micros::from_millis(50);
 /// Longest text that goes into a header or an error body as it is.
 const LONGEST_TEXT: usize = 256;
 
-pub(super) fn effect(context: &Context<'_>, block: &Spanned<FaultBlock>) -> Resolved<FaultEffect> {
+pub(super) fn effect(
+    context: &Context<'_>,
+    dialect: Dialect,
+    block: &Spanned<FaultBlock>,
+) -> Resolved<FaultEffect> {
     let raw = block.get_ref();
     let after_tokens = drawn(context, raw.after_tokens.as_ref())?;
     Ok(match raw.kind.get_ref() {
@@ -31,7 +41,7 @@ pub(super) fn effect(context: &Context<'_>, block: &Spanned<FaultBlock>) -> Reso
         FaultKind::ResetBeforeHeaders => FaultEffect::ResetBeforeHeaders,
         FaultKind::ErrorEvent => FaultEffect::ErrorEvent {
             after_tokens,
-            status: error_status(context, raw)?.unwrap_or(UNAVAILABLE),
+            status: error_status(context, raw)?.unwrap_or(overloaded(dialect)),
         },
         FaultKind::CleanEof => FaultEffect::CleanEof { after_tokens },
         FaultKind::FinWithoutTerminator => FaultEffect::FinWithoutTerminator { after_tokens },
@@ -50,7 +60,7 @@ pub(super) fn effect(context: &Context<'_>, block: &Spanned<FaultBlock>) -> Reso
         FaultKind::GarbageOutput => FaultEffect::GarbageOutput,
         FaultKind::ContentFilter => FaultEffect::ContentFilter { after_tokens },
         FaultKind::ContextLength => FaultEffect::ContextLength,
-        FaultKind::Outage => outage(context, raw)?,
+        FaultKind::Outage => outage(context, dialect, raw)?,
     })
 }
 
@@ -171,7 +181,7 @@ fn trickle(context: &Context<'_>, raw: &FaultBlock) -> Resolved<FaultEffect> {
     Ok(FaultEffect::Trickle { bytes, every })
 }
 
-fn outage(context: &Context<'_>, raw: &FaultBlock) -> Resolved<FaultEffect> {
+fn outage(context: &Context<'_>, dialect: Dialect, raw: &FaultBlock) -> Resolved<FaultEffect> {
     let answer = raw.answer.as_ref().map_or(OutageWord::Status, |a| *a.get_ref());
     let said = (raw.status.as_ref().map(|s| ("status", s.span())))
         .or(raw.retry_after.as_ref().map(|r| ("retry_after", r.span())));
@@ -184,7 +194,7 @@ fn outage(context: &Context<'_>, raw: &FaultBlock) -> Resolved<FaultEffect> {
     }
     Ok(match answer {
         OutageWord::Status => FaultEffect::Status {
-            status: error_status(context, raw)?.unwrap_or(UNAVAILABLE),
+            status: error_status(context, raw)?.unwrap_or(overloaded(dialect)),
             retry_after: raw.retry_after.as_ref().map(|r| *r.get_ref()),
             retry_after_text: None,
             code: None,

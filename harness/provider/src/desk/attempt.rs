@@ -1,0 +1,233 @@
+//! One attempt on its way over the desk: what is known of it, and what it leaves in the books.
+//!
+//! Decides nothing; the order of things is [`super::serving`]'s.
+
+use brownout_scenario::observe::{Finish, LedgerRow};
+use brownout_scenario::plan::{Dialect, FaultPlan, ModelPlan, ProviderPlan};
+use brownout_scenario::units::{Micros, Picodollars};
+use http::StatusCode;
+
+use super::Admitted;
+use super::reply::Holds;
+use super::state::State;
+use crate::dialect::{Answer, Call, ChatRequest, Delivery, Described, Problem, RetryAfter, Stop, Usage, Wants};
+use crate::ledger::{Terms, Work};
+use crate::limits::Refund;
+use crate::output::Output;
+use crate::prompt::{CacheUse, Prompt};
+use crate::script::{Ask, Course, Ending, Limit, Quirk};
+
+/// An attempt on its way.
+pub(super) struct Attempt<'a> {
+    /// The request as it came.
+    pub(super) call: &'a Call<'a>,
+    /// Its API key.
+    pub(super) key: Option<&'a str>,
+    /// What it asks for.
+    pub(super) request: &'a ChatRequest,
+    /// What its text comes to.
+    pub(super) prompt: &'a Prompt,
+    /// The model asked for, if it is served.
+    pub(super) model: Option<&'a ModelPlan>,
+    /// What it has of the cache.
+    pub(super) cache: CacheUse,
+    /// What the script has to know.
+    pub(super) ask: Ask,
+}
+
+/// How a row ends that ends at once.
+pub(super) struct Verdict<'a> {
+    /// How.
+    pub(super) finish: Finish,
+    /// What it suffered.
+    pub(super) fault: Option<&'a FaultPlan>,
+}
+
+impl Verdict<'_> {
+    /// The request itself was at fault.
+    pub(super) const REFUSED: Self = Self {
+        finish: Finish::Refused,
+        fault: None,
+    };
+}
+
+impl Attempt<'_> {
+    /// Why it does not fit into the model's window, if it does not.
+    pub(super) fn too_long<'m>(&self, model: &'m ModelPlan) -> Option<Problem<'m>> {
+        let window = model.context_window?;
+        // A limit that the caller never stated is no reason to refuse.
+        let max_tokens = self.request.max_tokens.unwrap_or(0);
+        let needed = self.prompt.tokens.saturating_add(max_tokens);
+        (needed > window).then_some(Problem::ContextLength {
+            model: &model.name,
+            window,
+            prompt_tokens: self.prompt.tokens,
+            max_tokens,
+        })
+    }
+
+    /// A row that has cost nothing yet.
+    pub(super) fn row(&self, plan: &ProviderPlan, status: u16, finish: Finish) -> LedgerRow {
+        let Self { request, ask, .. } = self;
+        LedgerRow {
+            provider: plan.name.clone(),
+            model: request.model.clone(),
+            prompt: ask.prompt,
+            attempt: ask.attempt,
+            arrived: ask.arrived,
+            first_token: None,
+            ended: ask.arrived,
+            status,
+            prompt_tokens: self.prompt.tokens,
+            cached_tokens: self.cache.cached,
+            cache_write_tokens: self.cache.written,
+            generated: 0,
+            reasoning: 0,
+            flushed: 0,
+            repeated: 0,
+            billed: 0,
+            billed_prompt: 0,
+            price: Picodollars(0),
+            fault: None,
+            finish,
+            hung_up: None,
+        }
+    }
+
+    /// What it is answered with.
+    pub(super) fn answer(&self, course: &Course, calls_tool: bool) -> Answer {
+        let Self {
+            request, ask, cache, ..
+        } = self;
+        let visible = course.schedule.visible();
+        let wanted = course.wanted;
+        let output = match &request.wants {
+            Wants::Tool { name, parameters, .. } if calls_tool => Output::call(ask.prompt, wanted, name, parameters),
+            Wants::Json(schema) => Output::json(ask.prompt, wanted, schema),
+            _ => Output::text(ask.prompt, wanted),
+        };
+        let output = if course.quirk == Some(Quirk::Garbage) {
+            output.bare()
+        } else {
+            output
+        };
+        // A stream that breaks off has the pieces of the whole, of which it gives fewer.
+        let kept = if course.limit.is_some() { visible } else { wanted };
+        let stop = match course.limit {
+            Some(Limit::MaxTokens) => Stop::Length,
+            Some(Limit::Filter) => Stop::Filtered,
+            None if calls_tool => Stop::ToolCall,
+            None => Stop::Finished,
+        };
+        Answer {
+            prompt: ask.prompt,
+            attempt: ask.attempt,
+            model: request.model.clone(),
+            arrived: ask.arrived,
+            first_token: course.schedule.first(),
+            ended: course.schedule.end(),
+            usage: Usage {
+                prompt: self.prompt.tokens,
+                cached: cache.cached,
+                cache_write: cache.written,
+                completion: visible,
+                reasoning: course.schedule.hidden(),
+            },
+            output: output.cut(kept),
+            stop,
+            delivery: request.delivery,
+            usage_frame: request.usage_frame,
+        }
+    }
+
+    /// Takes a slot and promises the refund.
+    pub(super) fn admit(&self, state: &mut State, row: usize, course: Course) -> Admitted {
+        let ticket = state.ticket();
+        let ends = if course.ending == Ending::Silence {
+            Micros(u64::MAX)
+        } else {
+            course.schedule.end()
+        };
+        if let Some(capacity) = &mut state.capacity {
+            capacity.hold(ticket, ends);
+        }
+        let max_tokens = self.ask.max_tokens;
+        let unused = max_tokens - course.schedule.tokens();
+        Admitted {
+            row,
+            holds: Holds {
+                slot: state.capacity.is_some().then_some((ticket, ends)),
+                refund: self.promise(state, ticket, ends, unused),
+                max_tokens,
+            },
+            delivery: self.request.delivery,
+            model: self.request.model.clone(),
+            course,
+        }
+    }
+
+    /// What every response tells, an error at once unless it is changed.
+    pub(super) fn describe(&self, state: &mut State, status: StatusCode) -> Described<'static> {
+        let now = self.ask.arrived;
+        Described {
+            status,
+            delivery: Delivery::Whole,
+            now,
+            prompt: self.ask.prompt,
+            attempt: self.ask.attempt,
+            processing: Micros::ZERO,
+            standing: state.standing(self.key, self.model, now),
+            retry_after: RetryAfter::Unsaid,
+        }
+    }
+
+    /// What was charged comes back at once: the attempt will generate nothing.
+    pub(super) fn refund_all(&self, state: &mut State) {
+        let ticket = state.ticket();
+        self.promise(state, ticket, self.ask.arrived, self.ask.max_tokens);
+    }
+
+    /// Notes that `tokens` of what the attempt was charged come back at `at`.
+    fn promise(&self, state: &mut State, ticket: u64, at: Micros, tokens: u64) -> Option<Refund> {
+        let limiter = state.limiter.as_mut()?;
+        let refund = Refund {
+            key: self.key.unwrap_or_default().to_owned(),
+            family: self.model.map(|model| model.family.clone()).unwrap_or_default(),
+            ticket,
+            at,
+            tokens,
+        };
+        limiter.promise(&refund, self.ask.arrived);
+        Some(refund)
+    }
+}
+
+/// What the ledger has to know to see an answer to its end.
+pub(super) fn work(plan: &ProviderPlan, model: &ModelPlan, course: &Course, streams: bool) -> Work {
+    let broken = course.ending.is_broken();
+    Work {
+        whole: match course.limit {
+            _ if broken => Finish::Fault,
+            None => Finish::Stop,
+            Some(Limit::MaxTokens) => Finish::Length,
+            Some(Limit::Filter) => Finish::Filtered,
+        },
+        // Half a unary body is not readable at all.
+        hands_over: if broken && !streams {
+            0
+        } else {
+            course.schedule.visible()
+        },
+        twice: match course.quirk {
+            Some(Quirk::Twice(index)) => Some(index),
+            _ => None,
+        },
+        schedule: course.schedule.clone(),
+        terms: Terms {
+            price: model.price,
+            on_disconnect: plan.on_disconnect,
+            bill_broken: plan.bill_broken,
+            bill_empty_refusals: plan.dialect != Dialect::Anthropic,
+        },
+    }
+}
