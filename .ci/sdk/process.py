@@ -40,9 +40,10 @@ class Brownout:
         return Provider(command, self._folder(), ledger)
 
     def refused(self, *arguments: str) -> tuple[int, str]:
-        """Exit code and standard error of a provider that is not to start."""
+        """Exit code and standard error of a provider that must not start."""
         command = [str(self.binary), "provider", "--listen", "127.0.0.1:0", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=START_WITHIN, env=_environment())
+        assert "listening" not in done.stdout, f"it listened before it refused: {done.stdout}"
         return done.returncode, done.stderr
 
     def _folder(self) -> Path:

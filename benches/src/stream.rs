@@ -98,7 +98,7 @@ impl Stream {
             Stage::Head if line.starts_with("HTTP/1.1 200 ") => self.stage = Stage::Frames,
             Stage::Frames if line == "data: [DONE]" => self.stage = Stage::Done,
             // Headers, lengths of chunks, and what parts frames.
-            Stage::Frames if !line.starts_with("data: ") => {}
+            Stage::Frames | Stage::Done if !line.starts_with("data: ") => {}
             Stage::Frames => {
                 let text = line.split_once(CONTENT).and_then(|(_, rest)| rest.split_once('"'));
                 match text.map_or("", |(text, _)| text) {
@@ -110,7 +110,7 @@ impl Stream {
                     text => return Err(unexpected(text, &self.expected)),
                 }
             }
-            Stage::Head | Stage::Done => return Err(unexpected(line, "a stream and nothing after it")),
+            Stage::Head | Stage::Done => return Err(unexpected(line, "a stream and no frame after its end")),
         }
         Ok(())
     }

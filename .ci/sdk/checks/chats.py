@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import clients
+from checks.each import each
 from plans import provider
 from process import Brownout
 from words import SYSTEM, TOOL, Ask, City, Reply, ledger_usage, words
@@ -11,9 +12,7 @@ LENGTH = 12
 
 
 def checks() -> Iterator[tuple[str, Callable[[Brownout], None]]]:
-    for client in clients.ALL:
-        for check in (chat, limit, tool, tool_round, schema, models):
-            yield f"{client.name}: {check.__doc__}", lambda brownout, check=check, client=client: check(brownout, client)
+    yield from each(clients.ALL, chat, limit, tool, tool_round, schema, models)
 
 
 def chat(brownout: Brownout, client) -> None:

@@ -9,6 +9,7 @@ import openai
 from google.genai import errors as gemini
 
 import clients
+from checks.each import each
 from plans import fault, provider
 from process import Brownout
 from words import Ask, Reply, seconds, words
@@ -60,14 +61,10 @@ SAYS = {
 
 
 def checks() -> Iterator[tuple[str, Callable[[Brownout], None]]]:
-    for client in clients.ALL:
-        for check in (statuses, unknown_model):
-            yield f"{client.name}: {check.__doc__}", lambda brownout, check=check, client=client: check(brownout, client)
-    for client in (clients.OPENAI, clients.ANTHROPIC):
-        for check in (waits, bucket):
-            yield f"{client.name}: {check.__doc__}", lambda brownout, check=check, client=client: check(brownout, client)
-    for client in (clients.GEMINI, clients.OLLAMA):
-        yield f"{client.name}: {at_once.__doc__}", lambda brownout, client=client: at_once(brownout, client)
+    yield from each(clients.ALL, statuses, unknown_model)
+    yield from each((clients.OPENAI, clients.ANTHROPIC, clients.GEMINI), wrong_request)
+    yield from each((clients.OPENAI, clients.ANTHROPIC), waits, bucket)
+    yield from each((clients.GEMINI, clients.OLLAMA), at_once)
 
 
 def statuses(brownout: Brownout, client) -> None:
@@ -97,6 +94,15 @@ def unknown_model(brownout: Brownout, client) -> None:
     expected = RAISES[client.name][404]
     assert type(error) is expected and status_of(error) == 404, repr(error)
     assert "no-such-model" in str(error), str(error)
+
+
+def wrong_request(brownout: Brownout, client) -> None:
+    """a request that the provider itself finds wrong is the SDK's 400, and costs nothing"""
+    with brownout.provider(provider(client)) as running:
+        error = raised(client.whole, running.url, Ask(1, max_tokens=0))
+    assert type(error) is RAISES[client.name][400] and status_of(error) == 400, repr(error)
+    (row,) = running.rows()
+    assert (row["status"], row["price"]) == (400, 0), row
 
 
 def waits(brownout: Brownout, client) -> None:
@@ -166,4 +172,4 @@ def status_of(error) -> int:
 def raw_headers(client, url: str, ask: Ask):
     sdk = client.client(url, ask)
     endpoint = sdk.chat.completions if client is clients.OPENAI else sdk.messages
-    return endpoint.with_raw_response.create(**client._body(ask)).headers
+    return endpoint.with_raw_response.create(**client.body(ask)).headers

@@ -21,15 +21,15 @@ class AnthropicClient:
     def call(self, url: str, ask: Ask):
         messages = self.client(url, ask).messages
         if ask.schema:
-            return messages.parse(output_format=City, **self._body(ask))
-        return messages.create(**self._body(ask))
+            return messages.parse(output_format=City, **self.body(ask))
+        return messages.create(**self.body(ask))
 
     def whole(self, url: str, ask: Ask) -> Reply:
         return self._read(self.call(url, ask))
 
     def stream(self, url: str, ask: Ask, reply: Reply) -> None:
         schema = {"output_format": City} if ask.schema else {}
-        with self.client(url, ask).messages.stream(**schema, **self._body(ask)) as events:
+        with self.client(url, ask).messages.stream(**schema, **self.body(ask)) as events:
             for text in events.text_stream:
                 reply.text += text
             final = self._read(events.get_final_message())
@@ -38,7 +38,7 @@ class AnthropicClient:
     def after_tool(self, url: str, ask: Ask) -> tuple[Reply, Reply]:
         first = self.call(url, ask)
         result = {"type": "tool_result", "tool_use_id": first.content[0].id, "content": TOOL_RESULT}
-        body = self._body(ask)
+        body = self.body(ask)
         turns = [{"role": "assistant", "content": first.content}, {"role": "user", "content": [result]}]
         body["messages"] = body["messages"] + turns
         return self._read(first), self._read(self.client(url, ask).messages.create(**body))
@@ -48,7 +48,7 @@ class AnthropicClient:
         assert client.models.retrieve(self.model).id == self.model
         return [model.id for model in client.models.list()]
 
-    def _body(self, ask: Ask) -> dict:
+    def body(self, ask: Ask) -> dict:
         limit = 256 if ask.max_tokens is None else ask.max_tokens
         body = {
             "model": ask.model or self.model,

@@ -20,7 +20,7 @@ class GeminiClient:
 
     def call(self, url: str, ask: Ask):
         with self.client(url, ask) as client:
-            return client.models.generate_content(**self._body(ask))
+            return client.models.generate_content(**self.body(ask))
 
     def whole(self, url: str, ask: Ask) -> Reply:
         reply = Reply()
@@ -29,11 +29,11 @@ class GeminiClient:
 
     def stream(self, url: str, ask: Ask, reply: Reply) -> None:
         with self.client(url, ask) as client:
-            for chunk in client.models.generate_content_stream(**self._body(ask)):
+            for chunk in client.models.generate_content_stream(**self.body(ask)):
                 self._add(chunk, reply)
 
     def after_tool(self, url: str, ask: Ask) -> tuple[Reply, Reply]:
-        first, then, body = Reply(), Reply(), self._body(ask)
+        first, then, body = Reply(), Reply(), self.body(ask)
         with self.client(url, ask) as client:
             called = client.models.generate_content(**body)
             result = types.Part.from_function_response(name=TOOL, response={"result": TOOL_RESULT})
@@ -48,7 +48,7 @@ class GeminiClient:
             assert client.models.get(model=self.model).name == f"models/{self.model}"
             return [model.name.removeprefix("models/") for model in client.models.list()]
 
-    def _body(self, ask: Ask) -> dict:
+    def body(self, ask: Ask) -> dict:
         config = types.GenerateContentConfig(system_instruction=ask.system, max_output_tokens=ask.max_tokens)
         if ask.tool:
             config.tools = [types.Tool(function_declarations=[DECLARATION])]

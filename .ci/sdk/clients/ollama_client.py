@@ -21,7 +21,7 @@ class OllamaClient:
         return ollama.Client(host=url, timeout=ask.timeout, headers=ask.headers)
 
     def call(self, url: str, ask: Ask):
-        return self.client(url, ask).chat(**self._body(ask))
+        return self.client(url, ask).chat(**self.body(ask))
 
     def whole(self, url: str, ask: Ask) -> Reply:
         reply = Reply()
@@ -29,11 +29,11 @@ class OllamaClient:
         return reply
 
     def stream(self, url: str, ask: Ask, reply: Reply) -> None:
-        for line in self.client(url, ask).chat(stream=True, **self._body(ask)):
+        for line in self.client(url, ask).chat(stream=True, **self.body(ask)):
             self._add(line, reply)
 
     def after_tool(self, url: str, ask: Ask) -> tuple[Reply, Reply]:
-        first, then, body = Reply(), Reply(), self._body(ask)
+        first, then, body = Reply(), Reply(), self.body(ask)
         called = self.call(url, ask)
         result = {"role": "tool", "tool_name": TOOL, "content": TOOL_RESULT}
         body["messages"] = [*body["messages"], called.message, result]
@@ -44,7 +44,7 @@ class OllamaClient:
     def models(self, url: str) -> list[str]:
         return [model.model for model in self.client(url, Ask(0)).list().models]
 
-    def _body(self, ask: Ask) -> dict:
+    def body(self, ask: Ask) -> dict:
         messages = [{"role": "system", "content": ask.system}] if ask.system else []
         body = {"model": ask.model or self.model, "messages": [*messages, {"role": "user", "content": ask.text}]}
         if ask.tool:

@@ -23,8 +23,8 @@ class OpenAiClient:
     def call(self, url: str, ask: Ask, key: str = "sk-check"):
         completions = self.client(url, ask, key).chat.completions
         if ask.schema:
-            return completions.parse(response_format=City, **self._body(ask))
-        return completions.create(**self._body(ask))
+            return completions.parse(response_format=City, **self.body(ask))
+        return completions.create(**self.body(ask))
 
     def whole(self, url: str, ask: Ask, key: str = "sk-check") -> Reply:
         return self._read(self.call(url, ask, key))
@@ -33,7 +33,7 @@ class OpenAiClient:
         completions = self.client(url, ask, key).chat.completions
         options = {"stream_options": {"include_usage": True}}
         if ask.schema:
-            with completions.stream(response_format=City, **options, **self._body(ask)) as events:
+            with completions.stream(response_format=City, **options, **self.body(ask)) as events:
                 for event in events:
                     if event.type == "content.delta":
                         reply.text += event.delta
@@ -41,7 +41,7 @@ class OpenAiClient:
             reply.finish, reply.usage, reply.city = final.finish, final.usage, final.city
             return
         arguments: list[str] = []
-        for chunk in completions.create(stream=True, **options, **self._body(ask)):
+        for chunk in completions.create(stream=True, **options, **self.body(ask)):
             if chunk.usage:
                 reply.usage = self._usage(chunk.usage)
             for choice in chunk.choices:
@@ -58,7 +58,7 @@ class OpenAiClient:
         first = self.call(url, ask)
         message = first.choices[0].message
         result = {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": TOOL_RESULT}
-        body = self._body(ask)
+        body = self.body(ask)
         body["messages"] = [*body["messages"], message, result]
         return self._read(first), self._read(self.client(url, ask).chat.completions.create(**body))
 
@@ -67,7 +67,7 @@ class OpenAiClient:
         assert client.models.retrieve(self.model).id == self.model
         return [model.id for model in client.models.list()]
 
-    def _body(self, ask: Ask) -> dict:
+    def body(self, ask: Ask) -> dict:
         messages = [{"role": "system", "content": ask.system}] if ask.system else []
         body = {"model": ask.model or self.model, "messages": [*messages, {"role": "user", "content": ask.text}]}
         if ask.tool:

@@ -36,7 +36,10 @@ const ALLOWED: [(&str, &[&str]); 10] = [
             "brownout-service",
         ],
     ),
-    ("brownout-benches", &[]),
+    (
+        "brownout-benches",
+        &["brownout-scenario", "brownout-net", "brownout-provider"],
+    ),
 ];
 
 /// Crates whose results must not depend on a runtime, and who may draw.

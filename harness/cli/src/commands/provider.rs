@@ -39,6 +39,7 @@ pub fn provider(args: &ProviderArgs) -> Exit {
 
 /// Plays a script, and writes the ledger where it was asked to.
 async fn simulate(args: &ProviderArgs) -> Result<Exit, Exit> {
+    args.control.map_or(Ok(()), control::check)?;
     let Chosen { plan, seed } = script::chosen(args)?;
     let sink = args.ledger.as_deref().map(ledger_file).transpose()?;
     let listener = listen(args.listen).await?;

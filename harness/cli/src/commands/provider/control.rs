@@ -24,12 +24,19 @@ use tokio_util::sync::CancellationToken;
 use crate::commands::fail;
 use crate::exit::Exit;
 
-/// Starts the listener, and says where it is and what opens it.
-pub(super) async fn start(address: SocketAddr, provider: Arc<Provider>, shutdown: CancellationToken) -> Result<(), Exit> {
-    if !address.ip().is_loopback() {
-        let message = format!("--control {address} is not on loopback: whoever reaches it owns the simulator");
-        return Err(fail(Exit::Usage, &message));
+/// Refuses an address that others could reach.
+pub(super) fn check(address: SocketAddr) -> Result<(), Exit> {
+    if address.ip().is_loopback() {
+        return Ok(());
     }
+    let message = format!(
+        "--control {address} is not on loopback: whoever reaches it owns the simulator\nname 127.0.0.1 or [::1]"
+    );
+    Err(fail(Exit::Usage, &message))
+}
+
+/// Starts the listener, and says where it is and what opens it. The address has been checked.
+pub(super) async fn start(address: SocketAddr, provider: Arc<Provider>, shutdown: CancellationToken) -> Result<(), Exit> {
     let bound = TcpListener::bind(address).await.and_then(Listener::over);
     let listener = bound.map_err(|error| {
         let message = format!("cannot listen on {address}: {error}\nname a free address with --control");
@@ -107,5 +114,23 @@ async fn replace(State(provider): State<Arc<Provider>>, text: String) -> Respons
     match provider.replace(plan) {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => refuse(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_is_an_address_for_control() {
+        for (address, expected) in [
+            ("127.0.0.1:0", Ok(())),
+            ("[::1]:9", Ok(())),
+            ("0.0.0.0:0", Err(Exit::Usage)),
+            ("[::]:0", Err(Exit::Usage)),
+            ("192.0.2.1:80", Err(Exit::Usage)),
+        ] {
+            assert_eq!(check(address.parse().unwrap()), expected, "{address}");
+        }
     }
 }
