@@ -65,7 +65,7 @@ pub enum Command {
         out: Option<PathBuf>,
     },
     /// Serve a simulated provider on its own
-    Provider(ProviderArgs),
+    Provider(Box<ProviderArgs>),
     /// Run the reference service
     Serve(ServeArgs),
     /// Run a queue worker of the reference service

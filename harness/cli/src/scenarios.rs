@@ -211,7 +211,11 @@ mod tests {
         let LoadError::Invalid(problems) = load(std::slice::from_ref(&path)).unwrap_err() else {
             panic!("not refused for what it is")
         };
-        assert!(problems[0].to_string().contains("this provider ollama"), "{:?}", problems[0]);
+        assert!(
+            problems[0].to_string().contains("this provider ollama"),
+            "{:?}",
+            problems[0]
+        );
         assert_eq!(
             load_providers(&path).unwrap().plan.variants[0].providers[0].dialect,
             Dialect::Ollama

@@ -1,13 +1,13 @@
 //! Everything that can go wrong at a provider goes wrong at once, and the books balance all the same.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
+mod support;
+
+use std::fmt::Write;
 use std::sync::Arc;
 
 use brownout::mount::ReferenceService;
-use brownout_measure::record::{ClockKind, RunRecord};
 use brownout_scenario::{Plan, Scenario};
-use brownout_world::{Options, run};
-use tokio_util::sync::CancellationToken;
+use support::play;
 
 /// One in fifty attempts suffers each of these, on top of limits, slots, slow periods, thinking and cached prompts.
 const FAULTS: [&str; 21] = [
@@ -58,7 +58,7 @@ bill_broken = {bill_broken}
 "#
     );
     for fault in FAULTS {
-        text.push_str(&format!("[[provider.fault]]\n{fault}\nprobability = 0.02\n"));
+        let _ = write!(text, "[[provider.fault]]\n{fault}\nprobability = 0.02\n");
     }
     text.push_str("[[provider.fault]]\nkind = \"refuse_connection\"\nfrom = \"40s\"\nuntil = \"43s\"\n");
     text.push_str(
@@ -66,44 +66,41 @@ bill_broken = {bill_broken}
          down = { kind = \"lognormal\", p50 = \"2s\", p99 = \"8s\" }\n\
          up = { kind = \"lognormal\", p50 = \"9s\", p99 = \"30s\" }\n",
     );
-    text.push_str(&format!(
+    let _ = write!(
+        text,
         "[load]\narrivals = {{ kind = \"poisson\", rate = \"6/s\" }}\nendpoint = \"{endpoint}\"\nprompt_tokens = 200\n\
          patience = \"25s\"\n[[load.client]]\nshare = 0.1\ndisconnect = {{ after = {{ kind = \"uniform\", min = \"10ms\", max = \"2s\" }} }}\n"
-    ));
+    );
     for preset in ["naive", "resilient"] {
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             "[[variant]]\nname = \"{preset}\"\nservice = {{ preset = \"{preset}\", design = \"coupled\" }}\n"
-        ));
+        );
     }
-    Scenario::parse("all-faults.toml", &text).unwrap_or_else(|e| panic!("{e:?}")).plan
-}
-
-fn play(plan: &Plan) -> RunRecord {
-    let options = Options {
-        clock: ClockKind::Virtual,
-        brownout: "test".to_owned(),
-        engine: "test".to_owned(),
-        command: String::new(),
-        started: String::new(),
-        scratch: std::env::temp_dir(),
-        stop: CancellationToken::new(),
-    };
-    let events: brownout_world::run::Events = Arc::new(|_| {});
-    run(plan, &Arc::new(ReferenceService), &options, &events).unwrap().record
+    Scenario::parse("all-faults.toml", &text)
+        .unwrap_or_else(|e| panic!("{e:?}"))
+        .plan
 }
 
 fn assert_balanced(endpoint: &str, bill_broken: bool) {
     let plan = scenario(endpoint, bill_broken);
-    let record = play(&plan);
+    let record = play(&plan, &Arc::new(ReferenceService));
     for variant in &record.results.variants {
         let (name, books) = (&variant.name, &variant.books);
-        assert!(books.balanced && books.joined, "{endpoint} {name}: {:#?}", books.discrepancies);
+        assert!(
+            books.balanced && books.joined,
+            "{endpoint} {name}: {:#?}",
+            books.discrepancies
+        );
         let requests = &variant.requests;
         assert_eq!(
             requests.due,
             requests.not_sent + requests.answered + requests.failed + requests.aborted
         );
-        assert!(requests.answered > 200 && requests.failed > 20, "{endpoint} {name}: {requests:?}");
+        assert!(
+            requests.answered > 200 && requests.failed > 20,
+            "{endpoint} {name}: {requests:?}"
+        );
         assert_eq!(variant.tokens.billed, variant.tokens.used + variant.tokens.wasted);
         assert!(variant.cost_usd > 0.0);
         let struck = &variant.attempts.by_fault;
@@ -115,10 +112,19 @@ fn assert_balanced(endpoint: &str, bill_broken: bool) {
                 "missing_done" | "duplicate_frame" => endpoint == "chat",
                 _ => false,
             };
-            assert_eq!(times == 0, spared, "{endpoint} {name}: {} (at {position}) struck {times} attempts", fault.id);
+            assert_eq!(
+                times == 0,
+                spared,
+                "{endpoint} {name}: {} (at {position}) struck {times} attempts",
+                fault.id
+            );
         }
     }
-    assert_eq!(record.results_fingerprint, play(&plan).results_fingerprint, "equal to the last byte");
+    assert_eq!(
+        record.results_fingerprint,
+        play(&plan, &Arc::new(ReferenceService)).results_fingerprint,
+        "equal to the last byte"
+    );
 }
 
 #[test]

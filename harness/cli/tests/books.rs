@@ -1,24 +1,26 @@
 //! The harness is an independent witness: a service that reports one token too many makes the run invalid.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
+mod support;
+
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use brownout::mount::{ReferenceService, provider_client, settings};
-use brownout_measure::record::{ClockKind, RunRecord, Verdict};
+use brownout_measure::record::Verdict;
 use brownout_net::Listener;
 use brownout_scenario::units::Micros;
 use brownout_scenario::{Plan, Scenario};
 use brownout_service::upstream::{Upstream, UpstreamBody, UpstreamError};
 use brownout_service::{Clock, Ports, Stores};
 use brownout_world::mount::{HostIo, HostSpec, Mount, MountError, Role, Running, SettingProblem};
-use brownout_world::{Options, run};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use serde_json::{Map, Value};
-use tokio_util::sync::CancellationToken;
+
+use support::play;
 
 /// The reference service behind a wire that adds one to every completion count the provider reports.
 struct OverReporting;
@@ -86,20 +88,6 @@ impl Mount for OverReporting {
     fn command(&self, role: Role, spec: &HostSpec, dir: &Path, shared: &Path) -> std::io::Result<Command> {
         ReferenceService.command(role, spec, dir, shared)
     }
-}
-
-fn play(plan: &Plan, mount: &Arc<impl Mount>) -> RunRecord {
-    let options = Options {
-        clock: ClockKind::Virtual,
-        brownout: "test".to_owned(),
-        engine: "test".to_owned(),
-        command: String::new(),
-        started: String::new(),
-        scratch: std::env::temp_dir(),
-        stop: CancellationToken::new(),
-    };
-    let events: brownout_world::run::Events = Arc::new(|_| {});
-    run(plan, mount, &options, &events).unwrap().record
 }
 
 fn plan() -> Plan {

@@ -2,36 +2,25 @@
 //! baselines say.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
+mod support;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use brownout::mount::ReferenceService;
 use brownout_measure::gate::{Baseline, compare};
-use brownout_measure::record::{ClockKind, RunRecord, Verdict};
+use brownout_measure::record::{RunRecord, Verdict};
 use brownout_scenario::Plan;
 use brownout_scenario::units::Micros;
-use brownout_world::{Options, run};
-use tokio_util::sync::CancellationToken;
+
+/// Plays with the reference service.
+fn play(plan: &Plan) -> RunRecord {
+    support::play(plan, &Arc::new(ReferenceService))
+}
 
 fn plans() -> Vec<Plan> {
     let scenarios = brownout::scenarios::load(&[]).map_err(|e| e.print()).unwrap();
     scenarios.into_iter().map(|scenario| scenario.plan).collect()
-}
-
-fn play(plan: &Plan) -> RunRecord {
-    let options = Options {
-        clock: ClockKind::Virtual,
-        brownout: "test".to_owned(),
-        engine: brownout::ENGINE.to_owned(),
-        command: String::new(),
-        started: String::new(),
-        scratch: std::env::temp_dir(),
-        stop: CancellationToken::new(),
-    };
-    let events: brownout_world::run::Events = Arc::new(|_| {});
-    run(plan, &Arc::new(ReferenceService), &options, &events)
-        .unwrap()
-        .record
 }
 
 #[test]

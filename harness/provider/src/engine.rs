@@ -88,7 +88,10 @@ mod choice_tests {
 
     #[test]
     fn a_fault_that_breaks_a_connection_is_more_than_wiremock_can_play() {
-        for effect in [FaultEffect::Blackhole, FaultEffect::ResetMidStream { after_tokens: None }] {
+        for effect in [
+            FaultEffect::Blackhole,
+            FaultEffect::ResetMidStream { after_tokens: None },
+        ] {
             let plan = plan_with(|plan| plan.faults = vec![fault(effect)]);
             assert_eq!(choose(&plan, Needs::default()).0, EngineKind::Streaming);
             let refused = wiremock::Script::new(plan, SeedTree::new(1), RunClock::start());

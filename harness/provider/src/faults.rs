@@ -87,7 +87,10 @@ fn concerns(fault: &FaultPlan, ask: &Ask, subject: &Subject<'_>) -> bool {
     let scope = &fault.scope;
     any_of(&scope.models, subject.model)
         && any_of(&scope.keys, subject.key)
-        && scope.header.as_ref().is_none_or(|header| carries(subject.headers, header))
+        && scope
+            .header
+            .as_ref()
+            .is_none_or(|header| carries(subject.headers, header))
         && match fault.effect {
             FaultEffect::MissingDone | FaultEffect::DuplicateFrame { .. } => ask.streams,
             FaultEffect::GarbageOutput => subject.wants_schema,
@@ -174,7 +177,10 @@ mod tests {
         };
         let mut always = faults(std::slice::from_ref(&every));
         let hits = (0..7).map(|n| picked(&mut always, n, 1).is_some());
-        assert_eq!(hits.collect::<Vec<_>>(), [false, false, true, false, false, true, false]);
+        assert_eq!(
+            hits.collect::<Vec<_>>(),
+            [false, false, true, false, false, true, false]
+        );
         let mut once = faults(&[FaultPlan {
             first: Some(3),
             ..every

@@ -135,7 +135,10 @@ mod tests {
     #[test]
     fn what_is_cut_off_is_not_closed() {
         let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
-        assert_eq!(Output::json(PromptId(9), 4, &schema).cut(2).whole(), r#"{"a":"t9.0 t9.1"#);
+        assert_eq!(
+            Output::json(PromptId(9), 4, &schema).cut(2).whole(),
+            r#"{"a":"t9.0 t9.1"#
+        );
         assert_eq!(Output::text(PromptId(9), 4).cut(9).whole(), "t9.0 t9.1 t9.2 t9.3");
     }
 }

@@ -175,7 +175,14 @@ mod tests {
         let windows = [(5, 12), (14, 16)].map(|(a, b)| (Micros::from_secs(a), Micros::from_secs(b)));
         assert_eq!(
             edges(table(Plan::Windows(windows.to_vec()), 10, 20)),
-            [(0, false), (10, true), (12, false), (14, true), (16, false), (20, false)]
+            [
+                (0, false),
+                (10, true),
+                (12, false),
+                (14, true),
+                (16, false),
+                (20, false)
+            ]
         );
     }
 
@@ -187,7 +194,14 @@ mod tests {
         };
         assert_eq!(
             edges(table(timetable, 10, 19)),
-            [(0, false), (10, false), (13, true), (15, false), (18, true), (19, false)]
+            [
+                (0, false),
+                (10, false),
+                (13, true),
+                (15, false),
+                (18, true),
+                (19, false)
+            ]
         );
     }
 

@@ -308,12 +308,14 @@ impl Seat {
         let name = plan.name.clone();
         match self.socket {
             Socket::Streaming(listener) => Ok(Provider::start_streaming(plan, seed, clock, listener, shutdown)),
-            Socket::Wiremock(listener) => Provider::start_wiremock(plan, seed, clock, listener)
-                .await
-                .map_err(|error| WorldError::Provider {
-                    provider: name,
-                    source: std::io::Error::other(error),
-                }),
+            Socket::Wiremock(listener) => {
+                Provider::start_wiremock(plan, seed, clock, listener)
+                    .await
+                    .map_err(|error| WorldError::Provider {
+                        provider: name,
+                        source: std::io::Error::other(error),
+                    })
+            }
         }
     }
 }

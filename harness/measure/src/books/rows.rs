@@ -48,7 +48,10 @@ fn check_completion(found: &mut Discrepancies, row: &LedgerRow) {
         format!("{}: {billed} tokens billed, but {generated} generated", here(row))
     });
     // All or nothing: an answer that the provider broke off may go unbilled, but not half of it.
-    let may_go_unbilled = matches!(row.finish, Finish::Fault | Finish::RateLimited | Finish::Overloaded | Finish::Refused);
+    let may_go_unbilled = matches!(
+        row.finish,
+        Finish::Fault | Finish::RateLimited | Finish::Overloaded | Finish::Refused
+    );
     let is_billed = row.billed >= accounted.min(row.generated);
     found.demand(is_billed || (may_go_unbilled && row.billed == 0), || {
         format!("{}, but {} billed", handed_over(), row.billed)

@@ -161,10 +161,12 @@ impl Respond for Script {
             None => template.set_body_bytes(bytes_of(body, None)),
             Some(admitted) => {
                 self.desk.ledger().complete_unseen(admitted.row, now);
-                let end = admitted.course.schedule.end();
-                template
-                    .set_delay(Duration::from(end.since(now)))
-                    .set_body_bytes(bytes_of(body, Some((&admitted.course, &admitted.model))))
+                let delay = Duration::from(admitted.course.schedule.end().since(now));
+                // A delay of nothing would still wait for the timer's next tick.
+                if !delay.is_zero() {
+                    template = template.set_delay(delay);
+                }
+                template.set_body_bytes(bytes_of(body, Some((&admitted.course, &admitted.model))))
             }
         }
     }

@@ -55,10 +55,17 @@ impl PromptCache {
         let in_reach = |prefix: &&Prefix| prefix.tokens <= last_mark;
         let cached = prompt.prefixes.iter().filter(in_reach).rfind(knows);
         let cached = cached.map_or(0, |prefix| self.usable(prefix, prompt));
-        let reach = self.kept_of(prompt).last().map_or(0, |prefix| self.usable(prefix, prompt));
+        let reach = self
+            .kept_of(prompt)
+            .last()
+            .map_or(0, |prefix| self.usable(prefix, prompt));
         CacheUse {
             cached,
-            written: if self.on_request { reach.saturating_sub(cached) } else { 0 },
+            written: if self.on_request {
+                reach.saturating_sub(cached)
+            } else {
+                0
+            },
         }
     }
 
@@ -196,7 +203,11 @@ mod tests {
         let further = prompt(&[(1, 200, true), (2, 300, false), (3, 500, true), (4, 510, false)]);
         assert_eq!(cache.look_up(US, &further, T0), used(200, 300));
         let moved = prompt(&[(1, 200, false), (2, 300, true), (3, 500, false)]);
-        assert_eq!(cache.look_up(US, &moved, T0), used(200, 100), "a mark further on finds what was kept before it");
+        assert_eq!(
+            cache.look_up(US, &moved, T0),
+            used(200, 100),
+            "a mark further on finds what was kept before it"
+        );
         let unmarked = prompt(&[(1, 200, false), (2, 300, false)]);
         assert_eq!(cache.look_up(US, &unmarked, T0), used(0, 0), "nobody asked");
         let short = prompt(&[(7, 99, true), (8, 300, false)]);

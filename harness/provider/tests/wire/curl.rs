@@ -26,7 +26,14 @@ async fn curl_is_missing() -> bool {
 async fn curl(authority: &str, body: &str, http2: bool) -> (i32, String) {
     let mut command = tokio::process::Command::new("curl");
     command
-        .args(["--silent", "--no-buffer", "--max-time", "2", "--header", "authorization: Bearer sk-1"])
+        .args([
+            "--silent",
+            "--no-buffer",
+            "--max-time",
+            "2",
+            "--header",
+            "authorization: Bearer sk-1",
+        ])
         .args(["--header", "content-type: application/json", "--data", body])
         .arg(if http2 { "--http2-prior-knowledge" } else { "--http1.1" })
         .arg(format!("http://{authority}/v1/chat/completions"));
@@ -53,17 +60,25 @@ async fn curl_ends_as_each_fault_promises_and_well_once_it_is_over() {
         return;
     }
     for http2 in [false, true] {
-        let played = DEATHS.iter().map(|(fault, http1_codes, http2_codes, words)| async move {
-            let codes = if http2 { http2_codes } else { http1_codes };
-            let served = Served::faulty(&format!("{fault}\nfirst = 1")).await;
-            let authority = &served.provider.authority;
-            let (code, text) = curl(authority, &chat(7, true), http2).await;
-            assert!(codes.contains(&code), "{fault} (HTTP/2: {http2}): exit code {code}\n{text}");
-            assert_eq!(text.matches("t7.").count(), *words, "{fault} (HTTP/2: {http2}): {text}");
-            let (code, text) = curl(authority, &chat(7, true), http2).await;
-            assert_eq!(code, 0, "{fault} (HTTP/2: {http2})");
-            assert!(text.ends_with("data: [DONE]\n\n") && text.matches("t7.").count() == 6, "{fault}: {text}");
-        });
+        let played = DEATHS
+            .iter()
+            .map(|(fault, http1_codes, http2_codes, words)| async move {
+                let codes = if http2 { http2_codes } else { http1_codes };
+                let served = Served::faulty(&format!("{fault}\nfirst = 1")).await;
+                let authority = &served.provider.authority;
+                let (code, text) = curl(authority, &chat(7, true), http2).await;
+                assert!(
+                    codes.contains(&code),
+                    "{fault} (HTTP/2: {http2}): exit code {code}\n{text}"
+                );
+                assert_eq!(text.matches("t7.").count(), *words, "{fault} (HTTP/2: {http2}): {text}");
+                let (code, text) = curl(authority, &chat(7, true), http2).await;
+                assert_eq!(code, 0, "{fault} (HTTP/2: {http2})");
+                assert!(
+                    text.ends_with("data: [DONE]\n\n") && text.matches("t7.").count() == 6,
+                    "{fault}: {text}"
+                );
+            });
         futures::future::join_all(played).await;
     }
 }

@@ -41,18 +41,14 @@ fn is_half(body: &str) -> bool {
 
 /// Frames whose data is no JSON, `[DONE]` left out.
 fn broken_frames(body: &str) -> usize {
-    let data = body.split_terminator("\n\n").filter_map(|frame| frame.strip_prefix("data: "));
+    let data = body
+        .split_terminator("\n\n")
+        .filter_map(|frame| frame.strip_prefix("data: "));
     let json = |data: &&str| *data != "[DONE]" && serde_json::from_str::<serde_json::Value>(data).is_err();
     data.filter(json).count()
 }
 
-const fn case(
-    fault: &'static str,
-    stream: bool,
-    status: Option<u16>,
-    end: End,
-    body: fn(&str) -> bool,
-) -> Case {
+const fn case(fault: &'static str, stream: bool, status: Option<u16>, end: End, body: fn(&str) -> bool) -> Case {
     Case {
         fault,
         stream,
@@ -65,24 +61,72 @@ const fn case(
 const AFTER: &str = "after_tokens = 3";
 
 const CASES: [Case; 31] = [
-    case("kind = \"status\"\nstatus = 503", true, Some(503), End::Proper, |b| b.contains("server_is_overloaded")),
-    case("kind = \"status\"\nstatus = 418", false, Some(418), End::Proper, |b| b.contains("invalid_request_error")),
-    case("kind = \"latency_spike\"\nfirst_token = \"30ms\"", true, Some(200), End::Proper, is_whole_stream),
-    case("kind = \"stall\"\nAFTER", true, Some(200), End::Silence, is_cut_after_three),
+    case("kind = \"status\"\nstatus = 503", true, Some(503), End::Proper, |b| {
+        b.contains("server_is_overloaded")
+    }),
+    case("kind = \"status\"\nstatus = 418", false, Some(418), End::Proper, |b| {
+        b.contains("invalid_request_error")
+    }),
+    case(
+        "kind = \"latency_spike\"\nfirst_token = \"30ms\"",
+        true,
+        Some(200),
+        End::Proper,
+        is_whole_stream,
+    ),
+    case(
+        "kind = \"stall\"\nAFTER",
+        true,
+        Some(200),
+        End::Silence,
+        is_cut_after_three,
+    ),
     case("kind = \"stall\"\nAFTER", false, None, End::Silence, str::is_empty),
-    case("kind = \"stall\"\nAFTER\nlasts = \"60ms\"", true, Some(200), End::Proper, is_whole_stream),
+    case(
+        "kind = \"stall\"\nAFTER\nlasts = \"60ms\"",
+        true,
+        Some(200),
+        End::Proper,
+        is_whole_stream,
+    ),
     case("kind = \"blackhole\"", true, None, End::Silence, str::is_empty),
     case("kind = \"reset_before_headers\"", true, None, End::Rst, str::is_empty),
     case("kind = \"reset_before_headers\"", false, None, End::Rst, str::is_empty),
     case("kind = \"error_event\"\nAFTER", true, Some(200), End::Proper, |b| {
-        words(b) == 3 && b.contains(r#"data: {"error":{"message":"The engine is currently overloaded"#) && !b.contains("DONE")
+        words(b) == 3
+            && b.contains(r#"data: {"error":{"message":"The engine is currently overloaded"#)
+            && !b.contains("DONE")
     }),
-    case("kind = \"error_event\"\nstatus = 500", false, Some(500), End::Proper, |b| b.contains("server_error")),
-    case("kind = \"clean_eof\"\nAFTER", true, Some(200), End::Proper, is_cut_after_three),
+    case(
+        "kind = \"error_event\"\nstatus = 500",
+        false,
+        Some(500),
+        End::Proper,
+        |b| b.contains("server_error"),
+    ),
+    case(
+        "kind = \"clean_eof\"\nAFTER",
+        true,
+        Some(200),
+        End::Proper,
+        is_cut_after_three,
+    ),
     case("kind = \"clean_eof\"", false, Some(200), End::Proper, is_half),
-    case("kind = \"fin_without_terminator\"\nAFTER", true, Some(200), End::Fin, is_cut_after_three),
+    case(
+        "kind = \"fin_without_terminator\"\nAFTER",
+        true,
+        Some(200),
+        End::Fin,
+        is_cut_after_three,
+    ),
     case("kind = \"fin_without_terminator\"", false, Some(200), End::Fin, is_half),
-    case("kind = \"reset_mid_stream\"\nAFTER", true, Some(200), End::Rst, is_cut_after_three),
+    case(
+        "kind = \"reset_mid_stream\"\nAFTER",
+        true,
+        Some(200),
+        End::Rst,
+        is_cut_after_three,
+    ),
     case("kind = \"reset_mid_stream\"", false, Some(200), End::Rst, is_half),
     case("kind = \"malformed_frame\"\nAFTER", true, Some(200), End::Proper, |b| {
         is_whole_stream(b) && broken_frames(b) == 1
@@ -91,28 +135,66 @@ const CASES: [Case; 31] = [
     case("kind = \"missing_done\"", true, Some(200), End::Proper, |b| {
         words(b) == 6 && b.contains(r#""finish_reason":"stop""#) && !b.contains("DONE")
     }),
-    case("kind = \"missing_done\"", false, Some(200), End::Proper, is_whole_answer),
+    case(
+        "kind = \"missing_done\"",
+        false,
+        Some(200),
+        End::Proper,
+        is_whole_answer,
+    ),
     case("kind = \"duplicate_frame\"\nAFTER", true, Some(200), End::Proper, |b| {
         words(b) == 7 && b.matches("t7.3").count() == 2 && b.ends_with("data: [DONE]\n\n")
     }),
-    case("kind = \"duplicate_frame\"", false, Some(200), End::Proper, is_whole_answer),
-    case("kind = \"trickle\"\nbytes = 64\npause = \"1ms\"", true, Some(200), End::Proper, is_whole_stream),
-    case("kind = \"trickle\"\nbytes = 64\npause = \"1ms\"", false, Some(200), End::Proper, is_whole_answer),
-    case("kind = \"html_200\"", true, Some(200), End::Proper, |b| b.starts_with("<!DOCTYPE html>")),
+    case(
+        "kind = \"duplicate_frame\"",
+        false,
+        Some(200),
+        End::Proper,
+        is_whole_answer,
+    ),
+    case(
+        "kind = \"trickle\"\nbytes = 64\npause = \"1ms\"",
+        true,
+        Some(200),
+        End::Proper,
+        is_whole_stream,
+    ),
+    case(
+        "kind = \"trickle\"\nbytes = 64\npause = \"1ms\"",
+        false,
+        Some(200),
+        End::Proper,
+        is_whole_answer,
+    ),
+    case("kind = \"html_200\"", true, Some(200), End::Proper, |b| {
+        b.starts_with("<!DOCTYPE html>")
+    }),
     case("kind = \"empty_200\"", true, Some(200), End::Proper, str::is_empty),
-    case("kind = \"empty_200\"\nbody = \"object\"", false, Some(200), End::Proper, |b| b == "{}"),
+    case(
+        "kind = \"empty_200\"\nbody = \"object\"",
+        false,
+        Some(200),
+        End::Proper,
+        |b| b == "{}",
+    ),
     case("kind = \"content_filter\"\nAFTER", true, Some(200), End::Proper, |b| {
         words(b) == 3 && b.contains(r#""finish_reason":"content_filter""#) && b.ends_with("data: [DONE]\n\n")
     }),
     case("kind = \"content_filter\"", false, Some(200), End::Proper, |b| {
         words(b) == 0 && b.contains(r#""finish_reason":"content_filter""#)
     }),
-    case("kind = \"context_length\"", false, Some(400), End::Proper, |b| b.contains("context_length_exceeded")),
+    case("kind = \"context_length\"", false, Some(400), End::Proper, |b| {
+        b.contains("context_length_exceeded")
+    }),
 ];
 
 fn check(case: &Case, seen: &Seen) {
     let Case { fault, stream, .. } = case;
-    assert_eq!((seen.status, seen.end), (case.status, case.end), "{fault} (stream: {stream}): {seen:?}");
+    assert_eq!(
+        (seen.status, seen.end),
+        (case.status, case.end),
+        "{fault} (stream: {stream}): {seen:?}"
+    );
     assert!((case.body)(&seen.body), "{fault} (stream: {stream}): {seen:?}");
 }
 
@@ -159,9 +241,16 @@ async fn garbage_is_a_well_formed_answer_that_breaks_the_schema() {
     };
     let authority = &served.provider.authority;
     let unasked = post(authority, CHAT, &chat(7, false)).await;
-    assert_eq!(content(unasked), "t7.0 t7.1 t7.2 t7.3 t7.4 t7.5", "no schema, no garbage, and no turn used up");
+    assert_eq!(
+        content(unasked),
+        "t7.0 t7.1 t7.2 t7.3 t7.4 t7.5",
+        "no schema, no garbage, and no turn used up"
+    );
     let garbage = content(post(authority, CHAT, asked).await);
-    assert!(serde_json::from_str::<serde_json::Value>(&garbage).is_err(), "{garbage}");
+    assert!(
+        serde_json::from_str::<serde_json::Value>(&garbage).is_err(),
+        "{garbage}"
+    );
     let sound = content(post(authority, CHAT, asked).await);
     let sound: serde_json::Value = serde_json::from_str(&sound).unwrap();
     assert_eq!(sound["city"], "t7.0 t7.1 t7.2 t7.3 t7.4 t7.5");
@@ -173,7 +262,11 @@ async fn what_trickles_comes_in_many_small_pieces() {
     let authority = &served.provider.authority;
     let slow = post(authority, CHAT, &chat(7, false)).await;
     let quick = post(authority, CHAT, &chat(7, false)).await;
-    assert_eq!(slow.body, quick.body.replace("0001\"", "0000\""), "the same but for the attempt");
+    assert_eq!(
+        slow.body,
+        quick.body.replace("0001\"", "0000\""),
+        "the same but for the attempt"
+    );
     assert!(slow.reads >= slow.body.len() / 100, "{} reads", slow.reads);
     assert!(quick.reads <= 2, "{} reads", quick.reads);
 }

@@ -57,17 +57,18 @@ async fn a_cut_resets_its_own_stream_and_no_other() {
         assert_eq!((cut.0, words(&cut.1, 7), cut.2), (200, 3, false), "{fault}");
         for (prompt, neighbour) in (8..12).zip(neighbours) {
             let (status, text, ended_well) = neighbour.unwrap();
-            assert_eq!((status, words(&text, prompt), ended_well), (200, 6, true), "{fault}: {text}");
+            assert_eq!(
+                (status, words(&text, prompt), ended_well),
+                (200, 6, true),
+                "{fault}: {text}"
+            );
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_in_the_middle_leaves_streams_alive_that_are_open_beside_it() {
-    let served = Served::with(
-        "[[provider.fault]]\nkind = \"reset_mid_stream\"\nafter_tokens = 2\nevery = 3\n",
-    )
-    .await;
+    let served = Served::with("[[provider.fault]]\nkind = \"reset_mid_stream\"\nafter_tokens = 2\nevery = 3\n").await;
     let sender = connect(&served).await;
     let answers = futures::future::join_all((0..30).map(|prompt| ask(&sender, prompt))).await;
     let (mut whole, mut cut) = (0, 0);
@@ -91,8 +92,16 @@ async fn a_reset_before_the_headers_is_a_stream_without_a_response() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ends_in_good_order_or_not_at_all_does_so_on_http2_too() {
-    for (fault, tokens, done) in [("clean_eof", 3, false), ("error_event", 3, false), ("missing_done", 6, false)] {
-        let after = if fault == "missing_done" { "" } else { "after_tokens = 3" };
+    for (fault, tokens, done) in [
+        ("clean_eof", 3, false),
+        ("error_event", 3, false),
+        ("missing_done", 6, false),
+    ] {
+        let after = if fault == "missing_done" {
+            ""
+        } else {
+            "after_tokens = 3"
+        };
         let served = Served::faulty(&format!("kind = \"{fault}\"\n{after}")).await;
         let (status, text, ended_well) = ask(&connect(&served).await, 7).await.unwrap();
         assert_eq!((status, words(&text, 7), ended_well), (200, tokens, true), "{fault}");

@@ -98,7 +98,9 @@ fn parse(bytes: &[u8]) -> (String, String, bool) {
         return (text.into_owned(), String::new(), false);
     };
     let lower = head.to_ascii_lowercase();
-    let length = lower.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+    let length = lower
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
     if let Some(length) = length {
         return (head.to_owned(), rest.to_owned(), rest.len() >= length);
     }

@@ -48,7 +48,8 @@ async fn a_hundred_megabytes_are_refused_with_words_and_not_kept() {
     let uploads = (0..4).map(|_| async {
         let mut stream = TcpStream::connect(&served.provider.authority).await.unwrap();
         let (length, piece) = (100 << 20, vec![b' '; 1 << 20]);
-        let head = format!("POST {CHAT} HTTP/1.1\r\nhost: p\r\nauthorization: Bearer k\r\ncontent-length: {length}\r\n\r\n");
+        let head =
+            format!("POST {CHAT} HTTP/1.1\r\nhost: p\r\nauthorization: Bearer k\r\ncontent-length: {length}\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         for _ in 0..100 {
             stream.write_all(&piece).await.unwrap();

@@ -36,14 +36,21 @@ pub(super) fn check(address: SocketAddr) -> Result<(), Exit> {
 }
 
 /// Starts the listener, and says where it is and what opens it. The address has been checked.
-pub(super) async fn start(address: SocketAddr, provider: Arc<Provider>, shutdown: CancellationToken) -> Result<(), Exit> {
+pub(super) async fn start(
+    address: SocketAddr,
+    provider: Arc<Provider>,
+    shutdown: CancellationToken,
+) -> Result<(), Exit> {
     let bound = TcpListener::bind(address).await.and_then(Listener::over);
     let listener = bound.map_err(|error| {
         let message = format!("cannot listen on {address}: {error}\nname a free address with --control");
         fail(Exit::ProviderNotStarted, &message)
     })?;
     let token = draw_token().map_err(|error| fail(Exit::ProviderNotStarted, &error))?;
-    say!("control on http://{} (authorization: Bearer {token})", listener.authority());
+    say!(
+        "control on http://{} (authorization: Bearer {token})",
+        listener.authority()
+    );
     let router = router(provider, &token);
     tokio::spawn(async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned());
@@ -70,7 +77,11 @@ fn router(provider: Arc<Provider>, token: &str) -> Router {
         if <[u8; 32]>::from(Sha256::digest(given)) == expected {
             next.run(request).await
         } else {
-            (StatusCode::UNAUTHORIZED, "send the token that the provider printed: authorization: Bearer TOKEN\n").into_response()
+            (
+                StatusCode::UNAUTHORIZED,
+                "send the token that the provider printed: authorization: Bearer TOKEN\n",
+            )
+                .into_response()
         }
     };
     Router::new()
@@ -109,7 +120,9 @@ async fn replace(State(provider): State<Arc<Provider>>, text: String) -> Respons
     };
     let count = providers.len();
     let Some(plan) = providers.pop().filter(|_| count == 1) else {
-        return refuse(format!("the script has {count} providers: write exactly one [[provider]]"));
+        return refuse(format!(
+            "the script has {count} providers: write exactly one [[provider]]"
+        ));
     };
     match provider.replace(plan) {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),

@@ -26,9 +26,9 @@ pub(super) fn chosen(args: &ProviderArgs) -> Result<Chosen, Exit> {
                 let message = format!("cannot read {}: {error}", path.display());
                 fail(Exit::ScenarioInvalid, &message)
             })?;
-            of_text(&path.display().to_string(), &text).map_err(invalid)?
+            of_text(&path.display().to_string(), &text).map_err(|error| invalid(*error))?
         }
-        (None, None) => of_text("the arguments", &made_of(args)).map_err(invalid)?,
+        (None, None) => of_text("the arguments", &made_of(args)).map_err(|error| invalid(*error))?,
     };
     let seed = args.seed.unwrap_or(seed);
     let known: Vec<&str> = providers.iter().map(|p| p.name.as_str()).collect();
@@ -57,13 +57,11 @@ fn of_scenario(path: &Path, variant: Option<&str>) -> Result<Found, Exit> {
         None => Some(0),
         Some(name) => plan.variants.iter().position(|v| v.name == name),
     };
-    match position.and_then(|position| plan.variants.get(position)) {
-        Some(variant) => Ok((variant.providers.clone(), plan.seed, scenario.source.name().to_owned())),
-        None => {
-            let known: Vec<&str> = plan.variants.iter().map(|v| v.name.as_str()).collect();
-            Err(missing(scenario.source.name(), "variant", &known))
-        }
+    if let Some(variant) = position.and_then(|position| plan.variants.get(position)) {
+        return Ok((variant.providers.clone(), plan.seed, scenario.source.name().to_owned()));
     }
+    let known: Vec<&str> = plan.variants.iter().map(|v| v.name.as_str()).collect();
+    Err(missing(scenario.source.name(), "variant", &known))
 }
 
 fn of_text(name: &str, text: &str) -> Result<Found, Box<ScenarioError>> {
@@ -71,8 +69,8 @@ fn of_text(name: &str, text: &str) -> Result<Found, Box<ScenarioError>> {
     Ok((file.providers, file.seed, name.to_owned()))
 }
 
-fn invalid(error: Box<ScenarioError>) -> Exit {
-    LoadError::Invalid(vec![miette::Report::new(*error)]).print();
+fn invalid(error: ScenarioError) -> Exit {
+    LoadError::Invalid(vec![miette::Report::new(error)]).print();
     Exit::ScenarioInvalid
 }
 

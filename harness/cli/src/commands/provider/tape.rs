@@ -22,14 +22,8 @@ pub(super) async fn record(args: &ProviderArgs, file: &Path) -> Result<Exit, Exi
         .map_err(|error| fail(Exit::Usage, &error))?;
     let listener = listen(args.listen).await?;
     let told = upstream.to_string();
-    let mut running = Recorder::start(
-        upstream,
-        file,
-        listener,
-        RunClock::start(),
-        &CancellationToken::new(),
-    )
-    .map_err(|error| fail(Exit::ProviderNotStarted, &error))?;
+    let mut running = Recorder::start(upstream, file, listener, RunClock::start(), &CancellationToken::new())
+        .map_err(|error| fail(Exit::ProviderNotStarted, &error))?;
     say!(
         "listening on http://{}, recording {told} to {}",
         running.authority,
@@ -37,7 +31,11 @@ pub(super) async fn record(args: &ProviderArgs, file: &Path) -> Result<Exit, Exi
     );
     wait_for_signal().await;
     running.stop().await;
-    say!("{} exchanges recorded, {} not stored", running.exchanges(), running.missed());
+    say!(
+        "{} exchanges recorded, {} not stored",
+        running.exchanges(),
+        running.missed()
+    );
     Ok(Exit::Pass)
 }
 
@@ -46,9 +44,17 @@ pub(super) async fn replay(args: &ProviderArgs, file: &Path) -> Result<Exit, Exi
     let listener = listen(args.listen).await?;
     let mut running = Player::start(file, listener, RunClock::start(), &CancellationToken::new())
         .map_err(|error| fail(Exit::ProviderNotStarted, &error))?;
-    say!("listening on http://{}, replaying {}", running.authority, file.display());
+    say!(
+        "listening on http://{}, replaying {}",
+        running.authority,
+        file.display()
+    );
     wait_for_signal().await;
     running.stop().await;
-    say!("{} exchanges replayed, {} were not on the tape", running.exchanges(), running.missed());
+    say!(
+        "{} exchanges replayed, {} were not on the tape",
+        running.exchanges(),
+        running.missed()
+    );
     Ok(Exit::Pass)
 }

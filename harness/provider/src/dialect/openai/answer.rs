@@ -341,7 +341,10 @@ mod tests {
         let unary: Value = serde_json::from_slice(&whole(&call)).unwrap();
         let message = &unary["choices"][0]["message"];
         assert_eq!(message["content"], Value::Null);
-        assert_eq!(message["tool_calls"][0]["function"]["arguments"], r#"{"city":"t17.0 t17.1"}"#);
+        assert_eq!(
+            message["tool_calls"][0]["function"]["arguments"],
+            r#"{"city":"t17.0 t17.1"}"#
+        );
         let mut arguments = String::new();
         for frame in stream(call).split_terminator("\n\n").filter(|f| *f != "data: [DONE]") {
             let chunk: Value = serde_json::from_str(frame.strip_prefix("data: ").unwrap()).unwrap();

@@ -242,11 +242,18 @@ mod tests {
         assert_eq!(wants(""), Wants::Text);
         assert_eq!(wants(",TOOLS"), tool("a", json!({"type": "object"}), false));
         assert_eq!(wants(r#",TOOLS,"tool_choice":"none""#), Wants::Text);
-        assert_eq!(wants(r#",TOOLS,"tool_choice":"required""#), tool("a", json!({"type": "object"}), true));
+        assert_eq!(
+            wants(r#",TOOLS,"tool_choice":"required""#),
+            tool("a", json!({"type": "object"}), true)
+        );
         let named = r#",TOOLS,"tool_choice":{"type":"function","function":{"name":"b"}}"#;
         assert_eq!(wants(named), tool("b", Value::Null, true));
-        assert_eq!(wants(r#","response_format":{"type":"json_object"}"#), Wants::Json(json!({})));
-        let schema = r#","response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"boolean"}}}"#;
+        assert_eq!(
+            wants(r#","response_format":{"type":"json_object"}"#),
+            Wants::Json(json!({}))
+        );
+        let schema =
+            r#","response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"boolean"}}}"#;
         assert_eq!(wants(schema), Wants::Json(json!({"type": "boolean"})));
     }
 

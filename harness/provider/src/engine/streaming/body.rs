@@ -54,7 +54,10 @@ impl AnswerBody {
             Some(Quirk::Trickle { bytes, every }) => Some((bytes, every)),
             _ => None,
         };
-        let at_once = matches!(course.ending, Ending::Complete | Ending::NoTerminator | Ending::CleanEof);
+        let at_once = matches!(
+            course.ending,
+            Ending::Complete | Ending::NoTerminator | Ending::CleanEof
+        );
         match content {
             Content::Whole(bytes) if at_once && trickle.is_none() => {
                 open.complete();
@@ -203,7 +206,10 @@ impl Paced {
                 if now < next {
                     return self.poll_until(next, cx);
                 }
-                (course.schedule.due_by(now).min(written + MAX_TOKENS_PER_WRITE), *written)
+                (
+                    course.schedule.due_by(now).min(written + MAX_TOKENS_PER_WRITE),
+                    *written,
+                )
             }
         };
         let mut text = String::new();

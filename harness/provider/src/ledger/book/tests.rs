@@ -85,7 +85,10 @@ fn who_hangs_up_during_the_thinking_pays_for_the_thoughts_so_far() {
     let cut = book.hang_up(position, Micros::from_millis(115)).unwrap();
     assert_eq!(cut.generated, 2);
     let row = one(&book);
-    assert_eq!((row.generated, row.reasoning, row.billed, row.first_token), (2, 2, 2, None));
+    assert_eq!(
+        (row.generated, row.reasoning, row.billed, row.first_token),
+        (2, 2, 2, None)
+    );
     assert_eq!(row.finish, Finish::HungUp);
 }
 
@@ -142,7 +145,10 @@ fn nothing_that_began_with_no_answer_is_billed() {
     let position = book.open(silent, work);
     book.hang_up(position, Micros::from_secs(9)).unwrap();
     let row = one(&book);
-    assert_eq!((row.billed_prompt, row.price.0, row.ended), (0, 0, Micros::from_secs(9)));
+    assert_eq!(
+        (row.billed_prompt, row.price.0, row.ended),
+        (0, 0, Micros::from_secs(9))
+    );
 }
 
 #[derive(Clone, Default)]
@@ -173,11 +179,18 @@ fn a_bounded_ledger_forgets_rows_but_neither_totals_nor_lines() {
     book.close(Micros::from_secs(1));
     book.flush().unwrap();
     let totals = book.totals();
-    assert_eq!((totals.attempts, totals.billed, totals.billed_prompt), (501, 501 * 5, 501 * 100));
+    assert_eq!(
+        (totals.attempts, totals.billed, totals.billed_prompt),
+        (501, 501 * 5, 501 * 100)
+    );
     let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
     let prompts: Vec<u64> = text
         .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["prompt"].as_u64().unwrap())
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["prompt"]
+                .as_u64()
+                .unwrap()
+        })
         .collect();
     assert_eq!(prompts.len(), 501);
     assert_eq!(prompts.last(), Some(&1_000), "the stuck one came last");

@@ -22,11 +22,7 @@ const DEFAULT_PAUSE: Micros = Micros::from_millis(50);
 /// Longest text that goes into a header or an error body as it is.
 const LONGEST_TEXT: usize = 256;
 
-pub(super) fn effect(
-    context: &Context<'_>,
-    dialect: Dialect,
-    block: &Spanned<FaultBlock>,
-) -> Resolved<FaultEffect> {
+pub(super) fn effect(context: &Context<'_>, dialect: Dialect, block: &Spanned<FaultBlock>) -> Resolved<FaultEffect> {
     let raw = block.get_ref();
     let after_tokens = drawn(context, raw.after_tokens.as_ref())?;
     Ok(match raw.kind.get_ref() {
