@@ -36,9 +36,12 @@ def crowded(brownout: Brownout) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (count + SPARE if hard == resource.RLIM_INFINITY else hard, hard))
     with brownout.provider(provider(client)) as running, ExitStack() as open_connections:
         address = urlsplit(running.url)
+        begun = time.monotonic()
         for _ in range(count):
             connection = socket.create_connection((address.hostname, address.port), timeout=10)
             open_connections.enter_context(connection)
+        took = time.monotonic() - begun
+        assert took < 5.0, f"to connect took {took:.1f} s: callers beyond a short queue wait a second each"
         taken = accepted(running.pid, count)
         assert taken >= count, f"the provider holds {taken} of {count} connections"
         begun = time.monotonic()

@@ -4,6 +4,7 @@
 //! decides nothing. Each has the same files (`request`, `answer`, `error`, `headers`) behind [`Wire`] and [`Frames`].
 
 pub(crate) mod anthropic;
+mod duration;
 pub(crate) mod gemini;
 pub(crate) mod ollama;
 pub(crate) mod openai;

@@ -6,7 +6,7 @@ mod script;
 mod tape;
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use brownout_net::{Listener, RunClock};
 use brownout_provider::{Provider, Totals};
 use brownout_scenario::seed::SeedTree;
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 
 use super::fail;
@@ -42,7 +42,7 @@ async fn simulate(args: &ProviderArgs) -> Result<Exit, Exit> {
     args.control.map_or(Ok(()), control::check)?;
     let Chosen { plan, seed } = script::chosen(args)?;
     let sink = args.ledger.as_deref().map(ledger_file).transpose()?;
-    let listener = listen(args.listen).await?;
+    let listener = listen(args.listen)?;
     let (clock, shutdown) = (RunClock::start(), CancellationToken::new());
     let (dialect, model) = (plan.dialect.name(), plan.model().to_owned());
     let provider = Provider::start_standing_alone(plan, SeedTree::new(seed), clock, listener, &shutdown, sink);
@@ -84,16 +84,48 @@ fn ledger_file(path: &Path) -> Result<Box<dyn Write + Send>, Exit> {
     }
 }
 
-fn unwritable(path: &Path, error: &std::io::Error) -> Exit {
+fn unwritable(path: &Path, error: &io::Error) -> Exit {
     let message = format!("the ledger {} cannot be written: {error}", path.display());
     fail(Exit::Unexpected, &message)
 }
 
-/// Takes an address, or says which one to take.
-async fn listen(address: SocketAddr) -> Result<Listener, Exit> {
-    let bound = TcpListener::bind(address).await.and_then(Listener::over);
-    bound.map_err(|error| {
+/// Connections that may wait to be accepted. The 128 that `TcpListener::bind` gives are too few: when more callers come
+/// at once, the system makes the rest wait for a second, and the provider looks slow.
+const BACKLOG: u32 = 1_024;
+
+/// Takes an address, or says which one to take. Call it inside a runtime.
+fn listen(address: SocketAddr) -> Result<Listener, Exit> {
+    bound(address).map_err(|error| {
         let message = format!("cannot listen on {address}: {error}\nname a free address with --listen");
         fail(Exit::ProviderNotStarted, &message)
     })
+}
+
+fn bound(address: SocketAddr) -> io::Result<Listener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Listener::over(socket.listen(BACKLOG)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::net::TcpStream;
+
+    #[tokio::test]
+    async fn callers_that_come_at_once_are_let_in_at_once() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let mut callers = Vec::new();
+        for caller in 0..500 {
+            let connect = TcpStream::connect(listener.authority());
+            let connected = tokio::time::timeout(Duration::from_millis(900), connect).await;
+            callers.push(connected.unwrap_or_else(|_| panic!("caller {caller} waits")).unwrap());
+        }
+    }
 }

@@ -20,7 +20,7 @@ pub(super) async fn record(args: &ProviderArgs, file: &Path) -> Result<Exit, Exi
         .unwrap_or_default()
         .parse()
         .map_err(|error| fail(Exit::Usage, &error))?;
-    let listener = listen(args.listen).await?;
+    let listener = listen(args.listen)?;
     let told = upstream.to_string();
     let mut running = Recorder::start(upstream, file, listener, RunClock::start(), &CancellationToken::new())
         .map_err(|error| fail(Exit::ProviderNotStarted, &error))?;
@@ -41,7 +41,7 @@ pub(super) async fn record(args: &ProviderArgs, file: &Path) -> Result<Exit, Exi
 
 /// Gives the answers of a tape until it is told to stop.
 pub(super) async fn replay(args: &ProviderArgs, file: &Path) -> Result<Exit, Exit> {
-    let listener = listen(args.listen).await?;
+    let listener = listen(args.listen)?;
     let mut running = Player::start(file, listener, RunClock::start(), &CancellationToken::new())
         .map_err(|error| fail(Exit::ProviderNotStarted, &error))?;
     say!(

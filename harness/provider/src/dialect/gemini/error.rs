@@ -11,8 +11,9 @@ use brownout_scenario::units::Micros;
 use http::StatusCode;
 
 use crate::dialect::Problem;
+use crate::dialect::duration::go_duration;
 use crate::limits::{LimitKind, Refused};
-use body::{Body, Detail, Dimensions, Envelope, FieldViolation, Metadata, Violation, go_duration, help, retry_info};
+use body::{Body, Detail, Dimensions, Envelope, FieldViolation, Metadata, Violation, help, retry_info};
 
 const SERVICE: &str = "generativelanguage.googleapis.com";
 

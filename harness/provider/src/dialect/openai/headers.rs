@@ -4,7 +4,7 @@ use brownout_scenario::units::Micros;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue};
 
-use crate::dialect::{Delivery, Described, RetryAfter, put};
+use crate::dialect::{Delivery, Described, RetryAfter, duration, put};
 
 /// The headers of a response.
 pub(super) fn headers(told: &Described<'_>) -> HeaderMap {
@@ -48,26 +48,9 @@ pub(super) fn headers(told: &Described<'_>) -> HeaderMap {
     headers
 }
 
-/// A duration as Go prints it (`94ms`, `1.5s`, `6m0s`), rounded up to the millisecond.
+/// A duration as Go prints it, rounded up to the millisecond.
 pub(super) fn go_duration(duration: Micros) -> String {
-    let ms = duration.0.div_ceil(1_000);
-    if ms == 0 {
-        return "0s".to_owned();
-    }
-    if ms < 1_000 {
-        return format!("{ms}ms");
-    }
-    let (hours, minutes) = (ms / 3_600_000, ms / 60_000 % 60);
-    let mut seconds = (ms / 1_000 % 60).to_string();
-    if !ms.is_multiple_of(1_000) {
-        let decimals = format!(".{:03}", ms % 1_000);
-        seconds.push_str(decimals.trim_end_matches('0'));
-    }
-    match (hours, minutes) {
-        (0, 0) => format!("{seconds}s"),
-        (0, minutes) => format!("{minutes}m{seconds}s"),
-        (hours, minutes) => format!("{hours}h{minutes}m{seconds}s"),
-    }
+    duration::go_duration(Micros::from_millis(duration.0.div_ceil(1_000)))
 }
 
 #[cfg(test)]
