@@ -2,9 +2,9 @@
 
 
 def provider(client, *blocks: str, **keys: str) -> str:
-    """One provider that the client can talk to: quick, 12 words to an answer; `keys` are TOML values that replace these.
+    """One provider that the client can talk to: quick, 12 words to an answer.
 
-    `blocks` come behind it, such as `fault(...)`.
+    `keys` are TOML values that replace or add; `blocks` come behind it, such as `fault(...)`.
     """
     known = {
         "name": '"primary"',

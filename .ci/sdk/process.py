@@ -59,7 +59,9 @@ class Provider:
     def __init__(self, command: list[str], folder: Path, ledger: Path | None):
         self._out, self._err, self._ledger = folder / "out", folder / "err", ledger
         with self._out.open("w") as out, self._err.open("w") as err:
-            self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=_environment())
+            self._child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=_environment()
+            )
         self.pid = self._child.pid
         try:
             self.url = self.printed(r"listening on (http://[^\s,]+)")

@@ -68,8 +68,8 @@ def words(prompt: int, count: int) -> str:
 
 def ledger_usage(row: dict) -> dict[str, int]:
     """A ledger row's tokens, under every name that an SDK has a field for."""
-    told = {name: row[name] for name in ("prompt_tokens", "cached_tokens", "cache_write_tokens", "generated", "reasoning")}
-    return told | {"uncached_tokens": row["prompt_tokens"] - row["cached_tokens"]}
+    names = ("prompt_tokens", "cached_tokens", "cache_write_tokens", "generated", "reasoning")
+    return {name: row[name] for name in names} | {"uncached_tokens": row["prompt_tokens"] - row["cached_tokens"]}
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,8 @@ def streams(brownout: Brownout, client) -> None:
     faults = [fault(death.kind, death.kind, **dict(death.keys)) for death in deaths]
     with brownout.provider(provider(client, *faults)) as running:
         for prompt, death in enumerate(deaths):
-            reply, error = until_it_broke(client, running.url, Ask(prompt, case=death.kind, timeout=1.0))
+            patience = 1.0 if death.kind == "stall" else 20.0
+            reply, error = until_it_broke(client, running.url, Ask(prompt, case=death.kind, timeout=patience))
             expected = death.raises[client.name]
             assert type(error) is (expected or type(None)), f"{death.kind}: {error!r}, not {expected}"
             assert reply.text == words(prompt, death.heard), f"{death.kind}: {reply.text!r}"

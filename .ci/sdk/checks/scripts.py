@@ -23,7 +23,12 @@ class Bad:
 
 
 BAD = [
-    Bad("a probability over 1", provider(CLIENT, fault("status", status="500", probability="1.5")), "probability", "1.5"),
+    Bad(
+        "a probability over 1",
+        provider(CLIENT, fault("status", status="500", probability="1.5")),
+        "probability",
+        "1.5",
+    ),
     Bad(
         "a p50 above its p99",
         provider(CLIENT, first_token='{ kind = "lognormal", p50 = "2s", p99 = "1s" }'),
