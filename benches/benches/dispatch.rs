@@ -94,7 +94,7 @@ fn dispatcher(criterion: &mut Criterion) {
 /// Plays `plan` against a service that gives everybody the same answer after `delay`.
 async fn played(plan: &Plan, delay: Duration) {
     let network = Network::memory();
-    let listener = network.listen("service").await.expect("nobody else listens");
+    let listener = network.listen("service").expect("nobody else listens");
     let service = service_fn(move |_: Request<Incoming>| async move {
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;

@@ -189,7 +189,7 @@ fn stream(criterion: &mut Criterion) {
         let network = Network::memory();
         let shutdown = CancellationToken::new();
         let provider = runtime.block_on(async {
-            let listener = network.listen("provider").await.expect("nobody else listens");
+            let listener = network.listen("provider").expect("nobody else listens");
             let plan = provider(Dialect::OpenAi, gaps, TOKENS);
             Provider::start_streaming(plan, SeedTree::new(7), RunClock::start(), listener, &shutdown)
         });

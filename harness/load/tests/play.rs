@@ -32,7 +32,7 @@ fn plan(load: &str) -> Plan {
 async fn seen(load: &str) -> Vec<RequestObservation> {
     let plan = plan(load);
     let network = Network::memory();
-    let listener = network.listen("service").await.unwrap();
+    let listener = network.listen("service").unwrap();
     let service = service_fn(|request: Request<Incoming>| async move { Ok::<_, Infallible>(answer(request).await) });
     tokio::spawn(serve(listener, service, CancellationToken::new(), Duration::ZERO));
     let audience = Audience {
@@ -203,7 +203,7 @@ async fn what_is_open_after_the_drain_is_unfinished_and_nobody_listening_is_a_fa
     .await;
     assert!(seen.iter().all(|r| r.outcome == Outcome::Failed(FailureClass::Connect)));
 
-    let _silent = network.listen("silent").await.unwrap();
+    let _silent = network.listen("silent").unwrap();
     let clock = RunClock::start();
     let audience = Audience {
         network,
@@ -229,7 +229,7 @@ async fn what_is_open_after_the_drain_is_unfinished_and_nobody_listening_is_a_fa
 async fn a_stopped_run_accounts_for_what_had_fallen_due_and_for_nothing_else() {
     let plan = plan("arrivals = { kind = \"constant\", rate = \"1/s\" }");
     let network = Network::memory();
-    let _silent = network.listen("silent").await.unwrap();
+    let _silent = network.listen("silent").unwrap();
     let audience = Audience {
         network,
         authority: "silent".to_owned(),

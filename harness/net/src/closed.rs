@@ -7,11 +7,8 @@ use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::listener::Listener;
+use crate::listener::{Listener, TCP_BACKLOG};
 use crate::memory::{MemoryListener, Names};
-
-/// Connections that may wait to be accepted once it listens again.
-const BACKLOG: u32 = 1_024;
 
 /// A closed [`Listener`]: connections to its authority are refused. Dropping it gives the authority up.
 #[derive(Debug)]
@@ -57,14 +54,14 @@ impl Closed {
     /// for just this port and for the reuse of addresses.
     pub fn reopen(self) -> io::Result<Listener> {
         match self.kind {
-            Kind::Tcp(socket) => Listener::over(socket.listen(BACKLOG)?),
+            Kind::Tcp(socket) => Listener::over(socket.listen(TCP_BACKLOG)?),
             Kind::Memory(names) => names.listen(&self.authority).map(Listener::in_memory),
         }
     }
 }
 
 /// A socket that holds `address`, beside connections that were accepted there.
-fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
+pub(crate) fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {

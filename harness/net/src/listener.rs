@@ -3,13 +3,18 @@
 //! Does not serve what it accepts: that is [`mod@crate::serve`].
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use crate::closed::Closed;
+use crate::closed::{Closed, reserve};
 use crate::memory::MemoryListener;
 use crate::stream::Stream;
+
+/// Connections that may wait to be accepted. With the system's usual 128 a burst waits a second for its SYN to be sent
+/// again.
+pub(crate) const TCP_BACKLOG: u32 = 1_024;
 
 /// How long to wait after an accept that failed for want of resources, such as file descriptors.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
@@ -28,6 +33,11 @@ enum Kind {
 }
 
 impl Listener {
+    /// Listens on a TCP address; port 0 takes a free one. Call it inside a runtime.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        Self::over(reserve(address)?.listen(TCP_BACKLOG)?)
+    }
+
     /// Takes over a TCP listener that was bound elsewhere, for an address that is not any loopback port.
     pub fn over(listener: TcpListener) -> io::Result<Self> {
         Ok(Self {

@@ -6,7 +6,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::connector::Connector;
 use crate::listener::Listener;
@@ -38,12 +38,12 @@ impl Network {
         }
     }
 
-    /// Opens a listener: in memory under the name `host`, on TCP at any free port of 127.0.0.1.
+    /// Opens a listener: in memory under the name `host`, on TCP at any free port of 127.0.0.1. Call it inside a runtime.
     ///
     /// Fails with `AddrInUse` when somebody already listens under that name.
-    pub async fn listen(&self, host: &str) -> io::Result<Listener> {
+    pub fn listen(&self, host: &str) -> io::Result<Listener> {
         match &self.kind {
-            Kind::Tcp => Listener::over(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?),
+            Kind::Tcp => Listener::bind((Ipv4Addr::LOCALHOST, 0).into()),
             Kind::Memory(names) => names.listen(host).map(Listener::in_memory),
         }
     }

@@ -52,7 +52,7 @@ mod tests {
 
     async fn pair() -> (Stream, Stream) {
         let network = Network::memory();
-        let mut listener = network.listen("host").await.unwrap();
+        let mut listener = network.listen("host").unwrap();
         let (near, far) = tokio::join!(network.connect("host"), listener.accept());
         (near.unwrap(), far.unwrap())
     }

@@ -173,7 +173,7 @@ mod tests {
     #[tokio::test]
     async fn small_writes_leave_at_once_on_both_sides_of_a_tcp_connection() {
         let network = Network::tcp();
-        let mut listener = network.listen("").await.unwrap();
+        let mut listener = network.listen("").unwrap();
         let authority = listener.authority().to_owned();
         let (near, far) = tokio::join!(network.connect(&authority), listener.accept());
         for stream in [near.unwrap(), far.unwrap()] {

@@ -63,7 +63,7 @@ impl Hosts {
             children: Vec::new(),
         };
         match place {
-            Place::InProcess { unix_us } => hosts.in_process(mount, spec, numbers, network, *unix_us).await?,
+            Place::InProcess { unix_us } => hosts.in_process(mount, spec, numbers, network, *unix_us)?,
             Place::Children { dir } => {
                 for named in named_specs(spec, numbers) {
                     let (role, spec) = named;
@@ -76,7 +76,7 @@ impl Hosts {
         Ok(hosts)
     }
 
-    async fn in_process<M: Mount>(
+    fn in_process<M: Mount>(
         &mut self,
         mount: &Arc<M>,
         spec: &HostSpec,
@@ -93,10 +93,7 @@ impl Hosts {
             };
             let running = match role {
                 Role::Serve => {
-                    let listener = network
-                        .listen(&spec.name)
-                        .await
-                        .map_err(|e| MountError(e.to_string()))?;
+                    let listener = network.listen(&spec.name).map_err(|e| MountError(e.to_string()))?;
                     self.authorities.push(listener.authority().to_owned());
                     mount.serve(spec, shared.clone(), io, listener)
                 }

@@ -69,10 +69,10 @@ impl<M: Mount> Stage<'_, M> {
 
         let mut seats = Vec::with_capacity(self.variant.providers.len());
         for plan in &self.variant.providers {
-            seats.push(Seat::take(plan, self.needs(plan), &self.network).await?);
+            seats.push(Seat::take(plan, self.needs(plan), &self.network)?);
         }
         let collector = Collector::default();
-        let telemetry = self.listen("telemetry").await?;
+        let telemetry = self.listen("telemetry")?;
         let telemetry_url = format!("http://{}", telemetry.authority());
         world.spawn(serve(telemetry, collector.service(), shutdown.clone(), FAREWELL));
 
@@ -88,7 +88,7 @@ impl<M: Mount> Stage<'_, M> {
                 variant: self.variant.name.clone(),
                 reason: e.to_string(),
             })?;
-        let authority = self.front(&hosts, &mut world, &shutdown).await?;
+        let authority = self.front(&hosts, &mut world, &shutdown)?;
 
         // The run begins here: everything before was setting up.
         let origin_unix_us = self.unix_us + set_up.now_us();
@@ -163,8 +163,8 @@ impl<M: Mount> Stage<'_, M> {
         gateway.into_iter().chain(service).any(|patience| patience <= slowest)
     }
 
-    async fn listen(&self, host: &str) -> Result<Listener, WorldError> {
-        self.network.listen(host).await.map_err(|source| WorldError::Listen {
+    fn listen(&self, host: &str) -> Result<Listener, WorldError> {
+        self.network.listen(host).map_err(|source| WorldError::Listen {
             host: host.to_owned(),
             source,
         })
@@ -189,7 +189,7 @@ impl<M: Mount> Stage<'_, M> {
     }
 
     /// Puts the load balancer up, where there is one, and says whom the clients call.
-    async fn front(
+    fn front(
         &self,
         hosts: &Hosts,
         world: &mut JoinSet<()>,
@@ -204,7 +204,7 @@ impl<M: Mount> Stage<'_, M> {
             None if hosts.authorities.len() == 1 => return Ok(hosts.authorities[0].clone()),
             other => other.unwrap_or_else(patient),
         };
-        let listener = self.listen("gateway").await?;
+        let listener = self.listen("gateway")?;
         let authority = listener.authority().to_owned();
         let config = GatewayConfig {
             request_timeout: plan.request_timeout.into(),
@@ -271,7 +271,7 @@ enum Socket {
 }
 
 impl Seat {
-    async fn take(plan: &ProviderPlan, needs: Needs, network: &Network) -> Result<Self, WorldError> {
+    fn take(plan: &ProviderPlan, needs: Needs, network: &Network) -> Result<Self, WorldError> {
         let fail = |source| WorldError::Provider {
             provider: plan.name.clone(),
             source,
@@ -279,7 +279,7 @@ impl Seat {
         let (engine, reason) = choose(plan, needs);
         let (authority, socket) = match engine {
             EngineKind::Streaming => {
-                let listener = network.listen(&format!("provider-{}", plan.name)).await.map_err(fail)?;
+                let listener = network.listen(&format!("provider-{}", plan.name)).map_err(fail)?;
                 (listener.authority().to_owned(), Socket::Streaming(listener))
             }
             EngineKind::Wiremock => {

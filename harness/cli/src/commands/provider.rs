@@ -14,7 +14,6 @@ use std::sync::Arc;
 use brownout_net::{Listener, RunClock};
 use brownout_provider::{Provider, Totals};
 use brownout_scenario::seed::SeedTree;
-use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 
 use super::fail;
@@ -89,27 +88,12 @@ fn unwritable(path: &Path, error: &io::Error) -> Exit {
     fail(Exit::Unexpected, &message)
 }
 
-/// Connections that may wait to be accepted. The 128 that `TcpListener::bind` gives are too few: when more callers come
-/// at once, the system makes the rest wait for a second, and the provider looks slow.
-const BACKLOG: u32 = 1_024;
-
 /// Takes an address, or says which one to take. Call it inside a runtime.
 fn listen(address: SocketAddr) -> Result<Listener, Exit> {
-    bound(address).map_err(|error| {
+    Listener::bind(address).map_err(|error| {
         let message = format!("cannot listen on {address}: {error}\nname a free address with --listen");
         fail(Exit::ProviderNotStarted, &message)
     })
-}
-
-fn bound(address: SocketAddr) -> io::Result<Listener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    Listener::over(socket.listen(BACKLOG)?)
 }
 
 #[cfg(test)]

@@ -28,10 +28,7 @@ pub fn serve(args: &ServeArgs) -> Exit {
     }
     in_runtime(async {
         let shutdown = shutdown(args.lifeline);
-        let bound = tokio::net::TcpListener::bind(args.listen)
-            .await
-            .and_then(Listener::over);
-        let listener = match bound {
+        let listener = match Listener::bind(args.listen) {
             Ok(listener) => listener,
             Err(error) => {
                 let message = format!(

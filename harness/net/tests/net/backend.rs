@@ -91,7 +91,7 @@ pub(crate) struct Backend {
 
 impl Backend {
     pub(crate) async fn start(network: &Network, host: &str, log: &Log) -> Self {
-        let listener = network.listen(host).await.expect("a free name");
+        let listener = network.listen(host).expect("a free name");
         let authority = listener.authority().to_owned();
         let shutdown = CancellationToken::new();
         let service = TowerToHyperService::new(router(host, log.clone()));

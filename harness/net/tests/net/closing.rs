@@ -23,7 +23,7 @@ async fn hears(near: &mut Stream, far: &mut Stream) {
 }
 
 async fn a_closed_listener_refuses_until_it_is_reopened(network: Network) {
-    let mut listener = network.listen("host").await.unwrap();
+    let mut listener = network.listen("host").unwrap();
     let authority = listener.authority().to_owned();
     let (mut near, mut far) = accepted(&network, &mut listener).await;
     for _ in 0..3 {
@@ -53,7 +53,7 @@ async fn a_closed_listener_refuses_until_it_is_reopened_over_tcp() {
 }
 
 async fn who_waits_to_be_accepted_is_reset_by_the_close(network: Network) {
-    let listener = network.listen("host").await.unwrap();
+    let listener = network.listen("host").unwrap();
     let mut waiting = network.connect(listener.authority()).await.unwrap();
     let _closed = listener.close().unwrap();
     assert_eq!(waiting.read_u8().await.unwrap_err().kind(), ErrorKind::ConnectionReset);
@@ -71,7 +71,7 @@ async fn who_waits_to_be_accepted_is_reset_by_the_close_over_tcp() {
 
 #[tokio::test]
 async fn a_closed_port_is_given_to_nobody_else_until_it_is_given_up() {
-    let listener = Network::tcp().listen("host").await.unwrap();
+    let listener = Network::tcp().listen("host").unwrap();
     let address = listener.authority().parse().unwrap();
     let bind = || TcpSocket::new_v4().unwrap().bind(address).map_err(|error| error.kind());
     let closed = listener.close().unwrap();
@@ -83,7 +83,7 @@ async fn a_closed_port_is_given_to_nobody_else_until_it_is_given_up() {
 #[tokio::test(start_paused = true)]
 async fn a_closed_name_is_free_and_who_takes_it_keeps_it() {
     let network = Network::memory();
-    let closed = network.listen("host").await.unwrap().close().unwrap();
-    let _taken = network.listen("host").await.unwrap();
+    let closed = network.listen("host").unwrap().close().unwrap();
+    let _taken = network.listen("host").unwrap();
     assert_eq!(closed.reopen().unwrap_err().kind(), ErrorKind::AddrInUse);
 }

@@ -39,7 +39,7 @@ impl World {
     }
 
     async fn around(network: Network, log: Log, backends: Vec<Backend>, authorities: Vec<String>) -> Self {
-        let listener = network.listen("gateway").await.expect("a free name");
+        let listener = network.listen("gateway").expect("a free name");
         let gateway = listener.authority().to_owned();
         let task = tokio::spawn(gateway::run(
             listener,
@@ -189,7 +189,7 @@ async fn a_backend_that_breaks_off_mid_body_breaks_off_the_response() {
 #[tokio::test(start_paused = true)]
 async fn a_backend_that_is_away_or_hangs_up_is_a_502_and_the_next_request_passes() {
     let (network, log) = (Network::memory(), Log::start());
-    let mut rude = network.listen("rude").await.unwrap();
+    let mut rude = network.listen("rude").unwrap();
     tokio::spawn(async move { rude.accept().await.unwrap().reset() });
     let good = Backend::start(&network, "good", &log).await;
     let authorities = ["away", "rude", "good"].map(str::to_owned).to_vec();

@@ -101,7 +101,7 @@ async fn a_service_that_fails_resets_its_stream_and_no_other() {
     struct Refused;
 
     let network = Network::tcp();
-    let listener = network.listen("service").await.unwrap();
+    let listener = network.listen("service").unwrap();
     let authority = listener.authority().to_owned();
     let service = service_fn(async |request: Request<Incoming>| match request.uri().path() {
         "/fail" => Err(Refused),
@@ -191,7 +191,7 @@ async fn a_connection_takes_a_thousand_streams() {
 #[tokio::test]
 async fn a_thousand_streams_run_on_one_connection() {
     let network = Network::tcp();
-    let listener = network.listen("service").await.unwrap();
+    let listener = network.listen("service").unwrap();
     let authority = listener.authority().to_owned();
     let service = service_fn(async |_: Request<Incoming>| {
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -107,7 +107,7 @@ async fn a_pooled_client_works_over_the_connector_over_tcp() {
 #[tokio::test(start_paused = true)]
 async fn axum_serves_from_a_listener_too() {
     let network = Network::memory();
-    let listener = network.listen("service").await.unwrap();
+    let listener = network.listen("service").unwrap();
     let app = router("service", Log::start());
     tokio::spawn(async move { axum::serve(listener, app).await });
     let mut client = Client::to(&network, "service").await;
@@ -148,7 +148,7 @@ async fn a_shutdown_lets_open_requests_finish_within_the_grace() {
 async fn an_accept_loop_that_closes_finishes_what_is_open_and_can_go_on(network: Network) {
     let log = Log::start();
     let service = TowerToHyperService::new(router("service", log.clone()));
-    let mut listener = network.listen("service").await.unwrap();
+    let mut listener = network.listen("service").unwrap();
     let authority = listener.authority().to_owned();
     let mut open = JoinSet::new();
     for _ in 0..2 {

@@ -11,7 +11,7 @@ const WINDOW: usize = 64 * 1_024;
 const MOMENT: Duration = Duration::from_millis(50);
 
 async fn pair(network: &Network) -> (Stream, Stream, Listener) {
-    let mut listener = network.listen("host").await.unwrap();
+    let mut listener = network.listen("host").unwrap();
     let authority = listener.authority().to_owned();
     let (near, far) = tokio::join!(network.connect(&authority), listener.accept());
     (near.unwrap(), far.unwrap(), listener)
@@ -167,8 +167,8 @@ async fn bytes_ends_and_departures_take_one_latency_and_connecting_takes_two() {
 #[tokio::test(start_paused = true)]
 async fn a_name_has_one_listener_and_is_free_again_after_it() {
     let network = Network::memory();
-    let listener = network.listen("host").await.unwrap();
-    assert_eq!(network.listen("host").await.unwrap_err().kind(), ErrorKind::AddrInUse);
+    let listener = network.listen("host").unwrap();
+    assert_eq!(network.listen("host").unwrap_err().kind(), ErrorKind::AddrInUse);
     let mut waiting = network.connect("host").await.unwrap();
     drop(listener);
     assert_eq!(waiting.read_u8().await.unwrap_err().kind(), ErrorKind::ConnectionReset);
@@ -176,13 +176,13 @@ async fn a_name_has_one_listener_and_is_free_again_after_it() {
         network.connect("host").await.unwrap_err().kind(),
         ErrorKind::ConnectionRefused
     );
-    network.listen("host").await.unwrap();
+    network.listen("host").unwrap();
 }
 
 #[tokio::test]
 async fn a_closed_tcp_port_refuses() {
     let network = Network::tcp();
-    let authority = network.listen("").await.unwrap().authority().to_owned();
+    let authority = network.listen("").unwrap().authority().to_owned();
     assert_eq!(
         network.connect(&authority).await.unwrap_err().kind(),
         ErrorKind::ConnectionRefused

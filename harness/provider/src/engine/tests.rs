@@ -128,7 +128,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn of(plan: ProviderPlan) -> Self {
         let network = Network::memory();
-        let listener = network.listen("provider.test").await.unwrap();
+        let listener = network.listen("provider.test").unwrap();
         let clock = RunClock::start();
         let shutdown = CancellationToken::new();
         Self {

@@ -38,7 +38,7 @@ impl Served {
         );
         let mut file = Providers::parse("provider.toml", &text).unwrap_or_else(|e| panic!("{e:?}\n{text}"));
         let (clock, shutdown) = (RunClock::start(), CancellationToken::new());
-        let listener = Network::tcp().listen("").await.unwrap();
+        let listener = Network::tcp().listen("").unwrap();
         let plan = file.providers.remove(0);
         Self {
             provider: Provider::start_streaming(plan, SeedTree::new(file.seed), clock, listener, &shutdown),

@@ -229,7 +229,7 @@ async fn attempts_are_numbered_per_prompt_and_written_as_json_lines() {
 #[tokio::test]
 async fn a_caller_that_leaves_is_seen_over_real_sockets_too() {
     let network = Network::tcp();
-    let listener = network.listen("provider").await.unwrap();
+    let listener = network.listen("provider").unwrap();
     let shutdown = CancellationToken::new();
     let plan = plan_with(|plan| plan.first_token = Distribution::Constant { value: 60e6 });
     let clock = RunClock::start();

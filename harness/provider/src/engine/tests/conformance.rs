@@ -43,7 +43,7 @@ async fn play(plan: &ProviderPlan, requests: &[(Method, &str, String)], on_wirem
             .await
             .unwrap()
     } else {
-        let listener = network.listen("provider").await.unwrap();
+        let listener = network.listen("provider").unwrap();
         Provider::start_streaming(plan.clone(), seed, clock, listener, &shutdown)
     };
     let mut answers = Vec::new();

@@ -81,7 +81,7 @@ async fn an_answer_that_breaks_off_upstream_breaks_off_here_and_on_the_tape() {
 #[tokio::test]
 async fn what_came_just_before_the_upstream_broke_off_reaches_the_caller() {
     let studio = Studio::open().await;
-    let mut listener = studio.network.listen("").await.unwrap();
+    let mut listener = studio.network.listen("").unwrap();
     let upstream = format!("http://{}", listener.authority()).parse().unwrap();
     tokio::spawn(async move {
         let mut stream = listener.accept().await.unwrap();
@@ -93,7 +93,7 @@ async fn what_came_just_before_the_upstream_broke_off_reaches_the_caller() {
     });
     let folder = tempfile::tempdir().unwrap();
     let (tape, network) = (folder.path().join("day.tape"), &studio.network);
-    let listener = network.listen("").await.unwrap();
+    let listener = network.listen("").unwrap();
     let recorder = Recorder::start(upstream, &tape, listener, RunClock::start(), &CancellationToken::new()).unwrap();
     let heard = Caller::connect(network, &recorder.authority).await.hear("/", "").await;
     assert_eq!((heard.text().as_str(), heard.is_broken), ("last words", true));
@@ -138,14 +138,14 @@ async fn an_interrupted_recording_keeps_all_that_it_has() {
 #[tokio::test]
 async fn an_upstream_that_is_not_there_is_a_502_and_not_on_the_tape() {
     let studio = Studio::open().await;
-    let nobody = studio.network.listen("").await.unwrap().authority().to_owned();
+    let nobody = studio.network.listen("").unwrap().authority().to_owned();
     let folder = tempfile::tempdir().unwrap();
     let tape = folder.path().join("empty.tape");
     let start = |path: &std::path::Path, listener| {
         let upstream = format!("http://{nobody}").parse().unwrap();
         Recorder::start(upstream, path, listener, RunClock::start(), &CancellationToken::new())
     };
-    let recorder = start(&tape, studio.network.listen("").await.unwrap()).unwrap();
+    let recorder = start(&tape, studio.network.listen("").unwrap()).unwrap();
     let mut caller = Caller::connect(&studio.network, &recorder.authority).await;
     let heard = caller.hear("/v1/unary?key=AIza-very-secret", "{}").await;
     assert_eq!(heard.status, 502);
@@ -154,10 +154,10 @@ async fn an_upstream_that_is_not_there_is_a_502_and_not_on_the_tape() {
     assert!(message.contains(&nobody) && message.contains("refused"), "{message}");
     assert!(!message.contains("AIza"), "{message}");
     assert_eq!((recorder.exchanges(), recorder.missed()), (0, 1));
-    let listener = studio.network.listen("").await.unwrap();
+    let listener = studio.network.listen("").unwrap();
     let played = Player::start(&tape, listener, RunClock::start(), &CancellationToken::new());
     assert!(matches!(played, Err(TapeError::Empty { .. })), "{played:?}");
-    let again = start(&tape, studio.network.listen("").await.unwrap());
+    let again = start(&tape, studio.network.listen("").unwrap());
     assert!(matches!(again, Err(TapeError::Taken { .. })), "{again:?}");
 }
 
@@ -196,7 +196,7 @@ async fn the_end_of_the_token_ends_a_recorder() {
     let folder = tempfile::tempdir().unwrap();
     let shutdown = CancellationToken::new();
     let upstream = format!("http://{}", studio.provider).parse().unwrap();
-    let listener = studio.network.listen("").await.unwrap();
+    let listener = studio.network.listen("").unwrap();
     let tape = folder.path().join("day.tape");
     let recorder = Recorder::start(upstream, &tape, listener, RunClock::start(), &shutdown).unwrap();
     assert!(studio.network.connect(&recorder.authority).await.is_ok());

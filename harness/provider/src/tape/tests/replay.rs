@@ -32,7 +32,7 @@ fn paused<T>(work: impl Future<Output = T>) -> T {
 /// A player on a network of its own in memory, and a caller of it.
 async fn play(tape: &Path) -> (Running, Caller) {
     let network = Network::memory();
-    let listener = network.listen("tape.test").await.unwrap();
+    let listener = network.listen("tape.test").unwrap();
     let player = Player::start(tape, listener, RunClock::start(), &CancellationToken::new()).unwrap();
     let caller = Caller::connect(&network, &player.authority).await;
     (player, caller)
@@ -97,7 +97,7 @@ fn a_replay_equals_its_recording_in_status_headers_bytes_order_and_times() {
     let (studio, recorded) = live(recorded());
     paused(async {
         let network = Network::memory();
-        let listener = network.listen("tape.test").await.unwrap();
+        let listener = network.listen("tape.test").unwrap();
         let clock = RunClock::start();
         let player = Player::start(&studio.tape, listener, clock, &CancellationToken::new()).unwrap();
         let stored = file::read(&studio.tape).unwrap();
@@ -132,7 +132,7 @@ fn a_replay_equals_its_recording_in_status_headers_bytes_order_and_times() {
 fn a_replay_over_tcp_gives_the_same_bytes_not_before_their_time() {
     live(async {
         let (studio, recorded) = recorded().await;
-        let listener = studio.network.listen("").await.unwrap();
+        let listener = studio.network.listen("").unwrap();
         let player = Player::start(&studio.tape, listener, RunClock::start(), &CancellationToken::new()).unwrap();
         let stored = file::read(&studio.tape).unwrap();
         for ((path, recorded), (_, stored)) in PATHS.iter().zip(&recorded).zip(&stored) {

@@ -62,7 +62,7 @@ impl Studio {
             events: Semaphore::new(0),
             dropped: Semaphore::new(0),
         });
-        let listener = network.listen("").await.unwrap();
+        let listener = network.listen("").unwrap();
         let provider = listener.authority().to_owned();
         let shutdown = CancellationToken::new();
         let service = {
@@ -76,7 +76,7 @@ impl Studio {
         let recorder = Recorder::start(
             upstream,
             &tape,
-            network.listen("").await.unwrap(),
+            network.listen("").unwrap(),
             RunClock::start(),
             &CancellationToken::new(),
         );
