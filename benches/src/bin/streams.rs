@@ -179,7 +179,7 @@ fn report(out: &mut impl Write, seen: &[Seen], tokens: u64, due: &BTreeMap<u64, 
                 .tokens
                 .iter()
                 .enumerate()
-                .map(|(n, at)| *at as i64 - (due + drawn(n)) as i64);
+                .map(|(n, at)| at.cast_signed() - (due + drawn(n)).cast_signed());
             read_minus_due.extend(late);
         }
     }

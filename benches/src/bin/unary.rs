@@ -25,7 +25,7 @@ const CONNECTIONS: usize = 16;
 const PARTS: u64 = 10;
 
 /// Each part ends within this.
-const PART_WITHIN: Duration = Duration::from_secs(600);
+const PART_WITHIN: Duration = Duration::from_mins(10);
 
 /// What can be asked for, at most.
 const MOST: u64 = 100_000_000;

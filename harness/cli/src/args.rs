@@ -149,7 +149,7 @@ pub struct FidelityArgs {
 #[derive(Debug, Args)]
 pub struct ProviderArgs {
     /// The wire format; default: openai, or what the file says
-    #[arg(long, value_enum, conflicts_with_all = ["scenario", "script"])]
+    #[arg(long, value_enum)]
     pub dialect: Option<DialectArg>,
     /// Where to listen; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8089")]

@@ -29,10 +29,11 @@ enum Transport {
     Memory(MemoryStream),
 }
 
-/// Decides how a stream ends that somebody else owns by then.
+/// Decides how a stream ends that somebody else owns by then, and tells how its writing goes.
 #[derive(Clone, Debug, Default)]
 pub struct AbortHandle {
     reset: Arc<AtomicBool>,
+    blocked: Arc<AtomicBool>,
 }
 
 impl AbortHandle {
@@ -43,6 +44,16 @@ impl AbortHandle {
     /// handle that a request carries does nothing, and an error resets the request's own stream.
     pub fn reset_on_drop(&self) {
         self.reset.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether something is waiting to be written because the peer reads too slowly.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed)
+    }
+
+    fn wrote<T>(&self, written: Poll<T>) -> Poll<T> {
+        self.blocked.store(written.is_pending(), Ordering::Relaxed);
+        written
     }
 
     fn is_reset(&self) -> bool {
@@ -120,10 +131,11 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.transport {
+        let written = match &mut self.transport {
             Transport::Tcp(tcp) => Pin::new(tcp).poll_write(cx, data),
             Transport::Memory(memory) => memory.poll_write(cx, data),
-        }
+        };
+        self.abort.wrote(written)
     }
 
     fn poll_write_vectored(
@@ -131,13 +143,14 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.transport {
+        let written = match &mut self.transport {
             Transport::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
             Transport::Memory(memory) => {
                 let first = slices.iter().find(|slice| !slice.is_empty());
                 memory.poll_write(cx, first.map_or(&[], |slice| slice))
             }
-        }
+        };
+        self.abort.wrote(written)
     }
 
     fn is_write_vectored(&self) -> bool {

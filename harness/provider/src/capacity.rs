@@ -8,6 +8,9 @@ use std::collections::BTreeSet;
 use brownout_scenario::plan::Capacity as Plan;
 use brownout_scenario::units::Micros;
 
+/// The end of an attempt that will not end by itself.
+pub(crate) const NEVER: Micros = Micros(u64::MAX);
+
 /// Slots and queue of one provider.
 #[derive(Debug)]
 pub(crate) struct Capacity {
@@ -25,7 +28,7 @@ impl Capacity {
         }
     }
 
-    /// When a request that arrives now gets its slot; `None` when the queue is full.
+    /// When a request that arrives now gets its slot; `None` when the queue is full, or stuck.
     pub(crate) fn turn(&mut self, now: Micros) -> Option<Micros> {
         while self.ends.first().is_some_and(|(end, _)| *end <= now) {
             self.ends.pop_first();
@@ -38,7 +41,9 @@ impl Capacity {
         if waiting >= self.plan.queue as usize {
             return None;
         }
-        self.ends.iter().nth(waiting).map(|(end, _)| *end)
+        // Behind an attempt that may never end there is no turn to wait for.
+        let turn = self.ends.iter().nth(waiting).map(|(end, _)| *end);
+        turn.filter(|turn| *turn < NEVER)
     }
 
     /// Attempt `ticket` will be there until `end`.
@@ -86,6 +91,20 @@ mod tests {
         assert_eq!(capacity.turn(Micros(10)), None);
         capacity.revise(1, Micros(100), Micros(20));
         assert_eq!(capacity.turn(Micros(20)), Some(Micros(20)));
+    }
+
+    #[test]
+    fn nobody_waits_behind_an_attempt_that_never_ends() {
+        let mut capacity = capacity(2, 5);
+        capacity.hold(1, NEVER);
+        capacity.hold(2, Micros(50));
+        assert_eq!(capacity.turn(Micros(1)), Some(Micros(50)));
+        capacity.hold(3, Micros(90));
+        assert_eq!(capacity.turn(Micros(1)), Some(Micros(90)));
+        capacity.hold(4, NEVER);
+        assert_eq!(capacity.turn(Micros(1)), None, "both slots will be stuck");
+        capacity.revise(1, NEVER, Micros(2));
+        assert_eq!(capacity.turn(Micros(2)), Some(Micros(90)), "one is free again");
     }
 
     proptest! {

@@ -35,7 +35,6 @@ pub(crate) const DEFAULT_MAX_TOKENS: u64 = 4_096;
 #[derive(Debug)]
 pub(crate) struct Desk {
     wire: &'static dyn Wire,
-    seed: SeedTree,
     clock: RunClock,
     ledger: Ledger,
     counter: Counter,
@@ -68,9 +67,8 @@ impl Desk {
     ) -> Self {
         Self {
             wire: dialect::wire(plan.dialect),
-            seed,
             clock,
-            ledger: Ledger::new(retention, sink),
+            ledger: Ledger::new(retention, sink, clock),
             counter: Counter::default(),
             retention,
             state: Mutex::new(State::new(plan, seed, retention)),
@@ -104,7 +102,7 @@ impl Desk {
     }
 
     /// Plays another script from now on, with fresh limits, slots and counts. What is being answered is not touched.
-    pub(crate) fn replace(&self, plan: ProviderPlan) -> Result<(), OtherDialect> {
+    pub(crate) fn replace(&self, plan: ProviderPlan, seed: SeedTree) -> Result<(), OtherDialect> {
         let mut state = self.state();
         if state.plan.dialect != plan.dialect {
             return Err(OtherDialect {
@@ -112,12 +110,12 @@ impl Desk {
                 other: plan.dialect.name(),
             });
         }
-        let seen = std::mem::replace(&mut state.seen, seen::Seen::new(self.retention));
+        let counts = std::mem::replace(&mut state.seen, seen::Seen::new(self.retention));
         let tickets = state.tickets;
         *state = State {
-            seen,
+            seen: counts,
             tickets,
-            ..State::new(plan, self.seed, self.retention)
+            ..State::new(plan, seed, self.retention)
         };
         self.replaced.notify_one();
         Ok(())
@@ -134,7 +132,7 @@ impl Desk {
         let faults = state.plan.faults.iter();
         let refusing = faults.filter(|fault| fault.effect == FaultEffect::RefuseConnection);
         refusing
-            .map(|fault| Timetable::of_fault(fault, self.seed, &state.plan.name))
+            .map(|fault| Timetable::of_fault(fault, state.seed, &state.plan.name))
             .collect()
     }
 

@@ -9,6 +9,7 @@ mod book;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use brownout_net::RunClock;
 use brownout_scenario::observe::{Finish, LedgerRow};
 use brownout_scenario::plan::{OnDisconnect, Price};
 use brownout_scenario::units::{Micros, Picodollars};
@@ -18,7 +19,10 @@ use book::Book;
 
 /// A provider's ledger; clones share their rows.
 #[derive(Debug, Clone)]
-pub struct Ledger(Arc<Mutex<Book>>);
+pub struct Ledger {
+    book: Arc<Mutex<Book>>,
+    clock: RunClock,
+}
 
 /// How much a ledger remembers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +68,8 @@ pub(crate) struct Terms {
 pub(crate) struct Work {
     /// When its tokens are due.
     pub(crate) schedule: Schedule,
+    /// When its turn comes; who leaves before has cost nothing.
+    pub(crate) begins: Micros,
     /// How it ends if nobody hangs up.
     pub(crate) whole: Finish,
     /// Visible tokens that have been handed over by then.
@@ -92,8 +98,11 @@ pub(crate) struct CutShort {
 
 impl Ledger {
     /// An empty ledger. Rows that are final go to `sink`, if there is one, in the order of arrival.
-    pub(crate) fn new(retention: Retention, sink: Option<Box<dyn Write + Send>>) -> Self {
-        Self(Arc::new(Mutex::new(Book::new(retention, sink))))
+    pub(crate) fn new(retention: Retention, sink: Option<Box<dyn Write + Send>>, clock: RunClock) -> Self {
+        Self {
+            book: Arc::new(Mutex::new(Book::new(retention, sink))),
+            clock,
+        }
     }
 
     /// The rows that are kept, in the order of arrival. A row whose attempt is still open says [`Finish::Unfinished`]
@@ -104,7 +113,9 @@ impl Ledger {
 
     /// Sums over all rows that are final.
     pub fn totals(&self) -> Totals {
-        self.book().totals()
+        let mut book = self.book();
+        book.let_go(Micros(self.clock.now_us()));
+        book.totals()
     }
 
     /// Attempts that are still being worked on at `now_us`.
@@ -163,6 +174,6 @@ impl Ledger {
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -35,9 +35,20 @@
 //! let server = MockServer::start().await;
 //! Mock::given(openai::chat()).respond_with(script.clone()).mount(&server).await;
 //!
-//! // Here your code calls `{server.uri()}/v1/chat/completions` and survives; then the bill is:
+//! // Here your code calls it, is refused, waits, calls again and is answered. In its place:
+//! let call = || {
+//!     reqwest::Client::new()
+//!         .post(format!("{}/v1/chat/completions", server.uri()))
+//!         .bearer_auth("any key")
+//!         .body(r#"{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "[prompt 17]"}]}"#)
+//!         .send()
+//! };
+//! assert_eq!(call().await?.status(), 429);
+//! assert!(call().await?.text().await?.contains("t17.0 t17.1"));
+//!
+//! // Then the bill is:
 //! let totals = script.ledger().totals();
-//! assert_eq!(totals.billed, 0, "nothing was asked, nothing is billed");
+//! assert_eq!((totals.attempts, totals.failed, totals.billed), (2, 1, 20));
 //! # Ok(())
 //! # }
 //! ```
@@ -75,4 +86,4 @@ pub use desk::OtherDialect;
 pub use engine::{EngineKind, Needs, choose};
 pub use ledger::{Ledger, Retention, Totals};
 pub use matchers::{anthropic, gemini, ollama, openai};
-pub use provider::{Provider, base_url};
+pub use provider::{Provider, ReplaceError, base_url};

@@ -95,8 +95,11 @@ impl Provider {
     }
 
     /// Plays another script from now on, with fresh limits, slots and counts. What is being answered is not touched.
-    pub fn replace(&self, plan: ProviderPlan) -> Result<(), OtherDialect> {
-        self.desk.replace(plan)
+    pub fn replace(&self, plan: ProviderPlan, seed: SeedTree) -> Result<(), ReplaceError> {
+        if self.engine == EngineKind::Wiremock {
+            NotWhole::check(&plan)?;
+        }
+        Ok(self.desk.replace(plan, seed)?)
     }
 
     fn stream(desk: Desk, listener: Listener, shutdown: &CancellationToken) -> Self {
@@ -123,6 +126,17 @@ impl Provider {
             _running: own.drop_guard(),
         }
     }
+}
+
+/// Why a running provider cannot play another script.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReplaceError {
+    /// It speaks another dialect.
+    #[error(transparent)]
+    OtherDialect(#[from] OtherDialect),
+    /// It asks for more than the engine can play.
+    #[error(transparent)]
+    NotWhole(#[from] NotWhole),
 }
 
 /// What an SDK of `dialect` takes for its base URL, for a provider at `authority`.

@@ -90,7 +90,7 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    pub(crate) async fn start(network: &Network, host: &str, log: &Log) -> Self {
+    pub(crate) fn start(network: &Network, host: &str, log: &Log) -> Self {
         let listener = network.listen(host).expect("a free name");
         let authority = listener.authority().to_owned();
         let shutdown = CancellationToken::new();

@@ -29,7 +29,7 @@ fn descriptors() -> usize {
 #[tokio::test]
 async fn a_request_is_answered_beside_a_crowd_of_idle_connections() {
     let network = Network::tcp();
-    let backend = Backend::start(&network, "service", &Log::start()).await;
+    let backend = Backend::start(&network, "service", &Log::start());
     // Both ends of each are ours.
     let size = (descriptors().saturating_sub(SPARE) / 2).min(CROWD);
     let mut crowd = Vec::with_capacity(size);
@@ -69,7 +69,7 @@ async fn a_server_without_descriptors_waits_and_recovers() {
         return;
     }
     let network = Network::tcp();
-    let backend = Backend::start(&network, "service", &Log::start()).await;
+    let backend = Backend::start(&network, "service", &Log::start());
     let stat = File::open("/proc/self/stat").unwrap();
     let mut hoard = Vec::new();
     while let Ok(file) = File::open("/dev/null") {

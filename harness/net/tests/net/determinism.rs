@@ -13,7 +13,7 @@ async fn trace() -> Vec<String> {
     let network = Network::memory();
     network.set_latency("a", Duration::from_millis(2)).unwrap();
     network.set_latency("gateway", Duration::from_millis(1)).unwrap();
-    let world = World::start(network, &["a", "b", "c"]).await;
+    let world = World::start(network, &["a", "b", "c"]);
     let visits = (0..40_u64).map(|n| {
         let world = &world;
         async move {

@@ -28,17 +28,17 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn start(network: Network, hosts: &[&str]) -> Self {
+    pub(crate) fn start(network: Network, hosts: &[&str]) -> Self {
         let log = Log::start();
         let mut backends = Vec::new();
         for host in hosts {
-            backends.push(Backend::start(&network, host, &log).await);
+            backends.push(Backend::start(&network, host, &log));
         }
         let authorities = backends.iter().map(|b| b.authority.clone()).collect();
-        Self::around(network, log, backends, authorities).await
+        Self::around(network, log, backends, authorities)
     }
 
-    async fn around(network: Network, log: Log, backends: Vec<Backend>, authorities: Vec<String>) -> Self {
+    fn around(network: Network, log: Log, backends: Vec<Backend>, authorities: Vec<String>) -> Self {
         let listener = network.listen("gateway").expect("a free name");
         let gateway = listener.authority().to_owned();
         let task = tokio::spawn(gateway::run(
@@ -67,13 +67,13 @@ impl World {
     }
 }
 
-async fn one() -> World {
-    World::start(Network::memory(), &["service"]).await
+fn one() -> World {
+    World::start(Network::memory(), &["service"])
 }
 
 #[tokio::test(start_paused = true)]
 async fn requests_go_to_the_backends_in_turn_with_their_bodies() {
-    let world = World::start(Network::memory(), &["a", "b", "c"]).await;
+    let world = World::start(Network::memory(), &["a", "b", "c"]);
     let mut client = world.client().await;
     let mut names = String::new();
     for _ in 0..4 {
@@ -86,14 +86,14 @@ async fn requests_go_to_the_backends_in_turn_with_their_bodies() {
 
 #[tokio::test(start_paused = true)]
 async fn a_response_just_inside_the_request_timeout_passes() {
-    let world = one().await;
+    let world = one();
     let (status, text, complete) = world.client().await.fetch("/slow/999").await;
     assert_eq!((status, text.as_str(), complete), (StatusCode::OK, "done", true));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_response_just_past_the_request_timeout_is_a_504_and_the_backend_is_left() {
-    let world = one().await;
+    let world = one();
     let (status, text, complete) = world.client().await.fetch("/slow/1001").await;
     assert_eq!((status, complete), (StatusCode::GATEWAY_TIMEOUT, true));
     assert!(text.contains("gateway_timeout"), "{text}");
@@ -102,14 +102,14 @@ async fn a_response_just_past_the_request_timeout_is_a_504_and_the_backend_is_le
 
 #[tokio::test(start_paused = true)]
 async fn a_body_just_inside_the_request_timeout_passes() {
-    let world = one().await;
+    let world = one();
     let (_, text, complete) = world.client().await.fetch("/drip/111/9").await;
     assert_eq!((text.len(), complete, world.now_ms()), (27, true, 999));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_body_past_the_request_timeout_is_cut_short_of_its_end() {
-    let world = one().await;
+    let world = one();
     let (status, text, complete) = world.client().await.fetch("/drip/240/10").await;
     assert_eq!((status, text.as_str()), (StatusCode::OK, "<0><1><2><3>"));
     assert_eq!((complete, world.now_ms()), (false, 1_000));
@@ -118,7 +118,7 @@ async fn a_body_past_the_request_timeout_is_cut_short_of_its_end() {
 
 #[tokio::test(start_paused = true)]
 async fn an_event_stream_outlives_the_request_timeout() {
-    let world = one().await;
+    let world = one();
     let (_, text, complete) = world.client().await.fetch("/events/299/10").await;
     assert_eq!((text.len(), complete, world.now_ms()), (30, true, 2_990));
     world.log.until("events finished").await;
@@ -126,7 +126,7 @@ async fn an_event_stream_outlives_the_request_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silence_past_the_idle_timeout_cuts_an_event_stream() {
-    let world = one().await;
+    let world = one();
     let (status, text, complete) = world.client().await.fetch("/events/301/10").await;
     assert_eq!((status, text.as_str(), complete), (StatusCode::OK, "", false));
     assert_eq!(world.log.until("events left").await, "300ms events left");
@@ -134,7 +134,7 @@ async fn a_silence_past_the_idle_timeout_cuts_an_event_stream() {
 
 /// The time at which the backend learns of a client that left at 600 ms.
 async fn left_at(network: Network, path: &str, name: &str) -> String {
-    let world = World::start(network, &["service"]).await;
+    let world = World::start(network, &["service"]);
     let mut client = world.client().await;
     let visit = async { read(client.get(path).await.unwrap()).await };
     assert!(timeout(Duration::from_millis(600), visit).await.is_err());
@@ -161,14 +161,14 @@ async fn a_client_that_leaves_mid_stream_leaves_the_backend_over_tcp() {
 
 #[tokio::test]
 async fn a_request_passes_over_tcp() {
-    let world = World::start(Network::tcp(), &["service"]).await;
+    let world = World::start(Network::tcp(), &["service"]);
     let (status, text, complete) = world.client().await.fetch("/events/5/5").await;
     assert_eq!((status, text.len(), complete), (StatusCode::OK, 15, true));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_holds_the_backend_back_until_the_request_timeout() {
-    let world = one().await;
+    let world = one();
     let mut client = world.client().await;
     let response = client.get("/flood").await.unwrap();
     tokio::time::sleep(Duration::from_millis(999)).await;
@@ -181,7 +181,7 @@ async fn a_client_that_does_not_read_holds_the_backend_back_until_the_request_ti
 
 #[tokio::test(start_paused = true)]
 async fn a_backend_that_breaks_off_mid_body_breaks_off_the_response() {
-    let world = one().await;
+    let world = one();
     let (status, text, complete) = world.client().await.fetch("/reset").await;
     assert_eq!((status, text.as_str(), complete), (StatusCode::OK, "half of it", false));
 }
@@ -191,9 +191,9 @@ async fn a_backend_that_is_away_or_hangs_up_is_a_502_and_the_next_request_passes
     let (network, log) = (Network::memory(), Log::start());
     let mut rude = network.listen("rude").unwrap();
     tokio::spawn(async move { rude.accept().await.unwrap().reset() });
-    let good = Backend::start(&network, "good", &log).await;
+    let good = Backend::start(&network, "good", &log);
     let authorities = ["away", "rude", "good"].map(str::to_owned).to_vec();
-    let world = World::around(network, log, vec![good], authorities).await;
+    let world = World::around(network, log, vec![good], authorities);
     let mut client = world.client().await;
     for expected in [StatusCode::BAD_GATEWAY, StatusCode::BAD_GATEWAY, StatusCode::OK] {
         assert_eq!(client.fetch("/name").await.0, expected);
@@ -202,6 +202,6 @@ async fn a_backend_that_is_away_or_hangs_up_is_a_502_and_the_next_request_passes
 
 #[tokio::test(start_paused = true)]
 async fn no_backend_at_all_is_a_502() {
-    let world = World::start(Network::memory(), &[]).await;
+    let world = World::start(Network::memory(), &[]);
     assert_eq!(world.client().await.fetch("/name").await.0, StatusCode::BAD_GATEWAY);
 }

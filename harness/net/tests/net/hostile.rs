@@ -51,7 +51,7 @@ async fn last_words(mut stream: Stream, request: &[u8]) -> String {
 }
 
 async fn malformed_requests_end_their_connection_only(network: Network) {
-    let backend = Backend::start(&network, "service", &Log::start()).await;
+    let backend = Backend::start(&network, "service", &Log::start());
     let mut bystander = Client::to(&network, &backend.authority).await;
     for request in malformed() {
         let stream = network.connect(&backend.authority).await.unwrap();
@@ -77,7 +77,7 @@ async fn malformed_requests_end_their_connection_only_over_tcp() {
 #[tokio::test]
 async fn malformed_frames_end_their_connection_only() {
     let network = Network::tcp();
-    let backend = Backend::start(&network, "service", &Log::start()).await;
+    let backend = Backend::start(&network, "service", &Log::start());
     for frames in [
         b"GET / HTTP/1.1\r\n\r\n".to_vec(),
         vec![0xff; 64],
@@ -95,7 +95,7 @@ async fn malformed_frames_end_their_connection_only() {
 #[tokio::test(start_paused = true)]
 async fn in_memory_a_preface_is_a_malformed_request() {
     let network = Network::memory();
-    let backend = Backend::start(&network, "service", &Log::start()).await;
+    let backend = Backend::start(&network, "service", &Log::start());
     let stream = network.connect(&backend.authority).await.unwrap();
     let status = last_words(stream, PREFACE).await;
     assert!(status.is_empty() || status.starts_with("HTTP/1.1 4"), "{status}");
@@ -124,7 +124,7 @@ async fn seconds_until_ended(mut stream: Stream, first: &[u8], more: &[u8]) -> u
 }
 
 async fn whoever_takes_too_long_over_a_head_is_cut_off(network: Network) {
-    let backend = Backend::start(&network, "service", &Log::start()).await;
+    let backend = Backend::start(&network, "service", &Log::start());
     for (first, more) in [
         ("GET /name HTTP/1.1\r\nx: ", "y"),     // slow loris
         ("GET /name HTTP/1.1\r\n", "x: y\r\n"), // the same, line by line
@@ -151,7 +151,7 @@ async fn whoever_takes_too_long_over_a_head_is_cut_off_over_tcp() {
 #[tokio::test(start_paused = true)]
 async fn whoever_stops_within_or_after_the_preface_is_cut_off() {
     let network = Network::tcp();
-    let backend = Backend::start(&network, "service", &Log::start()).await;
+    let backend = Backend::start(&network, "service", &Log::start());
     for (first, expected) in [(&PREFACE[..2], 30), (&PREFACE[..23], 30), (PREFACE, 60)] {
         let stream = network.connect(&backend.authority).await.unwrap();
         let seconds = seconds_until_ended(stream, first, b"").await;
@@ -166,7 +166,7 @@ async fn whoever_stops_within_or_after_the_preface_is_cut_off() {
 #[tokio::test(start_paused = true)]
 async fn a_head_within_its_time_is_answered() {
     let network = Network::memory();
-    let backend = Backend::start(&network, "service", &Log::start()).await;
+    let backend = Backend::start(&network, "service", &Log::start());
     let mut stream = network.connect(&backend.authority).await.unwrap();
     stream.write_all(b"GET /name HTTP/1.1\r\n").await.unwrap();
     tokio::time::sleep(29 * SECOND).await;
@@ -177,7 +177,7 @@ async fn a_head_within_its_time_is_answered() {
 }
 
 async fn peers_that_reset_at_once_are_forgotten(network: Network) {
-    let backend = Backend::start(&network, "service", &Log::start()).await;
+    let backend = Backend::start(&network, "service", &Log::start());
     for said in ["", "GE", "PRI", "GET /slow/60000 HTTP/1.1\r\nhost: x\r\n\r\n"] {
         for _ in 0..50 {
             let mut stream = network.connect(&backend.authority).await.unwrap();

@@ -30,7 +30,7 @@ fn kinds(frames: &[Frame]) -> Vec<u8> {
 #[tokio::test]
 async fn either_version_is_spoken_on_one_port_and_the_service_knows_which() {
     let network = Network::tcp();
-    let backend = Backend::start(&network, "service", &Log::start()).await;
+    let backend = Backend::start(&network, "service", &Log::start());
     let mut old = Client::to(&network, &backend.authority).await;
     let new = Http2Client::to(&network, &backend.authority).await;
     let response = new.get("/version").await.unwrap();
@@ -42,7 +42,7 @@ async fn either_version_is_spoken_on_one_port_and_the_service_knows_which() {
 #[tokio::test]
 async fn requests_on_one_connection_are_answered_side_by_side() {
     let network = Network::tcp();
-    let backend = Backend::start(&network, "service", &Log::start()).await;
+    let backend = Backend::start(&network, "service", &Log::start());
     let client = Http2Client::to(&network, &backend.authority).await;
     let never = client.get("/slow/60000");
     let streamed = async {
@@ -60,7 +60,7 @@ async fn requests_on_one_connection_are_answered_side_by_side() {
 #[tokio::test]
 async fn a_body_that_fails_resets_its_stream_and_no_other() {
     let network = Network::tcp();
-    let backend = Backend::start(&network, "service", &Log::start()).await;
+    let backend = Backend::start(&network, "service", &Log::start());
     let mut stream = network.connect(&backend.authority).await.unwrap();
     frames::open(&mut stream).await;
     frames::get(&mut stream, 1, "/drip/60/2").await;
@@ -85,7 +85,7 @@ async fn a_body_that_fails_resets_its_stream_and_no_other() {
 #[tokio::test]
 async fn a_stream_that_was_open_beside_a_broken_one_goes_on() {
     let network = Network::tcp();
-    let backend = Backend::start(&network, "service", &Log::start()).await;
+    let backend = Backend::start(&network, "service", &Log::start());
     let client = Http2Client::to(&network, &backend.authority).await;
     let open = client.get("/drip/40/3").await.unwrap();
     let (text, end) = read(client.get("/reset").await.unwrap()).await;
@@ -124,7 +124,7 @@ async fn a_service_that_fails_resets_its_stream_and_no_other() {
 #[tokio::test]
 async fn a_handler_is_dropped_when_its_client_resets_the_stream() {
     let (network, log) = (Network::tcp(), Log::start());
-    let backend = Backend::start(&network, "service", &log).await;
+    let backend = Backend::start(&network, "service", &log);
     let client = Http2Client::to(&network, &backend.authority).await;
     assert!(
         timeout(Duration::from_millis(100), client.get("/slow/60000"))
@@ -142,7 +142,7 @@ async fn a_handler_is_dropped_when_its_client_resets_the_stream() {
 #[tokio::test]
 async fn a_handler_is_dropped_when_its_client_or_the_server_goes() {
     let (network, log) = (Network::tcp(), Log::start());
-    let backend = Backend::start(&network, "service", &log).await;
+    let backend = Backend::start(&network, "service", &log);
     let client = Http2Client::to(&network, &backend.authority).await;
     assert!(
         timeout(Duration::from_millis(50), client.get("/slow/60000"))
@@ -162,7 +162,7 @@ async fn a_handler_is_dropped_when_its_client_or_the_server_goes() {
 #[tokio::test]
 async fn a_shutdown_lets_open_streams_finish_and_takes_no_more() {
     let network = Network::tcp();
-    let backend = Backend::start(&network, "service", &Log::start()).await;
+    let backend = Backend::start(&network, "service", &Log::start());
     let client = Http2Client::to(&network, &backend.authority).await;
     let response = client.get("/drip/100/3").await.unwrap();
     backend.shutdown.cancel();
@@ -176,7 +176,7 @@ async fn a_shutdown_lets_open_streams_finish_and_takes_no_more() {
 #[tokio::test]
 async fn a_connection_takes_a_thousand_streams() {
     let network = Network::tcp();
-    let backend = Backend::start(&network, "service", &Log::start()).await;
+    let backend = Backend::start(&network, "service", &Log::start());
     let mut stream = network.connect(&backend.authority).await.unwrap();
     frames::open(&mut stream).await;
     let first = frames::next(&mut stream).await.unwrap();

@@ -19,7 +19,7 @@ use crate::backend::{Backend, Log, router};
 use crate::client::{Client, io_kind, read};
 
 async fn requests_and_responses_arrive_whole(network: Network) {
-    let backend = Backend::start(&network, "service", &Log::start()).await;
+    let backend = Backend::start(&network, "service", &Log::start());
     let mut client = Client::to(&network, &backend.authority).await;
     for text in ["first", "second on the same connection"] {
         let response = client.send("POST", "/echo", text).await.unwrap();
@@ -45,7 +45,7 @@ async fn requests_and_responses_arrive_whole_over_tcp() {
 
 async fn the_handler_is_dropped_when_its_client_leaves(network: Network) -> String {
     let log = Log::start();
-    let backend = Backend::start(&network, "service", &log).await;
+    let backend = Backend::start(&network, "service", &log);
     let mut client = Client::to(&network, &backend.authority).await;
     let waited = timeout(Duration::from_millis(100), client.get("/slow/60000")).await;
     assert!(waited.is_err());
@@ -65,7 +65,7 @@ async fn the_handler_is_dropped_when_its_client_leaves_over_tcp() {
 }
 
 async fn a_service_can_reset_its_connection(network: Network) {
-    let backend = Backend::start(&network, "service", &Log::start()).await;
+    let backend = Backend::start(&network, "service", &Log::start());
     let mut client = Client::to(&network, &backend.authority).await;
     let response = client.get("/reset").await.unwrap();
     let (text, end) = read(response).await;
@@ -84,7 +84,7 @@ async fn a_service_can_reset_its_connection_over_tcp() {
 }
 
 async fn a_pooled_client_works_over_the_connector(network: Network) {
-    let backend = Backend::start(&network, "service", &Log::start()).await;
+    let backend = Backend::start(&network, "service", &Log::start());
     let client: PooledClient<_, Empty<bytes::Bytes>> =
         PooledClient::builder(TokioExecutor::new()).build(network.connector());
     let uri = format!("http://{}/name", backend.authority);
@@ -117,7 +117,7 @@ async fn axum_serves_from_a_listener_too() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_stops_the_service_from_producing() {
     let (network, log) = (Network::memory(), Log::start());
-    let backend = Backend::start(&network, "service", &log).await;
+    let backend = Backend::start(&network, "service", &log);
     let mut client = Client::to(&network, &backend.authority).await;
     let response = client.get("/flood").await.unwrap();
     tokio::time::sleep(Duration::from_secs(50)).await;
@@ -130,7 +130,7 @@ async fn a_client_that_does_not_read_stops_the_service_from_producing() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_lets_open_requests_finish_within_the_grace() {
     let (network, log) = (Network::memory(), Log::start());
-    let backend = Backend::start(&network, "service", &log).await;
+    let backend = Backend::start(&network, "service", &log);
     let mut inside = Client::to(&network, "service").await;
     let mut outside = Client::to(&network, "service").await;
     let (inside, outside, stopped_us) = tokio::join!(inside.get("/slow/2050"), outside.get("/slow/2150"), async {

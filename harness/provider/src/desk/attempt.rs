@@ -10,6 +10,7 @@ use http::StatusCode;
 use super::Admitted;
 use super::reply::Holds;
 use super::state::State;
+use crate::capacity::NEVER;
 use crate::dialect::{Answer, Call, ChatRequest, Delivery, Described, Problem, RetryAfter, Stop, Usage, Wants};
 use crate::ledger::{Terms, Work};
 use crate::limits::Refund;
@@ -33,6 +34,8 @@ pub(super) struct Attempt<'a> {
     pub(super) cache: CacheUse,
     /// What the script has to know.
     pub(super) ask: Ask,
+    /// It is answered with a call of a tool.
+    pub(super) calls_tool: bool,
 }
 
 /// How a row ends that ends at once.
@@ -95,14 +98,16 @@ impl Attempt<'_> {
     }
 
     /// What it is answered with.
-    pub(super) fn answer(&self, course: &Course, calls_tool: bool) -> Answer {
+    pub(super) fn answer(&self, course: &Course) -> Answer {
         let Self {
             request, ask, cache, ..
         } = self;
         let visible = course.schedule.visible();
         let wanted = course.wanted;
         let output = match &request.wants {
-            Wants::Tool { name, parameters, .. } if calls_tool => Output::call(ask.prompt, wanted, name, parameters),
+            Wants::Tool { name, parameters, .. } if self.calls_tool => {
+                Output::call(ask.prompt, wanted, name, parameters)
+            }
             Wants::Json(schema) => Output::json(ask.prompt, wanted, schema),
             _ => Output::text(ask.prompt, wanted),
         };
@@ -116,7 +121,7 @@ impl Attempt<'_> {
         let stop = match course.limit {
             Some(Limit::MaxTokens) => Stop::Length,
             Some(Limit::Filter) => Stop::Filtered,
-            None if calls_tool => Stop::ToolCall,
+            None if self.calls_tool => Stop::ToolCall,
             None => Stop::Finished,
         };
         Answer {
@@ -144,11 +149,13 @@ impl Attempt<'_> {
     pub(super) fn admit(&self, state: &mut State, row: usize, course: Course) -> Admitted {
         let ticket = state.ticket();
         let ends = if course.ending == Ending::Silence {
-            Micros(u64::MAX)
+            NEVER
         } else {
             course.schedule.end()
         };
-        if let Some(capacity) = &mut state.capacity {
+        // What falls silent before it has begun was lost on the way to the model.
+        let slot = (course.ending != Ending::Silence || course.wanted > 0).then_some((ticket, ends));
+        if let (Some(capacity), Some((ticket, ends))) = (&mut state.capacity, slot) {
             capacity.hold(ticket, ends);
         }
         let max_tokens = self.ask.max_tokens;
@@ -156,11 +163,12 @@ impl Attempt<'_> {
         Admitted {
             row,
             holds: Holds {
-                slot: state.capacity.is_some().then_some((ticket, ends)),
+                slot,
                 refund: self.promise(state, ticket, ends, unused),
                 max_tokens,
             },
             delivery: self.request.delivery,
+            leaves_at_once: self.leaves_at_once(&state.plan),
             model: self.request.model.clone(),
             course,
         }
@@ -200,34 +208,39 @@ impl Attempt<'_> {
         limiter.promise(&refund, self.ask.arrived);
         Some(refund)
     }
-}
 
-/// What the ledger has to know to see an answer to its end.
-pub(super) fn work(plan: &ProviderPlan, model: &ModelPlan, course: &Course, streams: bool) -> Work {
-    let broken = course.ending.is_broken();
-    Work {
-        whole: match course.limit {
-            _ if broken => Finish::Fault,
-            None => Finish::Stop,
-            Some(Limit::MaxTokens) => Finish::Length,
-            Some(Limit::Filter) => Finish::Filtered,
-        },
-        // Half a unary body is not readable at all.
-        hands_over: if broken && !streams {
-            0
-        } else {
-            course.schedule.visible()
-        },
-        twice: match course.quirk {
-            Some(Quirk::Twice(index)) => Some(index),
+    /// Whether its tokens leave together with the last of them.
+    fn leaves_at_once(&self, plan: &ProviderPlan) -> bool {
+        self.calls_tool && matches!(plan.dialect, Dialect::Gemini | Dialect::Ollama)
+    }
+
+    /// What the ledger has to know to see an answer to its end.
+    pub(super) fn work(&self, plan: &ProviderPlan, model: &ModelPlan, course: &Course) -> Work {
+        let (broken, at_once) = (course.ending.is_broken(), self.leaves_at_once(plan));
+        let visible = course.schedule.visible();
+        // Half a unary body is not readable at all, nor is a call without its end.
+        let unreadable = broken && !self.ask.streams || at_once && (broken || course.limit.is_some());
+        let twice = match course.quirk {
+            Some(Quirk::Twice(index)) if !at_once || index + 1 == visible => Some(index),
             _ => None,
-        },
-        schedule: course.schedule.clone(),
-        terms: Terms {
-            price: model.price,
-            on_disconnect: plan.on_disconnect,
-            bill_broken: plan.bill_broken,
-            bill_empty_refusals: plan.dialect != Dialect::Anthropic,
-        },
+        };
+        Work {
+            whole: match course.limit {
+                _ if broken => Finish::Fault,
+                None => Finish::Stop,
+                Some(Limit::MaxTokens) => Finish::Length,
+                Some(Limit::Filter) => Finish::Filtered,
+            },
+            hands_over: if unreadable { 0 } else { visible },
+            twice,
+            schedule: course.schedule.clone(),
+            begins: self.ask.begins,
+            terms: Terms {
+                price: model.price,
+                on_disconnect: plan.on_disconnect,
+                bill_broken: plan.bill_broken,
+                bill_empty_refusals: plan.dialect != Dialect::Anthropic,
+            },
+        }
     }
 }

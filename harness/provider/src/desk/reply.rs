@@ -56,6 +56,8 @@ pub(crate) struct Admitted {
     pub(super) holds: Holds,
     /// How the answer comes.
     pub(super) delivery: Delivery,
+    /// Its tokens leave together with the last of them.
+    pub(crate) leaves_at_once: bool,
     /// The model asked for.
     pub(crate) model: String,
 }

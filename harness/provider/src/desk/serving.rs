@@ -3,14 +3,17 @@
 //! In the order of the real thing: who asks, what is asked, the limits in front of the model, what goes wrong, the
 //! queue for the model. Every request whose body could be taken in has a row, whatever becomes of it.
 
+use std::sync::Arc;
+
 use brownout_scenario::observe::Finish;
-use brownout_scenario::plan::{FaultPlan, ModelPlan};
-use brownout_scenario::seed::Purpose;
+use brownout_scenario::plan::{FaultPlan, ModelPlan, ProviderPlan};
+use brownout_scenario::seed::{Purpose, SeedTree};
 use brownout_scenario::tracer;
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::attempt::{self, Attempt, Verdict};
+use super::attempt::{Attempt, Verdict};
 use super::state::State;
 use super::{Begin, Content, DEFAULT_MAX_TOKENS, Desk, Reply, reply};
 use crate::dialect::{Call, ChatRequest, Delivery, Described, Passage, Problem, RetryAfter, Role, Wants};
@@ -40,8 +43,7 @@ impl Desk {
             prompt.tokens = 0;
         }
         let mut state = self.state();
-        let state = &mut *state;
-        let plan = std::sync::Arc::clone(&state.plan);
+        let plan = Arc::clone(&state.plan);
         let now = self.now();
         let mut attempt = Attempt {
             call,
@@ -60,17 +62,40 @@ impl Desk {
                 slowness: state.slowness(now),
                 streams: request.delivery != Delivery::Whole,
             },
+            calls_tool: false,
         };
+        attempt.calls_tool = calls_tool(&plan, state.seed, &attempt);
         let problem = match (&read, attempt.model) {
             (_, _) if key.is_none() && self.wire.needs_key() => Problem::NoKey,
             (Err(problem), _) => problem.clone(),
             (Ok(request), None) => Problem::UnknownModel(&request.model),
-            (Ok(_), Some(model)) => match attempt.too_long(model) {
-                Some(problem) => problem,
-                None => return self.serve(state, &mut attempt, model),
-            },
+            (Ok(_), Some(model)) => {
+                let Some(problem) = attempt.too_long(model) else {
+                    let mut reply = self.serve(&mut state, &mut attempt, model);
+                    drop(state);
+                    if let (Begin::Head, Some(admitted)) = (reply.begin, &reply.admitted) {
+                        reply.body = self.write(&attempt, &admitted.course);
+                    }
+                    return reply;
+                };
+                problem
+            }
         };
-        self.fail(state, &attempt, &problem, &Verdict::REFUSED)
+        self.fail(&mut state, &attempt, &problem, &Verdict::REFUSED)
+    }
+
+    /// Writes the body of an answer, which takes its time and so is done without the lock.
+    fn write(&self, attempt: &Attempt<'_>, course: &Course) -> Content {
+        let answer = attempt.answer(course);
+        if attempt.ask.streams {
+            return Content::Stream(self.wire.frames(answer));
+        }
+        let mut bytes = self.wire.whole(&answer);
+        // A unary body that is to end early in good order simply is shorter.
+        if course.ending == Ending::CleanEof {
+            bytes.truncate(bytes.len() / 2);
+        }
+        Content::Whole(bytes.into())
     }
 
     /// An attempt that is one this provider serves: limits first, as in front of the real thing, then faults.
@@ -97,17 +122,24 @@ impl Desk {
             };
             return self.fail(state, attempt, &Problem::RateLimited { model: name, refused }, &verdict);
         }
+        let turn = state.capacity.as_mut().map_or(Some(now), |capacity| capacity.turn(now));
+        let Some(begins) = turn else {
+            attempt.refund_all(state);
+            let verdict = Verdict {
+                finish: Finish::Overloaded,
+                fault: None,
+            };
+            return self.fail(state, attempt, &Problem::Overloaded { model: name }, &verdict);
+        };
+        attempt.ask.begins = begins;
         let subject = Subject {
             model: name,
             key: owner.key,
             headers: attempt.call.headers,
             wants_schema: attempt.request.wants != Wants::Text,
         };
-        let fault = state.faults.pick(self.seed, &attempt.ask, &subject);
-        let turn = state.capacity.as_mut().map_or(Some(now), |capacity| capacity.turn(now));
-        attempt.ask.begins = turn.unwrap_or(now);
-        let plan = std::sync::Arc::clone(&state.plan);
-        let decision = script::decide(&plan, self.seed, fault.as_deref(), &attempt.ask);
+        let fault = state.faults.pick(state.seed, &attempt.ask, &subject);
+        let decision = script::decide(&state.plan, state.seed, fault.as_deref(), &attempt.ask);
         let verdict = Verdict {
             finish: Finish::Fault,
             fault: fault.as_deref(),
@@ -116,14 +148,6 @@ impl Desk {
             Decision::Error(refusal) => self.injected(state, attempt, model, &refusal, &verdict),
             Decision::Page(page) => self.page(state, attempt, page, &verdict),
             Decision::Reset => self.cut_off(state, attempt, &verdict),
-            Decision::Silence | Decision::Answer(_) if turn.is_none() => {
-                attempt.refund_all(state);
-                let verdict = Verdict {
-                    finish: Finish::Overloaded,
-                    fault: None,
-                };
-                self.fail(state, attempt, &Problem::Overloaded { model: name }, &verdict)
-            }
             Decision::Silence => self.silence(state, attempt, model, &verdict),
             Decision::Answer(course) => self.answer(state, attempt, model, course, verdict.fault),
         }
@@ -142,22 +166,9 @@ impl Desk {
             let owner = (attempt.key.unwrap_or_default(), request.model.as_str());
             cache.remember(owner, attempt.prompt, ask.arrived);
         }
-        let calls_tool = self.calls_tool(state, attempt);
-        let answer = attempt.answer(&course, calls_tool);
-        let mut body = if ask.streams {
-            Content::Stream(self.wire.frames(answer.clone()))
-        } else {
-            Content::Whole(self.wire.whole(&answer).into())
-        };
-        // A unary body that is to end early in good order simply is shorter.
-        if let (Content::Whole(bytes), Ending::CleanEof) = (&mut body, course.ending) {
-            bytes.truncate(bytes.len() / 2);
-        }
         let mut row = attempt.row(&state.plan, StatusCode::OK.as_u16(), Finish::Unfinished);
         row.fault = fault.map(|fault| fault.id.clone());
-        let row = self
-            .ledger
-            .open(row, attempt::work(&state.plan, model, &course, ask.streams));
+        let row = self.ledger.open(row, attempt.work(&state.plan, model, &course));
         let admitted = attempt.admit(state, row, course);
         let ready = admitted.headers_due();
         let headers = self.wire.headers(&Described {
@@ -170,21 +181,9 @@ impl Desk {
             begin: Begin::Head,
             status: StatusCode::OK,
             headers,
-            body,
+            body: Content::Whole(Bytes::new()),
             admitted: Some(admitted),
         }
-    }
-
-    fn calls_tool(&self, state: &State, attempt: &Attempt<'_>) -> bool {
-        let Wants::Tool { forced, .. } = &attempt.request.wants else {
-            return false;
-        };
-        let answered = attempt.request.passages.last().is_some_and(|p| p.role == Role::Tool);
-        let likes = || {
-            let mut draws = self.seed.stream(Purpose::ToolCall, "", attempt.ask.prompt, 0);
-            draws.unit() < state.plan.tool_calls.get()
-        };
-        !answered && (*forced || likes())
     }
 
     /// The error that a fault asks for. What was charged comes back at once.
@@ -268,7 +267,7 @@ impl Desk {
         };
         let mut row = attempt.row(&state.plan, 0, Finish::Unfinished);
         row.fault = verdict.fault.map(|fault| fault.id.clone());
-        let row = self.ledger.open(row, attempt::work(&state.plan, model, &course, false));
+        let row = self.ledger.open(row, attempt.work(&state.plan, model, &course));
         Reply {
             begin: Begin::Silence,
             admitted: Some(attempt.admit(state, row, course)),
@@ -314,4 +313,14 @@ fn unreadable(body: &[u8]) -> ChatRequest {
         usage_frame: false,
         wants: Wants::Text,
     }
+}
+
+/// Whether a request that offers tools is answered with a call.
+fn calls_tool(plan: &ProviderPlan, seed: SeedTree, attempt: &Attempt<'_>) -> bool {
+    let Wants::Tool { forced, .. } = &attempt.request.wants else {
+        return false;
+    };
+    let answered = attempt.request.passages.last().is_some_and(|p| p.role == Role::Tool);
+    let likes = || seed.stream(Purpose::ToolCall, "", attempt.ask.prompt, 0).unit() < plan.tool_calls.get();
+    !answered && (*forced || likes())
 }

@@ -22,6 +22,8 @@ use crate::timetable::Timetable;
 pub(super) struct State {
     /// What is played.
     pub(super) plan: Arc<ProviderPlan>,
+    /// Where its draws come from.
+    pub(super) seed: SeedTree,
     /// How often each prompt came.
     pub(super) seen: Seen,
     /// What goes wrong.
@@ -42,6 +44,7 @@ impl State {
     /// Nothing has happened yet.
     pub(super) fn new(plan: ProviderPlan, seed: SeedTree, retention: Retention) -> Self {
         Self {
+            seed,
             seen: Seen::new(retention),
             faults: Faults::new(&plan, seed),
             limiter: plan.limits.clone().map(Limiter::new),

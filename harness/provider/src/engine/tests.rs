@@ -126,7 +126,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn of(plan: ProviderPlan) -> Self {
+    pub(crate) fn of(plan: ProviderPlan) -> Self {
         let network = Network::memory();
         let listener = network.listen("provider.test").unwrap();
         let clock = RunClock::start();

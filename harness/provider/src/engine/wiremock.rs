@@ -69,6 +69,18 @@ pub struct NotWhole {
     fault: String,
 }
 
+impl NotWhole {
+    /// Refuses a plan that is more than wiremock can play.
+    pub(crate) fn check(plan: &ProviderPlan) -> Result<(), Self> {
+        match beyond_wiremock(plan) {
+            None => Ok(()),
+            Some(fault) => Err(Self {
+                fault: fault.id.clone(),
+            }),
+        }
+    }
+}
+
 /// Why a text is no script for wiremock.
 #[derive(Debug, thiserror::Error)]
 pub enum ScriptError {
@@ -97,12 +109,8 @@ impl Script {
         retention: Retention,
         sink: Option<Box<dyn Write + Send>>,
     ) -> Result<Self, NotWhole> {
-        match beyond_wiremock(&plan) {
-            Some(fault) => Err(NotWhole {
-                fault: fault.id.clone(),
-            }),
-            None => Ok(Self::of(Arc::new(Desk::keeping(plan, seed, clock, retention, sink)))),
-        }
+        NotWhole::check(&plan)?;
+        Ok(Self::of(Arc::new(Desk::keeping(plan, seed, clock, retention, sink))))
     }
 
     /// A script that plays the one `[[provider]]` of a provider file (see `docs/scenarios.md`), from now on.

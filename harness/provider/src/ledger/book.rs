@@ -102,6 +102,11 @@ impl Book {
             self.finish_whole(position, &work);
             self.unseen.insert((work.schedule.end(), position), work);
         }
+        self.let_go(now);
+    }
+
+    /// Attempts that nobody sees end have ended by `now`.
+    pub(super) fn let_go(&mut self, now: Micros) {
         while let Some(oldest) = self.unseen.first_entry().filter(|oldest| oldest.key().0 <= now) {
             let ((_, position), _) = oldest.remove_entry();
             self.finalise(position);
@@ -154,6 +159,12 @@ impl Book {
 
     fn leave_unfinished(&mut self, position: usize, work: &Work, now: Micros) {
         let ended = now.min(work.schedule.end());
+        // On the real clock a token may leave between the reading of `now` and this line.
+        let due = work.schedule.due_by(ended);
+        if let Some(row) = self.rows.get_mut(&position) {
+            row.flushed = row.flushed.min(due);
+            row.repeated = row.repeated.min(row.flushed);
+        }
         self.settle(position, work, ended, Finish::Unfinished);
     }
 
@@ -170,7 +181,7 @@ impl Book {
         row.generated = generated;
         row.reasoning = generated.min(schedule.hidden());
         row.finish = finish;
-        bill(row, terms);
+        bill(row, terms, ended >= work.begins);
         debug_assert!(
             row.flushed + row.reasoning <= row.generated,
             "handed over before it was due: {row:?}"
@@ -211,9 +222,10 @@ impl Book {
     }
 }
 
-/// Prices what the row says was generated.
-fn bill(row: &mut LedgerRow, terms: &Terms) {
+/// Prices what the row says was generated; nothing if the work had not `begun`.
+fn bill(row: &mut LedgerRow, terms: &Terms, begun: bool) {
     let free = row.status != 200
+        || !begun
         || (row.finish == Finish::Fault && !terms.bill_broken)
         || (row.finish == Finish::Filtered && row.generated == 0 && !terms.bill_empty_refusals);
     if free {

@@ -2,6 +2,8 @@
 //!
 //! Does not route: recorder and player do the same with every path.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
@@ -12,17 +14,21 @@ use serde_json::json;
 /// The largest request body: what the largest provider takes.
 const MAX_REQUEST_MIB: usize = 32;
 
+/// How long a caller may take over a body.
+const LONGEST: Duration = Duration::from_mins(1);
+
 /// The caller left while its request was being read: there is nobody to answer.
 #[derive(Debug, thiserror::Error)]
-#[error("the caller left before its request was complete")]
+#[error("the caller left before its request was complete, or took too long over it")]
 pub(super) struct CallerLeft;
 
 /// A body; `None` when it is too large.
 pub(super) async fn whole(body: Incoming) -> Result<Option<Bytes>, CallerLeft> {
-    match Limited::new(body, MAX_REQUEST_MIB << 20).collect().await {
-        Ok(collected) => Ok(Some(collected.to_bytes())),
-        Err(error) if error.is::<LengthLimitError>() => Ok(None),
-        Err(_) => Err(CallerLeft),
+    let collect = Limited::new(body, MAX_REQUEST_MIB << 20).collect();
+    match tokio::time::timeout(LONGEST, collect).await {
+        Ok(Ok(collected)) => Ok(Some(collected.to_bytes())),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Ok(None),
+        Ok(Err(_)) | Err(_) => Err(CallerLeft),
     }
 }
 

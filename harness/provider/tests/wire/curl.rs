@@ -64,7 +64,7 @@ async fn curl_ends_as_each_fault_promises_and_well_once_it_is_over() {
             .iter()
             .map(|(fault, http1_codes, http2_codes, words)| async move {
                 let codes = if http2 { http2_codes } else { http1_codes };
-                let served = Served::faulty(&format!("{fault}\nfirst = 1")).await;
+                let served = Served::faulty(&format!("{fault}\nfirst = 1"));
                 let authority = &served.provider.authority;
                 let (code, text) = curl(authority, &chat(7, true), http2).await;
                 assert!(
@@ -88,7 +88,7 @@ async fn curl_cannot_connect_to_a_shut_door() {
     if curl_is_missing().await {
         return;
     }
-    let served = Served::faulty("kind = \"refuse_connection\"\nuntil = \"1s\"").await;
+    let served = Served::faulty("kind = \"refuse_connection\"\nuntil = \"1s\"");
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     assert_eq!(curl(&served.provider.authority, &chat(7, true), false).await.0, 7);
     served.clock.sleep_until(1_200_000).await;

@@ -203,7 +203,7 @@ fn check(case: &Case, seen: &Seen) {
 async fn each_fault_is_what_its_name_says_and_the_next_request_is_spared() {
     let played = CASES.iter().map(|case| async move {
         let fault = case.fault.replace("AFTER", AFTER);
-        let served = Served::faulty(&format!("{fault}\nfirst = 1")).await;
+        let served = Served::faulty(&format!("{fault}\nfirst = 1"));
         let authority = &served.provider.authority;
         check(case, &post(authority, CHAT, &chat(7, case.stream)).await);
         let spared = post(authority, CHAT, &chat(7, case.stream)).await;
@@ -218,7 +218,7 @@ async fn each_fault_is_what_its_name_says_and_the_next_request_is_spared() {
 async fn each_fault_ends_with_its_window() {
     let played = CASES.iter().map(|case| async move {
         let fault = case.fault.replace("AFTER", AFTER);
-        let served = Served::faulty(&format!("{fault}\nuntil = \"3s\"")).await;
+        let served = Served::faulty(&format!("{fault}\nuntil = \"3s\""));
         let authority = &served.provider.authority;
         check(case, &post(authority, CHAT, &chat(7, case.stream)).await);
         served.clock.sleep_until(3_000_000).await;
@@ -231,7 +231,7 @@ async fn each_fault_ends_with_its_window() {
 
 #[tokio::test]
 async fn garbage_is_a_well_formed_answer_that_breaks_the_schema() {
-    let served = Served::faulty("kind = \"garbage_output\"\nfirst = 1").await;
+    let served = Served::faulty("kind = \"garbage_output\"\nfirst = 1");
     let asked = r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"[prompt 7]"}],
         "response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object",
         "properties":{"city":{"type":"string"}},"required":["city"]}}}}"#;
@@ -256,9 +256,47 @@ async fn garbage_is_a_well_formed_answer_that_breaks_the_schema() {
     assert_eq!(sound["city"], "t7.0 t7.1 t7.2 t7.3 t7.4 t7.5");
 }
 
+/// However slowly somebody reads, all that was written before the cut is there to be read.
+#[tokio::test]
+async fn a_cut_waits_for_a_slow_reader() {
+    let served = Served::speaking(
+        "openai",
+        "gpt-4o-mini",
+        "[[provider.fault]]\nkind = \"fin_without_terminator\"\nafter_tokens = 15000\n",
+    );
+    let plan = served.provider.script();
+    let long = brownout_scenario::plan::ProviderPlan {
+        output_tokens: brownout_scenario::distribution::Distribution::Constant { value: 20_000.0 },
+        inter_token: brownout_scenario::distribution::Distribution::Constant { value: 0.0 },
+        ..plan.as_ref().clone()
+    };
+    served
+        .provider
+        .replace(long, brownout_scenario::seed::SeedTree::new(1))
+        .unwrap();
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(8 << 10).unwrap();
+    let mut stream = socket
+        .connect(served.provider.authority.parse().unwrap())
+        .await
+        .unwrap();
+    let body = chat(7, true).replace("\"stream\"", "\"max_tokens\":20000,\"stream\"");
+    let head = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: p\r\nauthorization: Bearer k\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    tokio::io::AsyncWriteExt::write_all(&mut stream, (head + &body).as_bytes())
+        .await
+        .unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+    let seen = crate::raw::see(&mut stream).await;
+    assert_eq!((seen.end, words(&seen.body)), (End::Fin, 15_000));
+    assert_eq!(served.provider.ledger.rows()[0].flushed, 15_000);
+}
+
 #[tokio::test]
 async fn what_trickles_comes_in_many_small_pieces() {
-    let served = Served::faulty("kind = \"trickle\"\nbytes = 100\npause = \"3ms\"\nfirst = 1").await;
+    let served = Served::faulty("kind = \"trickle\"\nbytes = 100\npause = \"3ms\"\nfirst = 1");
     let authority = &served.provider.authority;
     let slow = post(authority, CHAT, &chat(7, false)).await;
     let quick = post(authority, CHAT, &chat(7, false)).await;

@@ -46,8 +46,7 @@ async fn a_cut_resets_its_own_stream_and_no_other() {
         let served = Served::with(&format!(
             "[[provider.fault]]\nkind = \"{fault}\"\nafter_tokens = 3\nheader = {{ name = \"never\" }}\n\
              [[provider.fault]]\nkind = \"{fault}\"\nafter_tokens = 3\nfirst = 1\n"
-        ))
-        .await;
+        ));
         let sender = connect(&served).await;
         let cut = ask(&sender, 7).await.unwrap();
         let (cut, neighbours) = (
@@ -68,7 +67,7 @@ async fn a_cut_resets_its_own_stream_and_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_in_the_middle_leaves_streams_alive_that_are_open_beside_it() {
-    let served = Served::with("[[provider.fault]]\nkind = \"reset_mid_stream\"\nafter_tokens = 2\nevery = 3\n").await;
+    let served = Served::with("[[provider.fault]]\nkind = \"reset_mid_stream\"\nafter_tokens = 2\nevery = 3\n");
     let sender = connect(&served).await;
     let answers = futures::future::join_all((0..30).map(|prompt| ask(&sender, prompt))).await;
     let (mut whole, mut cut) = (0, 0);
@@ -84,7 +83,7 @@ async fn a_reset_in_the_middle_leaves_streams_alive_that_are_open_beside_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_before_the_headers_is_a_stream_without_a_response() {
-    let served = Served::faulty("kind = \"reset_before_headers\"\nfirst = 1").await;
+    let served = Served::faulty("kind = \"reset_before_headers\"\nfirst = 1");
     let sender = connect(&served).await;
     assert!(ask(&sender, 7).await.is_err());
     assert_eq!(ask(&sender, 8).await.unwrap().0, 200, "on the same connection");
@@ -102,12 +101,12 @@ async fn what_ends_in_good_order_or_not_at_all_does_so_on_http2_too() {
         } else {
             "after_tokens = 3"
         };
-        let served = Served::faulty(&format!("kind = \"{fault}\"\n{after}")).await;
+        let served = Served::faulty(&format!("kind = \"{fault}\"\n{after}"));
         let (status, text, ended_well) = ask(&connect(&served).await, 7).await.unwrap();
         assert_eq!((status, words(&text, 7), ended_well), (200, tokens, true), "{fault}");
         assert_eq!(text.contains("[DONE]"), done, "{fault}");
     }
-    let served = Served::faulty("kind = \"blackhole\"").await;
+    let served = Served::faulty("kind = \"blackhole\"");
     let sender = connect(&served).await;
     let silent = tokio::time::timeout(std::time::Duration::from_millis(300), ask(&sender, 7)).await;
     assert!(silent.is_err(), "something came out of a black hole: {silent:?}");

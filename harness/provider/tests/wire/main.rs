@@ -26,12 +26,12 @@ pub(crate) struct Served {
 
 impl Served {
     /// Six tokens, 5 ms apart, the first at once; and what `more` says.
-    pub(crate) async fn with(more: &str) -> Self {
-        Self::speaking("openai", "gpt-4o-mini", more).await
+    pub(crate) fn with(more: &str) -> Self {
+        Self::speaking("openai", "gpt-4o-mini", more)
     }
 
     /// The same in another dialect.
-    pub(crate) async fn speaking(dialect: &str, model: &str, more: &str) -> Self {
+    pub(crate) fn speaking(dialect: &str, model: &str, more: &str) -> Self {
         let text = format!(
             "[[provider]]\nname = \"p\"\ndialect = \"{dialect}\"\nmodel = \"{model}\"\nfirst_token = \"0ms\"\n\
              inter_token = \"5ms\"\noutput_tokens = 6\n{more}"
@@ -48,8 +48,8 @@ impl Served {
     }
 
     /// With one fault, whose kind and keys these are.
-    pub(crate) async fn faulty(fault: &str) -> Self {
-        Self::with(&format!("[[provider.fault]]\n{fault}\n")).await
+    pub(crate) fn faulty(fault: &str) -> Self {
+        Self::with(&format!("[[provider.fault]]\n{fault}\n"))
     }
 }
 

@@ -22,7 +22,7 @@ async fn assert_it_serves(served: &Served) {
 
 #[tokio::test]
 async fn malformed_requests_are_refused_or_dropped() {
-    let served = Served::with("").await;
+    let served = Served::with("");
     let long = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(1 << 20));
     for garbage in [
         "\u{0}\u{1}\u{2}\r\n\r\n",
@@ -44,7 +44,7 @@ async fn malformed_requests_are_refused_or_dropped() {
 
 #[tokio::test]
 async fn a_hundred_megabytes_are_refused_with_words_and_not_kept() {
-    let served = Served::with("").await;
+    let served = Served::with("");
     let uploads = (0..4).map(|_| async {
         let mut stream = TcpStream::connect(&served.provider.authority).await.unwrap();
         let (length, piece) = (100 << 20, vec![b' '; 1 << 20]);
@@ -65,7 +65,7 @@ async fn a_hundred_megabytes_are_refused_with_words_and_not_kept() {
 
 #[tokio::test]
 async fn slow_heads_slow_bodies_and_idle_connections_keep_nobody_waiting() {
-    let served = Served::with("").await;
+    let served = Served::with("");
     let mut held = Vec::new();
     for n in 0..1_500 {
         let mut stream = TcpStream::connect(&served.provider.authority).await.unwrap();

@@ -17,6 +17,7 @@ use axum::{Json, Router};
 use brownout_net::Listener;
 use brownout_provider::Provider;
 use brownout_scenario::Providers;
+use brownout_scenario::seed::SeedTree;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -111,11 +112,11 @@ async fn script(State(provider): State<Arc<Provider>>) -> Response {
     Json(provider.script().as_ref()).into_response()
 }
 
-/// Plays the one provider of the file in the body from now on.
+/// Plays the one provider of the file in the body from now on, with the file's seed.
 async fn replace(State(provider): State<Arc<Provider>>, text: String) -> Response {
     let refuse = |message: String| (StatusCode::UNPROCESSABLE_ENTITY, message + "\n").into_response();
-    let mut providers = match Providers::parse("the script", &text) {
-        Ok(file) => file.providers,
+    let (mut providers, seed) = match Providers::parse("the script", &text) {
+        Ok(file) => (file.providers, SeedTree::new(file.seed)),
         Err(error) => return refuse(format!("{error}: {}", error.remedy())),
     };
     let count = providers.len();
@@ -124,7 +125,7 @@ async fn replace(State(provider): State<Arc<Provider>>, text: String) -> Respons
             "the script has {count} providers: write exactly one [[provider]]"
         ));
     };
-    match provider.replace(plan) {
+    match provider.replace(plan, seed) {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => refuse(error.to_string()),
     }

@@ -36,13 +36,16 @@ pub(super) fn chosen(args: &ProviderArgs) -> Result<Chosen, Exit> {
         None => Some(0),
         Some(name) => providers.iter().position(|p| p.name == *name),
     };
-    match position.and_then(|position| providers.get(position)) {
-        Some(plan) => Ok(Chosen {
-            plan: plan.clone(),
-            seed,
-        }),
-        None => Err(missing(&source, "provider", &known)),
+    let Some(plan) = position.and_then(|position| providers.get(position)).cloned() else {
+        return Err(missing(&source, "provider", &known));
+    };
+    let asked = args.dialect.map_or(plan.dialect, Dialect::from);
+    if asked != plan.dialect {
+        let (name, speaks, asked) = (&plan.name, plan.dialect.name(), asked.name());
+        let message = format!("--dialect {asked}, but {source} says that {name} speaks {speaks}: leave --dialect out");
+        return Err(fail(Exit::Usage, &message));
     }
+    Ok(Chosen { plan, seed })
 }
 
 type Found = (Vec<ProviderPlan>, u64, String);
@@ -92,9 +95,11 @@ fn made_of(args: &ProviderArgs) -> String {
         "[[provider]]\nname = \"primary\"\ndialect = \"{}\"\nmodel = {model:?}\n",
         dialect.name()
     );
-    match &args.model_class {
-        Some(class) => _ = writeln!(text, "model_class = {class:?}"),
-        None => text.push_str(
+    match (&args.model_class, &args.profile) {
+        (Some(class), _) => _ = writeln!(text, "model_class = {class:?}"),
+        // A profile has a class of its own.
+        (None, Some(_)) => {}
+        (None, None) => text.push_str(
             "first_token = { kind = \"lognormal\", p50 = \"350ms\", p99 = \"1.2s\" }\n\
              inter_token = { kind = \"lognormal\", p50 = \"15ms\", p99 = \"40ms\" }\n",
         ),

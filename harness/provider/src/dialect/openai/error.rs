@@ -187,6 +187,11 @@ fn coded<'a>(body: Body<'a>, code: Option<&'a str>) -> Body<'a> {
             param: None,
             code: Some(code),
         },
+        Some(code @ "slow_down") => Body {
+            kind: "rate_limit_error",
+            code: Some(code),
+            ..body
+        },
         Some(code) => Body {
             code: Some(code),
             ..body

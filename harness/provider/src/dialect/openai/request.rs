@@ -2,7 +2,7 @@
 //!
 //! Takes what the simulator needs and ignores the rest, as the real endpoint ignores nothing: unknown fields pass.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 use serde_json::{Value, json};
 
@@ -11,13 +11,13 @@ use crate::dialect::{ChatRequest, Delivery, InvalidRequest, Passage, Problem, Ro
 #[derive(Deserialize)]
 struct Body {
     model: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     messages: Vec<Message>,
     max_tokens: Option<i64>,
     max_completion_tokens: Option<i64>,
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     tools: Vec<Tool>,
     tool_choice: Option<Value>,
     response_format: Option<ResponseFormat>,
@@ -32,7 +32,7 @@ struct StreamOptions {
 struct Message {
     role: String,
     content: Option<Content>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     tool_calls: Vec<Value>,
 }
 
@@ -45,7 +45,7 @@ enum Content {
 
 #[derive(Deserialize)]
 struct Part {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     text: String,
 }
 
@@ -57,7 +57,7 @@ struct Tool {
 #[derive(Deserialize, serde::Serialize)]
 struct Function {
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     description: String,
     #[serde(default)]
     parameters: Value,
@@ -74,6 +74,11 @@ struct ResponseFormat {
 struct Schema {
     #[serde(default)]
     schema: Value,
+}
+
+/// What clients write as `null` is left out.
+fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 impl Message {
@@ -120,6 +125,10 @@ pub(super) fn read(body: &[u8]) -> Result<ChatRequest, Problem<'static>> {
             Some("empty_array"),
         ));
     }
+    for (position, message) in body.messages.iter().enumerate() {
+        check_role(position, &message.role)?;
+    }
+    check_choice(&body)?;
     let max_tokens = match body.max_completion_tokens {
         Some(limit) => positive("max_completion_tokens", Some(limit))?,
         None => positive("max_tokens", body.max_tokens)?,
@@ -140,6 +149,33 @@ pub(super) fn read(body: &[u8]) -> Result<ChatRequest, Problem<'static>> {
         wants: wants(&body),
         model: body.model.unwrap_or_default(),
     })
+}
+
+fn check_role(position: usize, role: &str) -> Result<(), Problem<'static>> {
+    const ROLES: [&str; 6] = ["system", "assistant", "user", "function", "tool", "developer"];
+    if ROLES.contains(&role) {
+        return Ok(());
+    }
+    let supported = ROLES.map(|role| format!("'{role}'")).join(", ");
+    let message = format!("Invalid value: '{role}'. Supported values are: {supported} (messages[{position}].role).");
+    Err(invalid(message, Some("messages"), Some("invalid_value")))
+}
+
+/// A tool that must be called has to be there.
+fn check_choice(body: &Body) -> Result<(), Problem<'static>> {
+    let Some(name) = body
+        .tool_choice
+        .as_ref()
+        .and_then(|choice| choice["function"]["name"].as_str())
+    else {
+        return Ok(());
+    };
+    let mut functions = body.tools.iter().filter_map(|tool| tool.function.as_ref());
+    if functions.any(|function| function.name == name) {
+        return Ok(());
+    }
+    let message = format!("Tool choice '{name}' not found in 'tools' parameter.");
+    Err(invalid(message, Some("tool_choice"), None))
 }
 
 /// Definitions of tools are read by the model, and paid for.
@@ -255,6 +291,30 @@ mod tests {
         let schema =
             r#","response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"boolean"}}}"#;
         assert_eq!(wants(schema), Wants::Json(json!({"type": "boolean"})));
+    }
+
+    #[test]
+    fn null_is_as_good_as_nothing_and_nonsense_is_refused() {
+        let body = |more: &str| {
+            format!(
+                r#"{{"model":"m","messages":[{{"role":"user","content":[{{"type":"text","text":null}}]}},
+                {{"role":"assistant","content":null,"tool_calls":null}}],"stream_options":null{more}}}"#
+            )
+        };
+        assert_eq!(
+            read(body(r#","tools":null,"tool_choice":null"#).as_bytes())
+                .unwrap()
+                .wants,
+            Wants::Text
+        );
+        let wizard = body("").replace("assistant", "wizard");
+        let nobody = body(r#","tools":[],"tool_choice":{"type":"function","function":{"name":"b"}}"#);
+        for refused in [wizard, nobody] {
+            assert!(
+                matches!(read(refused.as_bytes()), Err(Problem::Invalid(_))),
+                "{refused}"
+            );
+        }
     }
 
     #[test]

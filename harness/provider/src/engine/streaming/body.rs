@@ -25,8 +25,11 @@ use crate::script::{Ending, Quirk};
 /// Tokens in one write at most, for callers that read so slowly that a backlog of due tokens builds up.
 const MAX_TOKENS_PER_WRITE: u64 = 256;
 
-/// From the last write to the cut.
+/// From the last write to the cut, as long as nothing is held up on its way.
 const FLUSH_TIME: Duration = Duration::from_millis(5);
+
+/// How long a reader may hold up the cut by not reading.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A response body.
 #[derive(Debug)]
@@ -96,8 +99,8 @@ enum Stage {
     Filling,
     /// All of it is in the outbox.
     Emptying,
-    /// All has left, and the cut comes when it has had the time.
-    Cutting,
+    /// All has left since then, and the cut comes when it has had the time.
+    Cutting(Instant),
     /// It has ended in good order.
     Over,
     /// It will never end.
@@ -131,8 +134,14 @@ impl Paced {
             match self.stage {
                 Stage::Over => return Poll::Ready(None),
                 Stage::Silent => return Poll::Pending,
-                Stage::Cutting => {
+                Stage::Cutting(since) => {
                     ready!(self.sleep.as_mut().poll(cx));
+                    // A slow reader gets the time to fetch what was written for it.
+                    let now = Instant::now();
+                    if self.abort.is_blocked() && now < since + PATIENCE {
+                        self.sleep.as_mut().reset(now + FLUSH_TIME);
+                        continue;
+                    }
                     if self.open.admitted.course.ending == Ending::Reset {
                         self.abort.reset_on_drop();
                     }
@@ -169,8 +178,9 @@ impl Paced {
         } else {
             self.open.complete();
             if matches!(ending, Ending::Fin | Ending::Reset) {
-                self.stage = Stage::Cutting;
-                self.sleep.as_mut().reset(Instant::now() + FLUSH_TIME);
+                let now = Instant::now();
+                self.stage = Stage::Cutting(now);
+                self.sleep.as_mut().reset(now + FLUSH_TIME);
             } else {
                 self.stage = Stage::Over;
             }
@@ -224,7 +234,7 @@ impl Paced {
         }
         self.outbox.put(Piece {
             bytes: text.into(),
-            tokens: due,
+            tokens: if self.open.admitted.leaves_at_once { 0 } else { due },
             last,
         });
         Poll::Ready(())

@@ -29,31 +29,22 @@ where
 {
     let mut open = JoinSet::new();
     loop {
-        let mut doors = desk.closed_doors();
         let closing = shutdown.child_token();
         let until_closed = async {
-            tokio::select! {
-                biased;
-                () = desk.replaced() => {}
-                () = wait_while(desk, &mut doors, false) => {}
-            }
+            wait_until(desk, true).await;
             closing.cancel();
         };
+        let accepting = accept_into(&mut listener, service.clone(), closing.clone(), &mut open);
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
-            ((), ()) = async { tokio::join!(biased; until_closed, accept_into(&mut listener, service.clone(), closing.clone(), &mut open)) } => {}
-        }
-        let mut doors = desk.closed_doors();
-        if !is_closed(&mut doors, desk.now()) {
-            continue;
+            ((), ()) = async { tokio::join!(biased; until_closed, accepting) } => {}
         }
         let Ok(closed) = listener.close() else { return };
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
-            () = desk.replaced() => {}
-            () = wait_while(desk, &mut doors, true) => {}
+            () = wait_until(desk, false) => {}
         }
         // The address stayed ours. If the system takes it away all the same, nobody can be served any more.
         let Ok(reopened) = closed.reopen() else { return };
@@ -65,16 +56,20 @@ fn is_closed(doors: &mut [Timetable], now: Micros) -> bool {
     doors.iter_mut().any(|door| door.is_on(now))
 }
 
-/// Waits while the doors are as `closed` says; for good where they stay so.
-async fn wait_while(desk: &Desk, doors: &mut [Timetable], closed: bool) {
+/// Waits until the doors are as `closed` says, whatever is played by then; for good where they never will be.
+async fn wait_until(desk: &Desk, closed: bool) {
     loop {
+        let mut doors = desk.closed_doors();
         let now = desk.now();
-        if is_closed(doors, now) != closed {
+        if is_closed(&mut doors, now) == closed {
             return;
         }
-        match doors.iter_mut().filter_map(|door| door.next_change(now)).min() {
-            Some(next) => desk.clock().sleep_until(next.0).await,
-            None => std::future::pending().await,
+        let next = doors.iter_mut().filter_map(|door| door.next_change(now)).min();
+        let clock = desk.clock();
+        tokio::select! {
+            biased;
+            () = desk.replaced() => {}
+            () = clock.sleep_until(next.map_or(u64::MAX, |next| next.0)), if next.is_some() => {}
         }
     }
 }

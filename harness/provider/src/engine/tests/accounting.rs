@@ -28,7 +28,7 @@ fn tokens(row: &LedgerRow) -> (u64, u64, u64) {
 
 /// Streams until 110 ms, when two of five tokens have arrived, and leaves.
 async fn leave_after_two_tokens(on_disconnect: OnDisconnect) -> LedgerRow {
-    let world = World::of(plan_with(|plan| plan.on_disconnect = on_disconnect)).await;
+    let world = World::of(plan_with(|plan| plan.on_disconnect = on_disconnect));
     let mut client = world.client().await;
     let request = client.request(Method::POST, CHAT, &chat(1, STREAM));
     let mut response = client.send(request).await;
@@ -44,7 +44,7 @@ async fn leave_after_two_tokens(on_disconnect: OnDisconnect) -> LedgerRow {
 
 /// Asks for a unary answer and leaves `at_ms`, before it has come.
 async fn leave_a_unary_answer(on_disconnect: OnDisconnect, at_ms: u64) -> LedgerRow {
-    let world = World::of(plan_with(|plan| plan.on_disconnect = on_disconnect)).await;
+    let world = World::of(plan_with(|plan| plan.on_disconnect = on_disconnect));
     let mut client = world.client().await;
     let request = client.request(Method::POST, CHAT, &chat(1, ""));
     tokio::select! {
@@ -61,7 +61,7 @@ async fn leave_a_unary_answer(on_disconnect: OnDisconnect, at_ms: u64) -> Ledger
 
 #[tokio::test(start_paused = true)]
 async fn a_whole_answer_is_billed_whole() {
-    let world = World::of(plan()).await;
+    let world = World::of(plan());
     world.client().await.post(&chat(1, STREAM)).await;
     let row = world.row();
     assert_eq!(tokens(&row), (5, 5, 5));
@@ -72,7 +72,7 @@ async fn a_whole_answer_is_billed_whole() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_cut_by_the_callers_limit_ends_with_length() {
-    let world = World::of(plan()).await;
+    let world = World::of(plan());
     let answer = world.client().await.post(&chat(1, r#","max_tokens":3"#)).await;
     assert!(answer.text.contains(r#""finish_reason":"length""#));
     assert_eq!((world.row().finish, tokens(&world.row())), (Finish::Length, (3, 3, 3)));
@@ -124,7 +124,7 @@ async fn leaving_before_the_first_token_bills_the_prompt_alone() {
 #[tokio::test(start_paused = true)]
 async fn leaving_after_the_end_is_no_hang_up_and_bills_once() {
     for more in [STREAM, ""] {
-        let world = World::of(plan()).await;
+        let world = World::of(plan());
         let mut client = world.client().await;
         client.post(&chat(1, more)).await;
         let before = world.row();
@@ -137,7 +137,7 @@ async fn leaving_after_the_end_is_no_hang_up_and_bills_once() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_open_at_the_end_of_the_run_is_unfinished_and_stays_so() {
-    let world = World::of(plan()).await;
+    let world = World::of(plan());
     let mut client = world.client().await;
     let request = client.request(Method::POST, CHAT, &chat(1, STREAM));
     let mut response = client.send(request).await;
@@ -159,7 +159,7 @@ async fn what_is_open_at_the_end_of_the_run_is_unfinished_and_stays_so() {
 async fn a_fault_bills_nothing_and_is_named() {
     let mut plan = plan();
     plan.faults = vec![status(503, Some(Micros(1_200_000)))];
-    let world = World::of(plan).await;
+    let world = World::of(plan);
     let answer = world.client().await.post(&chat(1, STREAM)).await;
     assert_eq!(answer.status, 503);
     assert_eq!(answer.headers["retry-after"], "2");
@@ -181,7 +181,7 @@ async fn leaving_gives_back_what_was_not_generated_when_the_provider_stops() {
     let mut plan = plan();
     plan.limits = Some(limits(None, Some(60)));
     plan.on_disconnect = stop(0);
-    let world = World::of(plan).await;
+    let world = World::of(plan);
     let mut client = world.client().await;
     // 10 of the prompt and 50 of the answer: the bucket is empty until the caller leaves with two tokens generated.
     let request = client.request(Method::POST, CHAT, &chat(1, r#","stream":true,"max_tokens":50"#));
@@ -207,7 +207,7 @@ async fn leaving_gives_back_what_was_not_generated_when_the_provider_stops() {
 
 #[tokio::test(start_paused = true)]
 async fn attempts_are_numbered_per_prompt_and_written_as_json_lines() {
-    let world = World::of(plan()).await;
+    let world = World::of(plan());
     let mut client = world.client().await;
     for prompt in [4, 5, 4] {
         client.post(&chat(prompt, "")).await;

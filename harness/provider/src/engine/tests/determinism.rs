@@ -36,7 +36,7 @@ fn chancy() -> ProviderPlan {
 
 /// What each prompt got and when, seen from its arrival: together, or one after the other.
 async fn play(together: bool) -> Vec<(String, u64, LedgerRow)> {
-    let world = World::of(chancy()).await;
+    let world = World::of(chancy());
     let ask = async |prompt: u64| {
         let mut client = world.client().await;
         let sent = world.clock.now_us();

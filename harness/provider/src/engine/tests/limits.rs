@@ -20,8 +20,7 @@ async fn waiting_as_long_as_told_admits_and_a_tick_less_does_not() {
             burst: Share::try_from(0.01).unwrap(),
             ..limits(Some(70), None)
         });
-    }))
-    .await;
+    }));
     let mut client = world.client().await;
     assert_eq!(client.post(&chat(1, "")).await.status, 200);
     let refused = client.post(&chat(2, "")).await;
@@ -53,7 +52,7 @@ async fn waiting_as_long_as_told_admits_and_a_tick_less_does_not() {
 
 #[tokio::test(start_paused = true)]
 async fn every_response_tells_where_the_key_stands() {
-    let world = World::of(plan_with(|plan| plan.limits = Some(limits(Some(60), Some(6_000))))).await;
+    let world = World::of(plan_with(|plan| plan.limits = Some(limits(Some(60), Some(6_000)))));
     let mut client = world.client().await;
     // 10 of the prompt and 90 of the answer are charged; 5 are generated, so 85 come back at the end, 140 ms later.
     let answer = client.post(&chat(1, r#","max_tokens":90"#)).await;
@@ -71,7 +70,7 @@ async fn every_response_tells_where_the_key_stands() {
 
 #[tokio::test(start_paused = true)]
 async fn what_can_never_fit_is_told_so_and_not_to_try_again() {
-    let world = World::of(plan_with(|plan| plan.limits = Some(limits(None, Some(100))))).await;
+    let world = World::of(plan_with(|plan| plan.limits = Some(limits(None, Some(100)))));
     let mut client = world.client().await;
     let answer = client.post(&chat(1, r#","max_tokens":91"#)).await;
     assert_eq!(answer.status, 429);
@@ -86,7 +85,7 @@ async fn what_can_never_fit_is_told_so_and_not_to_try_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_without_a_limit_of_its_own_is_charged_the_default() {
-    let world = World::of(plan_with(|plan| plan.limits = Some(limits(None, Some(5_000))))).await;
+    let world = World::of(plan_with(|plan| plan.limits = Some(limits(None, Some(5_000)))));
     let answer = world.client().await.post(&chat(1, "")).await;
     assert_eq!(
         header(&answer, "x-ratelimit-remaining-tokens"),

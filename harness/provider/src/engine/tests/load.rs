@@ -12,7 +12,7 @@ use crate::samples::plan_with;
 
 #[tokio::test(start_paused = true)]
 async fn with_every_slot_taken_callers_wait_their_turn_and_then_are_turned_away() {
-    let world = World::of(plan_with(|plan| plan.capacity = Some(Capacity { slots: 1, queue: 2 }))).await;
+    let world = World::of(plan_with(|plan| plan.capacity = Some(Capacity { slots: 1, queue: 2 })));
     let ask = async |prompt: u64| {
         let answer = world.client().await.post(&chat(prompt, "")).await;
         (answer.status, world.clock.now_us() / 1_000, answer.text)
@@ -35,12 +35,61 @@ async fn with_every_slot_taken_callers_wait_their_turn_and_then_are_turned_away(
 
 #[tokio::test(start_paused = true)]
 async fn who_leaves_frees_the_slot() {
-    let world = World::of(plan_with(|plan| plan.capacity = Some(Capacity { slots: 1, queue: 0 }))).await;
+    let world = World::of(plan_with(|plan| plan.capacity = Some(Capacity { slots: 1, queue: 0 })));
     let mut client = world.client().await;
     let request = client.request(Method::POST, super::CHAT, &chat(1, STREAM));
     let response = client.send(request).await;
     assert_eq!(world.client().await.post(&chat(2, "")).await.status, 503);
     client.hang_up().await;
+    drop(response);
+    assert_eq!(world.client().await.post(&chat(3, "")).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_the_queue_before_the_turn_has_come_pays_nothing() {
+    let world = World::of(plan_with(|plan| plan.capacity = Some(Capacity { slots: 1, queue: 1 })));
+    let mut first = world.client().await;
+    let request = first.request(Method::POST, super::CHAT, &chat(1, STREAM));
+    let response = first.send(request).await;
+    let mut waiting = world.client().await;
+    let request = waiting.request(Method::POST, super::CHAT, &chat(2, ""));
+    tokio::select! {
+        biased;
+        _ = waiting.send(request) => panic!("answered before its turn"),
+        () = world.sleep_until_ms(120) => {}
+    }
+    waiting.hang_up().await;
+    drop(response);
+    let row = world.provider.ledger.rows().remove(1);
+    assert_eq!(
+        (row.finish, row.billed_prompt, row.price),
+        (Finish::HungUp, 0, Picodollars(0))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_attempt_does_not_take_the_queue_with_it() {
+    use brownout_scenario::plan::{FaultEffect, FaultPlan};
+    let stall = FaultPlan {
+        first: Some(1),
+        ..crate::samples::fault(FaultEffect::Stall {
+            after_tokens: None,
+            lasts: None,
+        })
+    };
+    let world = World::of(plan_with(|plan| {
+        plan.capacity = Some(Capacity { slots: 1, queue: 5 });
+        plan.faults = vec![stall];
+    }));
+    let mut stuck = world.client().await;
+    let request = stuck.request(Method::POST, super::CHAT, &chat(1, STREAM));
+    let response = stuck.send(request).await;
+    assert_eq!(
+        world.client().await.post(&chat(2, "")).await.status,
+        503,
+        "the only slot is stuck"
+    );
+    stuck.hang_up().await;
     drop(response);
     assert_eq!(world.client().await.post(&chat(3, "")).await.status, 200);
 }
@@ -54,8 +103,7 @@ async fn in_a_slow_stretch_every_wait_is_longer() {
             lasts: secs(5.0),
             factor: 3.0,
         });
-    }))
-    .await;
+    }));
     let mut took = Vec::new();
     for at_ms in [9_999, 10_000, 14_999, 15_000] {
         world.sleep_until_ms(at_ms).await;
@@ -75,8 +123,7 @@ async fn a_remembered_beginning_is_read_in_no_time_and_at_its_own_price() {
             granularity: 10,
             ttl: Micros::from_secs(60),
         });
-    }))
-    .await;
+    }));
     let asked = |prompt: u64| {
         let system = tracer::prompt_text(PromptId(99), 200);
         let user = tracer::prompt_text(PromptId(prompt), 10);
@@ -105,8 +152,7 @@ async fn where_caching_is_the_callers_choice_writing_is_billed() {
             granularity: 1,
             ttl: Micros::from_secs(60),
         });
-    }))
-    .await;
+    }));
     let system = tracer::prompt_text(PromptId(99), 200);
     let mut client = world.client().await;
     for (prompt, mark) in [

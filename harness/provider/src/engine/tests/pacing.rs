@@ -25,7 +25,7 @@ async fn writes(world: &World, body: &str) -> (u64, Vec<(u64, usize)>) {
 
 #[tokio::test(start_paused = true)]
 async fn each_token_leaves_when_it_is_due_and_the_status_line_with_the_first() {
-    let world = World::of(plan()).await;
+    let world = World::of(plan());
     let (headers, writes) = writes(&world, &chat(1, STREAM)).await;
     assert_eq!(headers, 100_000);
     let due: Vec<_> = (0..5).map(|n| (100_000 + n * 10_000, 1)).collect();
@@ -36,7 +36,7 @@ async fn each_token_leaves_when_it_is_due_and_the_status_line_with_the_first() {
 async fn tokens_due_within_one_tick_share_a_write_but_not_a_frame() {
     let mut plan = plan();
     plan.inter_token = Distribution::Constant { value: 300.0 };
-    let world = World::of(plan).await;
+    let world = World::of(plan);
     let (_, writes) = writes(&world, &chat(1, STREAM)).await;
     assert_eq!(writes, [(100_000, 1), (101_000, 3), (102_000, 1)]);
 }
@@ -46,14 +46,14 @@ async fn rounding_does_not_add_up_over_a_long_answer() {
     let mut plan = plan();
     plan.inter_token = Distribution::Constant { value: 1_400.0 };
     plan.output_tokens = Distribution::Constant { value: 1_001.0 };
-    let world = World::of(plan).await;
+    let world = World::of(plan);
     let (_, writes) = writes(&world, &chat(1, STREAM)).await;
     assert_eq!(writes.last().unwrap().0, 1_500_000);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_unary_answer_leaves_whole_when_its_last_token_is_due() {
-    let world = World::of(plan()).await;
+    let world = World::of(plan());
     let answer = world.client().await.post(&chat(1, "")).await;
     assert_eq!(world.clock.now_us(), 140_000);
     assert_eq!(answer.status, 200);
@@ -68,7 +68,7 @@ async fn a_unary_answer_leaves_whole_when_its_last_token_is_due() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_says_what_it_is() {
-    let world = World::of(plan()).await;
+    let world = World::of(plan());
     let answer = world.client().await.post(&chat(1, STREAM)).await;
     assert_eq!(answer.headers["content-type"], "text/event-stream; charset=utf-8");
     assert_eq!(answer.headers["openai-processing-ms"], "100");
@@ -83,7 +83,7 @@ async fn what_a_prompt_gets_does_not_depend_on_who_came_first() {
     plan.output_tokens = Distribution::Uniform { min: 1.0, max: 60.0 };
     let mut runs = Vec::new();
     for upward in [true, false] {
-        let world = World::of(plan.clone()).await;
+        let world = World::of(plan.clone());
         let mut order: Vec<u64> = (0..20).collect();
         if !upward {
             order.reverse();

@@ -8,7 +8,7 @@ use crate::samples::plan;
 
 #[tokio::test(start_paused = true)]
 async fn refusals_have_their_status_and_their_words() {
-    let world = World::of(plan()).await;
+    let world = World::of(plan());
     let mut client = world.client().await;
     let unknown_model = chat(1, "").replace("gpt-4o-mini", "gpt-9");
     for (method, path, body, status, words) in [
@@ -45,7 +45,7 @@ async fn refusals_have_their_status_and_their_words() {
 
 #[tokio::test(start_paused = true)]
 async fn chat_requests_that_were_read_leave_a_row_and_others_none() {
-    let world = World::of(plan()).await;
+    let world = World::of(plan());
     let mut client = world.client().await;
     client.get("/v1/models").await;
     client.get("/nowhere").await;
@@ -62,7 +62,7 @@ async fn chat_requests_that_were_read_leave_a_row_and_others_none() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_at_the_bound_is_read_and_one_above_it_is_refused() {
-    let world = World::of(plan()).await;
+    let world = World::of(plan());
     let padded = |length: usize| {
         let body = chat(1, "");
         format!("{body}{}", " ".repeat(length - body.len()))
@@ -76,7 +76,7 @@ async fn a_body_at_the_bound_is_read_and_one_above_it_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn the_model_list_has_the_model() {
-    let world = World::of(plan()).await;
+    let world = World::of(plan());
     let answer = world.client().await.get("/v1/models").await;
     assert_eq!(answer.status, 200);
     assert_eq!(

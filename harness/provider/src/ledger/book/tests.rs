@@ -51,6 +51,7 @@ fn work(thinks: f64) -> Work {
     Work {
         hands_over: schedule.visible(),
         twice: None,
+        begins: Micros::ZERO,
         schedule,
         whole: Finish::Stop,
         terms: Terms {
@@ -104,6 +105,20 @@ fn a_token_that_went_out_twice_counts_as_soon_as_it_has() {
         book.flushed(position, flushed);
         book.hang_up(position, Micros::from_millis(130)).unwrap();
         assert_eq!((one(&book).flushed, one(&book).repeated), (flushed, repeated));
+    }
+}
+
+#[test]
+fn who_leaves_before_the_turn_has_come_has_cost_nothing() {
+    for (at_ms, billed_prompt) in [(49, 0), (50, 100)] {
+        let mut book = Book::new(Retention::All, None);
+        let queued = Work {
+            begins: Micros::from_millis(50),
+            ..work(0.0)
+        };
+        let position = book.open(row(1), queued);
+        book.hang_up(position, Micros::from_millis(at_ms)).unwrap();
+        assert_eq!((one(&book).billed_prompt, one(&book).generated), (billed_prompt, 0));
     }
 }
 

@@ -13,7 +13,7 @@ use crate::tape::{Player, Recorder, TapeError};
 
 #[tokio::test]
 async fn the_upstream_gets_the_request_and_the_caller_the_answer() {
-    let studio = Studio::open().await;
+    let studio = Studio::open();
     for path in ["/v1/unary?a=1&b=2", "/v1/limited"] {
         let mut caller = studio.caller().await;
         caller.headers.push(("x-stainless-lang", "rust".to_owned()));
@@ -38,7 +38,7 @@ async fn the_upstream_gets_the_request_and_the_caller_the_answer() {
 
 #[tokio::test]
 async fn a_stream_passes_as_it_comes_and_its_times_are_stored() {
-    let studio = Studio::open().await;
+    let studio = Studio::open();
     let mut hearing = studio.caller().await.ask("/v1/stream", "{}").await;
     let mut heard = Vec::new();
     // The next event leaves only when this one is here: a recorder that held one back would wait for good.
@@ -66,7 +66,7 @@ async fn a_stream_passes_as_it_comes_and_its_times_are_stored() {
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_upstream_breaks_off_here_and_on_the_tape() {
-    let studio = Studio::open().await;
+    let studio = Studio::open();
     studio.stage.events.add_permits(2);
     let heard = studio.caller().await.hear("/v1/breaks", "{}").await;
     assert!(heard.is_broken);
@@ -80,7 +80,7 @@ async fn an_answer_that_breaks_off_upstream_breaks_off_here_and_on_the_tape() {
 
 #[tokio::test]
 async fn what_came_just_before_the_upstream_broke_off_reaches_the_caller() {
-    let studio = Studio::open().await;
+    let studio = Studio::open();
     let mut listener = studio.network.listen("").unwrap();
     let upstream = format!("http://{}", listener.authority()).parse().unwrap();
     tokio::spawn(async move {
@@ -104,7 +104,7 @@ async fn what_came_just_before_the_upstream_broke_off_reaches_the_caller() {
 
 #[tokio::test]
 async fn a_caller_that_hangs_up_ends_the_request_upstream_and_what_was_seen_is_stored() {
-    let studio = Studio::open().await;
+    let studio = Studio::open();
     let mut caller = studio.caller().await;
     let mut hearing = caller.ask("/v1/stream", "{}").await;
     hearing.piece().await.unwrap().unwrap();
@@ -121,7 +121,7 @@ async fn a_caller_that_hangs_up_ends_the_request_upstream_and_what_was_seen_is_s
 
 #[tokio::test]
 async fn an_interrupted_recording_keeps_all_that_it_has() {
-    let mut studio = Studio::open().await;
+    let mut studio = Studio::open();
     studio.caller().await.hear("/v1/unary", "{}").await;
     let mut caller = studio.caller().await;
     let mut hearing = caller.ask("/v1/stream", "{}").await;
@@ -137,7 +137,7 @@ async fn an_interrupted_recording_keeps_all_that_it_has() {
 
 #[tokio::test]
 async fn an_upstream_that_is_not_there_is_a_502_and_not_on_the_tape() {
-    let studio = Studio::open().await;
+    let studio = Studio::open();
     let nobody = studio.network.listen("").unwrap().authority().to_owned();
     let folder = tempfile::tempdir().unwrap();
     let tape = folder.path().join("empty.tape");
@@ -163,7 +163,7 @@ async fn an_upstream_that_is_not_there_is_a_502_and_not_on_the_tape() {
 
 #[tokio::test]
 async fn an_answer_above_the_bound_passes_whole_and_is_stored_as_broken() {
-    let studio = Studio::open().await;
+    let studio = Studio::open();
     let heard = studio.caller().await.hear("/v1/long", "{}").await;
     let bytes: usize = heard.pieces.iter().map(|(_, bytes)| bytes.len()).sum();
     assert_eq!((bytes, heard.is_broken), (LONG, false));
@@ -178,7 +178,7 @@ async fn an_answer_above_the_bound_passes_whole_and_is_stored_as_broken() {
 
 #[tokio::test]
 async fn a_body_above_the_bound_is_refused_and_goes_nowhere() {
-    let studio = Studio::open().await;
+    let studio = Studio::open();
     let heard = studio
         .caller()
         .await
@@ -192,7 +192,7 @@ async fn a_body_above_the_bound_is_refused_and_goes_nowhere() {
 
 #[tokio::test]
 async fn the_end_of_the_token_ends_a_recorder() {
-    let studio = Studio::open().await;
+    let studio = Studio::open();
     let folder = tempfile::tempdir().unwrap();
     let shutdown = CancellationToken::new();
     let upstream = format!("http://{}", studio.provider).parse().unwrap();

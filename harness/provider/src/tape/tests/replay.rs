@@ -74,7 +74,7 @@ const BODY: &str = r#"{"model":"m","stream":true}"#;
 
 /// Records one exchange with each path.
 async fn recorded() -> (Studio, Vec<Heard>) {
-    let mut studio = Studio::open().await;
+    let mut studio = Studio::open();
     let mut all = Vec::new();
     for path in PATHS {
         studio
@@ -221,7 +221,7 @@ fn several_recordings_are_given_in_turn_and_the_last_one_again_and_again() {
 #[test]
 fn equal_requests_match_whatever_the_order_of_their_keys_and_whoever_sends_them() {
     let studio = live(async {
-        let mut studio = Studio::open().await;
+        let mut studio = Studio::open();
         let mut caller = studio.caller().await;
         caller
             .headers
@@ -247,7 +247,7 @@ fn equal_requests_match_whatever_the_order_of_their_keys_and_whoever_sends_them(
 #[test]
 fn a_dummy_key_that_occurs_in_the_text_by_chance_does_no_harm() {
     let studio = live(async {
-        let mut studio = Studio::open().await;
+        let mut studio = Studio::open();
         studio
             .caller()
             .await

@@ -4,7 +4,7 @@ use super::studio::Studio;
 
 #[tokio::test]
 async fn no_secret_is_on_the_tape_wherever_it_was_sent_or_repeated() {
-    let mut studio = Studio::open().await;
+    let mut studio = Studio::open();
     let mut caller = studio.caller().await;
     for (name, value) in [
         ("authorization", "Bearer sk-proj-0123456789abcdef"),

@@ -55,7 +55,7 @@ pub(super) struct Studio {
 }
 
 impl Studio {
-    pub(super) async fn open() -> Self {
+    pub(super) fn open() -> Self {
         let network = Network::tcp();
         let stage = Arc::new(Stage {
             seen: Mutex::default(),
