@@ -4,6 +4,7 @@
 //! dispatcher's, its clients' and hyper's.
 
 mod common;
+mod plans;
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -51,8 +52,8 @@ fn main() {
 fn schedule(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("schedule 2,000 requests");
     group.throughput(Throughput::Elements(REQUESTS));
-    let constant = common::plan(SCENARIO);
-    let poisson = common::plan(&SCENARIO.replace("constant", "poisson"));
+    let constant = plans::plan(SCENARIO);
+    let poisson = plans::plan(&SCENARIO.replace("constant", "poisson"));
     group.bench_function("constant due times", |b| {
         b.iter(|| due_times(&constant, &constant.variants[0].load));
     });
@@ -73,7 +74,7 @@ fn schedule(criterion: &mut Criterion) {
 fn dispatcher(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("play 2,000 requests");
     group.throughput(Throughput::Elements(REQUESTS));
-    let plan = common::plan(SCENARIO);
+    let plan = plans::plan(SCENARIO);
     let runtime = Builder::new_current_thread()
         .enable_time()
         .start_paused(true)

@@ -1,6 +1,7 @@
 //! What does it cost to turn what was seen into a record: per value, per gap, per histogram?
 
 mod common;
+mod plans;
 
 use std::hint::black_box;
 
@@ -63,7 +64,7 @@ fn histograms(criterion: &mut Criterion) {
 
 fn a_variant(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("variant");
-    let plan = common::plan(SCENARIO);
+    let plan = plans::plan(SCENARIO);
     let seen = observations(&plan);
     let variant = &plan.variants[0];
     let record = measure(variant, &plan, &seen);

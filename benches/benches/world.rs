@@ -3,6 +3,7 @@
 //! Three hops (client, reference service, provider), telemetry and measuring included; one variant, so one thread.
 
 mod common;
+mod plans;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Ten answers of `tokens` tokens a second, for `seconds`.
 fn scenario(endpoint: &str, seconds: u64, tokens: u64) -> Plan {
-    common::plan(&format!(
+    plans::plan(&format!(
         r#"
 question = "What does a token cost?"
 seed = 7

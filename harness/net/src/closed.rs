@@ -5,6 +5,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::listener::{Listener, TCP_BACKLOG};
@@ -20,17 +21,14 @@ pub struct Closed {
 #[derive(Debug)]
 enum Kind {
     /// Bound and not listening: the kernel refuses connections and gives the port to nobody else.
-    Tcp(TcpSocket),
+    Tcp(std::net::TcpListener),
     Memory(Names),
 }
 
 impl Closed {
     pub(crate) fn tcp(listener: TcpListener, authority: String) -> io::Result<Self> {
-        let address = listener.local_addr()?;
-        // No second socket may be bound while one listens.
-        drop(listener);
         Ok(Self {
-            kind: Kind::Tcp(reserve(address)?),
+            kind: Kind::Tcp(deafen(listener)?),
             authority,
         })
     }
@@ -54,10 +52,34 @@ impl Closed {
     /// for just this port and for the reuse of addresses.
     pub fn reopen(self) -> io::Result<Listener> {
         match self.kind {
-            Kind::Tcp(socket) => Listener::over(socket.listen(TCP_BACKLOG)?),
+            Kind::Tcp(socket) => {
+                SockRef::from(&socket).listen(TCP_BACKLOG.cast_signed())?;
+                Listener::over(TcpListener::from_std(socket)?)
+            }
             Kind::Memory(names) => names.listen(&self.authority).map(Listener::in_memory),
         }
     }
+}
+
+/// Stops a listener from listening, without giving its port up even for a moment: somebody would take it.
+#[cfg(target_os = "linux")]
+fn deafen(listener: TcpListener) -> io::Result<std::net::TcpListener> {
+    // Out of the runtime, which would take the hang-up that follows for news.
+    let socket = listener.into_std()?;
+    SockRef::from(&socket).shutdown(std::net::Shutdown::Both)?;
+    Ok(socket)
+}
+
+/// Elsewhere a listener cannot be told to stop: it is dropped, and its port bound again.
+#[cfg(not(target_os = "linux"))]
+fn deafen(listener: TcpListener) -> io::Result<std::net::TcpListener> {
+    let address = listener.local_addr()?;
+    drop(listener);
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
 }
 
 /// A socket that holds `address`, beside connections that were accepted there.

@@ -35,7 +35,12 @@ enum Kind {
 impl Listener {
     /// Listens on a TCP address; port 0 takes a free one. Call it inside a runtime.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        Self::over(reserve(address)?.listen(TCP_BACKLOG)?)
+        let mut socket = reserve(address)?;
+        if address.port() == 0 {
+            // A socket that asked for its port by number keeps it while it is closed; one that was given any port does not.
+            socket = reserve(socket.local_addr()?)?;
+        }
+        Self::over(socket.listen(TCP_BACKLOG)?)
     }
 
     /// Takes over a TCP listener that was bound elsewhere, for an address that is not any loopback port.

@@ -16,10 +16,12 @@ use super::{CutShort, Retention, Terms, Totals, Work};
 /// All that a ledger knows.
 pub(super) struct Book {
     retention: Retention,
+    /// Rows that may still change.
     rows: BTreeMap<usize, LedgerRow>,
     next: usize,
-    /// Rows that may be forgotten, the first to be first. Empty where every row is kept.
-    forgettable: VecDeque<usize>,
+    /// Rows that are final, in the order in which they became so. Once it is full, this ring stays where it is: rows that
+    /// were allocated one by one would scatter over the heaps of several threads, and leave holes when they go.
+    kept: VecDeque<(usize, LedgerRow)>,
     /// Attempts whose end somebody will report.
     open: BTreeMap<usize, Work>,
     /// Attempts whose end nobody will see, by when it will be. Their rows are already written as if it had come.
@@ -32,7 +34,7 @@ pub(super) struct Book {
 impl fmt::Debug for Book {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Book")
-            .field("rows", &self.rows.len())
+            .field("rows", &(self.rows.len() + self.kept.len()))
             .field("open", &self.open.len())
             .field("totals", &self.totals)
             .finish_non_exhaustive()
@@ -45,7 +47,7 @@ impl Book {
             retention,
             rows: BTreeMap::new(),
             next: 0,
-            forgettable: VecDeque::new(),
+            kept: VecDeque::new(),
             open: BTreeMap::new(),
             unseen: BTreeMap::new(),
             totals: Totals::default(),
@@ -55,7 +57,9 @@ impl Book {
     }
 
     pub(super) fn rows(&self) -> Vec<LedgerRow> {
-        self.rows.values().cloned().collect()
+        let kept = self.kept.iter().map(|(position, row)| (position, row));
+        let by_position: BTreeMap<_, _> = self.rows.iter().chain(kept).collect();
+        by_position.into_values().cloned().collect()
     }
 
     pub(super) fn totals(&self) -> Totals {
@@ -191,7 +195,7 @@ impl Book {
 
     /// A row changes no more: it goes into the totals and to the writer, and may be forgotten.
     fn finalise(&mut self, position: usize) {
-        let Some(row) = self.rows.get(&position) else {
+        let Some(row) = self.rows.remove(&position) else {
             return;
         };
         let totals = &mut self.totals;
@@ -205,20 +209,16 @@ impl Book {
         totals.billed += row.billed;
         totals.price.0 += row.price.0;
         if let (None, Some(sink)) = (&self.broken_sink, &mut self.sink) {
-            let written = serde_json::to_vec(row).map_err(io::Error::from).and_then(|mut line| {
+            let written = serde_json::to_vec(&row).map_err(io::Error::from).and_then(|mut line| {
                 line.push(b'\n');
                 sink.write_all(&line)
             });
             self.broken_sink = written.err();
         }
         if let Retention::Last(most) = self.retention {
-            self.forgettable.push_back(position);
-            while self.rows.len() > most
-                && let Some(oldest) = self.forgettable.pop_front()
-            {
-                self.rows.remove(&oldest);
-            }
+            while self.rows.len() + self.kept.len() >= most && self.kept.pop_front().is_some() {}
         }
+        self.kept.push_back((position, row));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use crate::refusing::until_refused;
 use crate::{Served, chat};
 
 /// Whether curl is here. Without it these tests say so and pass, except in CI.
@@ -71,7 +72,10 @@ async fn curl_ends_as_each_fault_promises_and_well_once_it_is_over() {
                     codes.contains(&code),
                     "{fault} (HTTP/2: {http2}): exit code {code}\n{text}"
                 );
-                assert_eq!(text.matches("t7.").count(), *words, "{fault} (HTTP/2: {http2}): {text}");
+                // On a reset stream curl may throw away what it had not printed yet; `http2` tests that it arrives.
+                let arrived = text.matches("t7.").count();
+                let thrown_away = code == 92 && arrived < *words;
+                assert!(thrown_away || arrived == *words, "{fault} (HTTP/2: {http2}): {text}");
                 let (code, text) = curl(authority, &chat(7, true), http2).await;
                 assert_eq!(code, 0, "{fault} (HTTP/2: {http2})");
                 assert!(
@@ -88,9 +92,9 @@ async fn curl_cannot_connect_to_a_shut_door() {
     if curl_is_missing().await {
         return;
     }
-    let served = Served::faulty("kind = \"refuse_connection\"\nuntil = \"1s\"");
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    let served = Served::faulty("kind = \"refuse_connection\"\nuntil = \"3s\"");
+    until_refused(&served.provider.authority, true).await;
     assert_eq!(curl(&served.provider.authority, &chat(7, true), false).await.0, 7);
-    served.clock.sleep_until(1_200_000).await;
+    until_refused(&served.provider.authority, false).await;
     assert_eq!(curl(&served.provider.authority, &chat(7, true), false).await.0, 0);
 }

@@ -213,6 +213,21 @@ fn a_bounded_ledger_forgets_rows_but_neither_totals_nor_lines() {
 }
 
 #[test]
+fn rows_are_told_in_the_order_of_arrival_whichever_ends_first() {
+    let mut book = Book::new(Retention::All, None);
+    let positions = [1, 2, 3].map(|prompt| book.open(row(prompt), work(0.0)));
+    book.complete(positions[2]);
+    book.enter(row(4));
+    book.complete(positions[0]);
+    let told = book.rows().into_iter().map(|row| (row.prompt.0, row.ended.0 > 0));
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [(1, true), (2, false), (3, true), (4, false)],
+        "the second is open, the fourth ended as it came"
+    );
+}
+
+#[test]
 fn a_writer_that_fails_is_told_of_at_the_end_and_loses_no_row() {
     struct Full;
     impl Write for Full {
