@@ -163,7 +163,7 @@ pub struct ProviderArgs {
     /// How fast it is: the name of a built-in class of models
     #[arg(long, conflicts_with_all = ["scenario", "script"])]
     pub model_class: Option<String>,
-    /// Take the provider from this file of [[provider]] blocks
+    /// Take the provider from this file of provider blocks
     #[arg(long, conflicts_with = "scenario")]
     pub script: Option<PathBuf>,
     /// Take the provider from this scenario
@@ -187,7 +187,7 @@ pub struct ProviderArgs {
     /// Pass every request on to --upstream, and store answers and timings there (keys are stripped)
     #[arg(long, value_name = "FILE", requires = "upstream", conflicts_with_all = ["replay", "script", "scenario", "ledger", "control", "dialect", "model", "profile", "model_class"])]
     pub record: Option<PathBuf>,
-    /// The real provider's base URL, such as https://api.openai.com
+    /// The real provider's base URL, scheme and host
     #[arg(long, value_name = "URL", requires = "record")]
     pub upstream: Option<String>,
     /// Give the answers that were recorded there, at their timings
