@@ -98,6 +98,7 @@ fn observations(plan: &Plan) -> Observations {
         seen.requests.push(RequestObservation {
             index,
             prompt,
+            client: 0,
             due,
             sent: Some(due),
             acknowledged: None,

@@ -17,6 +17,7 @@
 //!
 //! It depends on no harness and knows of none: faults are the provider's, never switches in here.
 
+mod access;
 mod app;
 pub mod clock;
 mod designs;

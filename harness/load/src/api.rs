@@ -26,6 +26,7 @@ pub(crate) fn ask(
         Endpoint::Chat => "/chat",
         Endpoint::Stream => "/chat/stream",
         Endpoint::Jobs => "/jobs",
+        Endpoint::Completions | Endpoint::CompletionsStream => "/v1/chat/completions",
     };
     let prompt = tracer::prompt_text(planned.prompt, planned.prompt_tokens);
     let body = serde_json::json!({

@@ -113,8 +113,8 @@ impl<'a> Exchange<'a> {
 
     async fn run(&mut self) -> Outcome {
         let result = match self.around.load.endpoint {
-            Endpoint::Chat => self.chat().await.map(|()| Outcome::Answered),
-            Endpoint::Stream => self.stream().await,
+            Endpoint::Chat | Endpoint::Completions => self.chat().await.map(|()| Outcome::Answered),
+            Endpoint::Stream | Endpoint::CompletionsStream => self.stream().await,
             Endpoint::Jobs => self.job().await.map(|()| Outcome::Answered),
         };
         result.unwrap_or_else(Outcome::Failed)
@@ -289,6 +289,7 @@ impl<'a> Exchange<'a> {
         RequestObservation {
             index: self.planned.index,
             prompt: self.planned.prompt,
+            client: self.planned.client,
             due,
             sent: Some(sent),
             acknowledged: self.acknowledged,

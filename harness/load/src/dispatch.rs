@@ -146,6 +146,7 @@ fn not_sent(planned: &PlannedRequest, due: Micros) -> RequestObservation {
     RequestObservation {
         index: planned.index,
         prompt: planned.prompt,
+        client: planned.client,
         due,
         sent: None,
         acknowledged: None,

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use brownout_scenario::observe::{LedgerRow, RequestObservation, SpanRow};
+use brownout_scenario::observe::{HostRow, LedgerRow, ProbeRow, RequestObservation, SpanRow};
 use brownout_scenario::plan::{Endpoint, Plan, Variant};
 use brownout_scenario::schedule::due_times;
 use brownout_scenario::units::{Micros, Picodollars};
@@ -27,6 +27,10 @@ pub struct Observations {
     pub spans: Vec<SpanRow>,
     /// Which engine served each provider, and why.
     pub engines: BTreeMap<String, String>,
+    /// What happened to the target's processes, in the order of time.
+    pub hosts: Vec<HostRow>,
+    /// Questions after their health, in the order of time.
+    pub probes: Vec<ProbeRow>,
     /// When the run was interrupted, if it was: what had fallen due by then counts.
     pub interrupted_at: Option<Micros>,
 }
@@ -129,6 +133,8 @@ const fn endpoint_name(endpoint: Endpoint) -> &'static str {
         Endpoint::Chat => "chat",
         Endpoint::Stream => "stream",
         Endpoint::Jobs => "jobs",
+        Endpoint::Completions => "completions",
+        Endpoint::CompletionsStream => "completions_stream",
     }
 }
 

@@ -8,7 +8,7 @@ use brownout_scenario::observe::{
 };
 use brownout_scenario::plan::{
     Arrivals, Dialect, Endpoint, Expectation, Limits, LoadPlan, ModelPlan, OnDisconnect, Plan, Price, ProviderPlan,
-    ServicePlan, Variant,
+    ServicePlan, Variant, Watch,
 };
 use brownout_scenario::units::{Micros, PerSecond, Picodollars, PromptId, Share};
 
@@ -51,6 +51,7 @@ pub(crate) fn request(id: u64, due: u64, ended: u64, tokens: u64) -> RequestObse
     RequestObservation {
         index: id,
         prompt: PromptId(id),
+        client: 0,
         due: Micros(due),
         sent: Some(Micros(due)),
         acknowledged: None,
@@ -151,9 +152,13 @@ pub(crate) fn plan(variants: &[&str], expectations: Vec<Expectation>) -> Plan {
         },
         providers: vec![provider()],
         gateway: None,
+        orchestrator: None,
+        events: Vec::new(),
+        dependency_faults: Vec::new(),
         load: LoadPlan {
             arrivals: Arrivals::Constant { rate: PerSecond(10.0) },
             endpoint: Endpoint::Chat,
+            watch: Watch::Poll,
             poll: Micros::from_secs(1),
             prompt_tokens: Distribution::Constant { value: 10.0 },
             max_tokens: 100,

@@ -18,7 +18,7 @@ pub(crate) use self::provider::{
     CapacityBlock, OnDisconnectBlock, PriceBlock, PromptCacheBlock, ProviderBlock, RateLimitBlock, ServedBlock,
     SlowPeriodsBlock,
 };
-use crate::plan::{Endpoint, HangUp};
+use crate::plan::{Endpoint, HangUp, Watch};
 use crate::units::{Micros, PerSecond, Share};
 
 #[derive(Debug, Deserialize)]
@@ -69,6 +69,7 @@ pub(crate) struct GatewayBlock {
 pub(crate) struct LoadBlock {
     pub(crate) arrivals: Option<Spanned<ArrivalsBlock>>,
     pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) watch: Option<Watch>,
     pub(crate) poll: Option<Spanned<Micros>>,
     pub(crate) prompt_tokens: Option<Spanned<Counts>>,
     pub(crate) max_tokens: Option<Spanned<u64>>,
@@ -82,7 +83,15 @@ pub(crate) enum ArrivalsBlock {
     Constant { rate: PerSecond },
     Poisson { rate: PerSecond },
     Ramp { from: PerSecond, to: PerSecond },
+    Steps { steps: Vec<StepBlock> },
     Closed { users: u32, think: Times },
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StepBlock {
+    pub(crate) lasts: Micros,
+    pub(crate) rate: PerSecond,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -15,6 +15,8 @@ pub struct RequestObservation {
     pub index: u64,
     /// The prompt it carried.
     pub prompt: PromptId,
+    /// The kind of its client: position in the plan's `load.clients`.
+    pub client: u32,
     /// When the schedule asked for it.
     pub due: Micros,
     /// When its first byte was about to be written; `None` if it never left.
@@ -209,4 +211,62 @@ pub struct SpanRow {
     pub start: Micros,
     /// End.
     pub end: Micros,
+}
+
+/// Something that happened to a process of the target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HostRow {
+    /// When.
+    pub at: Micros,
+    /// The process, such as `service-0` or `worker-1`; a replacement has the name of what it replaces.
+    pub host: String,
+    /// What.
+    pub change: HostChange,
+}
+
+/// What can happen to a process of the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostChange {
+    /// It was started.
+    Started,
+    /// It listens (a worker: it works).
+    Ready,
+    /// It was told to end in good order because it is being replaced, or is no longer needed.
+    Terminated,
+    /// It was told to end because it failed its liveness probe.
+    FailedLiveness,
+    /// It was ended without a word.
+    Killed,
+    /// It is gone.
+    Ended,
+    /// The load balancer sends it no more requests.
+    Ejected,
+    /// The load balancer sends it requests again.
+    Admitted,
+}
+
+/// One question after a process's health, and its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProbeRow {
+    /// When it was asked.
+    pub at: Micros,
+    /// How long the answer took, or how long it was waited for.
+    pub took: Micros,
+    /// The process.
+    pub host: String,
+    /// What was asked.
+    pub probe: Probe,
+    /// The status answered; `None` where no answer came in time, or no connection.
+    pub status: Option<u16>,
+}
+
+/// What is asked of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Probe {
+    /// The orchestrator: should it be restarted?
+    Liveness,
+    /// The load balancer: should it get requests?
+    Readiness,
 }

@@ -210,6 +210,9 @@ fn variant(context: &Context<'_>, file: &File, block: &Spanned<VariantBlock>) ->
         service: service(context, block)?,
         providers: providers(context, &file.provider, &raw.provider)?,
         gateway: gateway(file.gateway.as_ref().map(Spanned::get_ref), raw.gateway.as_ref()),
+        orchestrator: None,
+        events: Vec::new(),
+        dependency_faults: Vec::new(),
         load: load::load(context, &file.load, raw.load.as_ref().unwrap_or(&LoadBlock::default()))?,
     })
 }
@@ -283,6 +286,8 @@ fn gateway(base: Option<&GatewayBlock>, patch: Option<&GatewayBlock>) -> Option<
     Some(GatewayPlan {
         request_timeout: pick(|g| g.request_timeout),
         idle_timeout: pick(|g| g.idle_timeout),
+        total_timeout: None,
+        health: None,
     })
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::distribution::Distribution;
 use crate::plan::{Arrivals, Endpoint, HangUp, LeaveAfter, LoadPlan, Plan};
 use crate::seed::{Purpose, SeedTree};
-use crate::units::{Micros, PromptId};
+use crate::units::{Micros, PerSecond, PromptId};
 
 /// One request of the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -17,6 +17,8 @@ pub struct PlannedRequest {
     pub index: u64,
     /// The prompt it carries.
     pub prompt: PromptId,
+    /// Its client's kind: position in `load.clients`.
+    pub client: u32,
     /// Length of the prompt, in tokens.
     pub prompt_tokens: u64,
     /// When and how its client leaves, if it does.
@@ -54,11 +56,12 @@ pub fn due_times(plan: &Plan, load: &LoadPlan) -> Option<Vec<Micros>> {
             Arrivals::Closed { .. } => return None,
             Arrivals::Constant { .. } if due.is_empty() => 0.0,
             Arrivals::Constant { .. } => 1.0,
-            Arrivals::Poisson { .. } | Arrivals::Ramp { .. } => unit.quantile(gaps.unit()),
+            Arrivals::Poisson { .. } | Arrivals::Ramp { .. } | Arrivals::Steps { .. } => unit.quantile(gaps.unit()),
         };
-        let at = match load.arrivals {
+        let at = match &load.arrivals {
             Arrivals::Constant { rate } | Arrivals::Poisson { rate } => progress / rate.0,
             Arrivals::Ramp { from, to } => ramp_time(from.0, to.0, end, progress),
+            Arrivals::Steps { steps } => step_time(steps, progress),
             Arrivals::Closed { .. } => return None,
         };
         // A ramp down to nothing may never come to the next arrival: then `at` is not a number.
@@ -79,26 +82,46 @@ fn ramp_time(from: f64, to: f64, end: f64, count: f64) -> f64 {
     (libm::sqrt(from * from + 2.0 * slope * count) - from) / slope
 }
 
+/// When rates that change in `steps` have produced `count` arrivals; not a number if they never do.
+fn step_time(steps: &[(Micros, PerSecond)], count: f64) -> f64 {
+    let (mut begins, mut left) = (0.0, count);
+    for (n, (lasts, rate)) in steps.iter().enumerate() {
+        let produced = lasts.as_secs_f64() * rate.0;
+        if left < produced || n + 1 == steps.len() {
+            return begins + left / rate.0;
+        }
+        left -= produced;
+        begins += lasts.as_secs_f64();
+    }
+    f64::NAN
+}
+
 /// Request `index` of the schedule.
 pub fn planned(plan: &Plan, load: &LoadPlan, index: u64) -> PlannedRequest {
     let prompt = PromptId(index + 1);
     let tree = SeedTree::new(plan.seed);
     let mut class = tree.stream(Purpose::ClientClass, "", prompt, 0).unit();
-    let client = load.clients.iter().find(|client| {
+    let client = load.clients.iter().position(|client| {
         class -= client.share.get();
         class < 0.0
     });
-    let leave = client.and_then(|c| c.disconnect.as_ref()).map(|disconnect| {
-        let mut draws = tree.stream(Purpose::Disconnect, "", prompt, 0);
-        let after = match &disconnect.after {
-            LeaveAfter::Tokens(tokens) => LeavePoint::Tokens(draws.whole(tokens).max(1)),
-            LeaveAfter::Time(time) => LeavePoint::Time(Micros(draws.whole(time))),
-        };
-        Leave {
-            after,
-            how: disconnect.how,
-        }
-    });
+    // Rounding of the shares may leave a hair's breadth after the last one.
+    let client = client.unwrap_or(load.clients.len().saturating_sub(1));
+    let leave = load
+        .clients
+        .get(client)
+        .and_then(|c| c.disconnect.as_ref())
+        .map(|disconnect| {
+            let mut draws = tree.stream(Purpose::Disconnect, "", prompt, 0);
+            let after = match &disconnect.after {
+                LeaveAfter::Tokens(tokens) => LeavePoint::Tokens(draws.whole(tokens).max(1)),
+                LeaveAfter::Time(time) => LeavePoint::Time(Micros(draws.whole(time))),
+            };
+            Leave {
+                after,
+                how: disconnect.how,
+            }
+        });
     let prompt_tokens = tree
         .stream(Purpose::PromptLength, "", prompt, 0)
         .whole(&load.prompt_tokens)
@@ -106,6 +129,7 @@ pub fn planned(plan: &Plan, load: &LoadPlan, index: u64) -> PlannedRequest {
     PlannedRequest {
         index,
         prompt,
+        client: client as u32,
         prompt_tokens,
         leave,
     }
@@ -129,7 +153,7 @@ pub fn somebody_leaves(load: &LoadPlan) -> bool {
 
 /// Whether the clients read streams.
 pub fn streams(load: &LoadPlan) -> bool {
-    load.endpoint == Endpoint::Stream
+    matches!(load.endpoint, Endpoint::Stream | Endpoint::CompletionsStream)
 }
 
 #[cfg(test)]

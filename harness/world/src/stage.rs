@@ -123,6 +123,8 @@ impl<M: Mount> Stage<'_, M> {
             ledger,
             spans,
             engines,
+            hosts: Vec::new(),
+            probes: Vec::new(),
             interrupted_at,
         };
         let mut notes = self.notes(&collector);
@@ -199,6 +201,8 @@ impl<M: Mount> Stage<'_, M> {
         let patient = || GatewayPlan {
             request_timeout: PATIENT,
             idle_timeout: PATIENT,
+            total_timeout: None,
+            health: None,
         };
         let plan = match planned {
             None if hosts.authorities.len() == 1 => return Ok(hosts.authorities[0].clone()),

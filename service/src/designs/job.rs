@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::access::Caller;
 use crate::app::App;
 use crate::draws::{Purpose, unit};
 use crate::error::Error;
@@ -58,6 +59,10 @@ async fn perform(app: &App, job: &Job, trace: Trace) -> Result<ChatResponse, Err
     let request: ChatRequest = serde_json::from_str(&job.payload).map_err(|error| Error::Invalid(error.to_string()))?;
     let context = Context {
         request_id: job.request_id.clone(),
+        caller: Caller {
+            name: job.tenant.clone(),
+            tenant: job.tenant.clone(),
+        },
         trace,
     };
     chat::answer(app, &context, request, job.id.clone()).await

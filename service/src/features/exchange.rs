@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use crate::access::Caller;
 use crate::app::App;
 use crate::draws::Purpose;
 use crate::error::Error;
@@ -23,6 +24,7 @@ const LONGEST_ID: usize = 128;
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) request_id: String,
+    pub(crate) caller: Caller,
     pub(crate) trace: Trace,
 }
 
@@ -51,7 +53,12 @@ impl Exchange {
             request_id: request_id.clone(),
             status: None,
         };
-        (Context { request_id, trace }, exchange)
+        let context = Context {
+            request_id,
+            caller: Caller::anonymous(),
+            trace,
+        };
+        (context, exchange)
     }
 
     /// Answers with JSON, or with the problem.

@@ -25,6 +25,10 @@ async fn over_all<F: Future<Output = ()>>(law: impl Fn(Arc<dyn JobStore>) -> F) 
 fn job(id: &str, at_us: u64) -> Job {
     Job {
         id: id.into(),
+        tenant: "tenant".into(),
+        idempotency_key: None,
+        fingerprint: None,
+        webhook: None,
         payload: r#"{"messages":[]}"#.into(),
         request_id: "r".into(),
         traceparent: Some("t".into()),

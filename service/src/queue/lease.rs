@@ -25,6 +25,18 @@ pub struct LeasePolicy {
 pub struct Job {
     /// Its name, unique in the queue.
     pub id: String,
+    /// Whose it is: nobody else learns that it exists.
+    #[serde(default)]
+    pub tenant: String,
+    /// The name its owner gave it: a second job of that tenant under that name is the first one.
+    #[serde(default)]
+    pub idempotency_key: Option<String>,
+    /// What is asked, as a digest: equal work of a tenant that is still unfinished is done once.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
+    /// Where to tell the outcome.
+    #[serde(default)]
+    pub webhook: Option<String>,
     /// What is to be done; the queue does not read it.
     pub payload: String,
     /// The request that asked for it, for logs and providers.
@@ -281,6 +293,10 @@ mod tests {
     fn job() -> Job {
         Job {
             id: "j".into(),
+            tenant: String::new(),
+            idempotency_key: None,
+            fingerprint: None,
+            webhook: None,
             payload: "{}".into(),
             request_id: "r".into(),
             traceparent: None,

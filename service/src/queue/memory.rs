@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use super::lease::{Event, Job, LeasePolicy, State};
-use super::{BURIALS, CAPACITY, JobStore, QueueError};
+use super::{BURIALS, CAPACITY, Depth, Enqueued, JobStore, QueueError};
 use crate::sync::lock;
 
 /// A queue in memory.
@@ -51,6 +51,16 @@ impl Data {
         }
     }
 
+    /// The job that stands for `job` already.
+    fn stands_for(&self, job: &Job) -> Option<&Job> {
+        let same = |mine: &Option<String>, theirs: &Option<String>| mine.is_some() && mine == theirs;
+        self.jobs.values().map(|(_, known)| known).find(|known| {
+            known.tenant == job.tenant
+                && (same(&job.idempotency_key, &known.idempotency_key)
+                    || (known.finished_us().is_none() && same(&job.fingerprint, &known.fingerprint)))
+        })
+    }
+
     fn apply(&mut self, id: &str, event: Event, now_us: u64, policy: &LeasePolicy) -> Result<Job, QueueError> {
         let (arrival, job) = self.jobs.get(id).ok_or(QueueError::Unknown)?;
         let arrival = *arrival;
@@ -62,8 +72,11 @@ impl Data {
 
 #[async_trait]
 impl JobStore for MemoryJobs {
-    async fn enqueue(&self, job: Job) -> Result<(), QueueError> {
+    async fn enqueue(&self, job: Job) -> Result<Enqueued, QueueError> {
         let mut data = lock(&self.data);
+        if let Some(existing) = data.stands_for(&job) {
+            return Ok(Enqueued::Existing(Box::new(existing.clone())));
+        }
         if data.claimable.len() >= CAPACITY {
             return Err(QueueError::Full);
         }
@@ -73,7 +86,7 @@ impl JobStore for MemoryJobs {
         data.arrivals += 1;
         let arrival = data.arrivals;
         data.put(arrival, job);
-        Ok(())
+        Ok(Enqueued::New)
     }
 
     async fn get(&self, id: &str) -> Result<Option<Job>, QueueError> {
@@ -111,6 +124,25 @@ impl JobStore for MemoryJobs {
         data.jobs
             .retain(|_, (_, job)| job.finished_us().is_none_or(|at| at >= before));
         Ok((kept - data.jobs.len()) as u64)
+    }
+
+    async fn depth(&self, now_us: u64) -> Result<Depth, QueueError> {
+        let data = lock(&self.data);
+        let unfinished = data
+            .claimable
+            .iter()
+            .filter_map(|(.., id)| data.jobs.get(id).map(|(_, job)| job));
+        let mut depth = Depth::default();
+        for job in unfinished {
+            match job.state {
+                State::Queued { due_us } => {
+                    depth.queued += 1;
+                    depth.oldest_us = depth.oldest_us.max(now_us.saturating_sub(due_us));
+                }
+                _ => depth.running += 1,
+            }
+        }
+        Ok(depth)
     }
 
     async fn ping(&self) -> Result<(), QueueError> {

@@ -24,8 +24,10 @@ const BURIALS: usize = 64;
 /// Keeps jobs.
 #[async_trait]
 pub trait JobStore: Send + Sync {
-    /// Takes on a new job.
-    async fn enqueue(&self, job: Job) -> Result<(), QueueError>;
+    /// Takes on a new job, unless its tenant has one under the same idempotency key, or an unfinished one with the same
+    /// fingerprint: then that one is handed back and nothing is changed. One step: of two equal jobs that come at the same
+    /// moment one is taken on.
+    async fn enqueue(&self, job: Job) -> Result<Enqueued, QueueError>;
 
     /// A job as it stands.
     async fn get(&self, id: &str) -> Result<Option<Job>, QueueError>;
@@ -39,8 +41,31 @@ pub trait JobStore: Send + Sync {
     /// Forgets jobs that finished longer than `expiry` ago; returns how many.
     async fn purge(&self, now_us: u64) -> Result<u64, QueueError>;
 
+    /// How full the queue is.
+    async fn depth(&self, now_us: u64) -> Result<Depth, QueueError>;
+
     /// Whether the queue answers.
     async fn ping(&self) -> Result<(), QueueError>;
+}
+
+/// What became of a job that was handed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Enqueued {
+    /// It was taken on.
+    New,
+    /// There is one already that stands for it.
+    Existing(Box<Job>),
+}
+
+/// How full a queue is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Depth {
+    /// Jobs that wait, for their turn or their time.
+    pub queued: u64,
+    /// Jobs that are lent to workers.
+    pub running: u64,
+    /// How long the job that has been due for the longest has waited, in microseconds.
+    pub oldest_us: u64,
 }
 
 /// The queue did not do it.

@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::lease::{Event, Job, LeasePolicy, State};
-use super::{BURIALS, CAPACITY, JobStore, QueueError};
+use super::{BURIALS, CAPACITY, Depth, Enqueued, JobStore, QueueError};
 use crate::storage::connect_options;
 
 /// Connections of one process. Few: there is one writer at a time.
@@ -52,7 +52,7 @@ impl SqliteJobs {
 
 #[async_trait]
 impl JobStore for SqliteJobs {
-    async fn enqueue(&self, job: Job) -> Result<(), QueueError> {
+    async fn enqueue(&self, job: Job) -> Result<Enqueued, QueueError> {
         let mut transaction = self.begin().await?;
         let unfinished: i64 = sqlx::query_scalar("SELECT count(*) FROM jobs WHERE claimable_us IS NOT NULL")
             .fetch_one(&mut *transaction)
@@ -72,7 +72,7 @@ impl JobStore for SqliteJobs {
             return Err(QueueError::Exists);
         }
         transaction.commit().await?;
-        Ok(())
+        Ok(Enqueued::New)
     }
 
     async fn get(&self, id: &str) -> Result<Option<Job>, QueueError> {
@@ -129,6 +129,11 @@ impl JobStore for SqliteJobs {
             .execute(&self.pool)
             .await?;
         Ok(purged.rows_affected())
+    }
+
+    async fn depth(&self, now_us: u64) -> Result<Depth, QueueError> {
+        let _ = now_us;
+        Ok(Depth::default())
     }
 
     async fn ping(&self) -> Result<(), QueueError> {

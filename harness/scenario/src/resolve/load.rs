@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::{Context, Resolved, checked};
 use crate::distribution::Distribution;
-use crate::file::{ArrivalsBlock, ClientBlock, DisconnectBlock, LoadBlock};
+use crate::file::{ArrivalsBlock, ClientBlock, DisconnectBlock, LoadBlock, StepBlock};
 use crate::plan::{Arrivals, ClientPlan, Disconnect, Endpoint, LeaveAfter, LoadPlan};
 use crate::units::{Micros, PerSecond, Share};
 
@@ -65,6 +65,7 @@ pub(super) fn load(context: &Context<'_>, base: &Spanned<LoadBlock>, patch: &Loa
     Ok(LoadPlan {
         arrivals: self::arrivals(context, arrivals)?,
         endpoint,
+        watch: patch.watch.or(raw.watch).unwrap_or_default(),
         poll,
         prompt_tokens,
         max_tokens,
@@ -83,6 +84,7 @@ fn arrivals(context: &Context<'_>, block: &Spanned<ArrivalsBlock>) -> Resolved<A
         ArrivalsBlock::Constant { rate } => (Arrivals::Constant { rate: *rate }, rate.0),
         ArrivalsBlock::Poisson { rate } => (Arrivals::Poisson { rate: *rate }, rate.0),
         ArrivalsBlock::Ramp { from, to } => (Arrivals::Ramp { from: *from, to: *to }, f64::midpoint(from.0, to.0)),
+        ArrivalsBlock::Steps { steps } => return self::steps(context, block, steps),
         ArrivalsBlock::Closed { users, think } => {
             if *users == 0 || *users > MOST_USERS {
                 return context.fail(
@@ -95,6 +97,28 @@ fn arrivals(context: &Context<'_>, block: &Spanned<ArrivalsBlock>) -> Resolved<A
             return Ok(Arrivals::Closed { users: *users, think });
         }
     };
+    bounded(context, block, mean)?;
+    Ok(resolved)
+}
+
+fn steps(context: &Context<'_>, block: &Spanned<ArrivalsBlock>, steps: &[StepBlock]) -> Resolved<Arrivals> {
+    let total: Micros = steps.iter().fold(Micros::ZERO, |sum, step| sum.plus(step.lasts));
+    if steps.is_empty() || steps.iter().any(|step| step.lasts == Micros::ZERO) || total > context.duration {
+        return context.fail(
+            block.span(),
+            format!("steps of {total} in all do not fit a run of {}", context.duration),
+            "write at least one { rate, lasts }, each longer than nothing, together no longer than the duration",
+        );
+    }
+    let requests: f64 = steps.iter().map(|step| step.rate.0 * step.lasts.as_secs_f64()).sum();
+    let rest = context.duration.since(total).as_secs_f64() * steps.last().map_or(0.0, |step| step.rate.0);
+    bounded(context, block, (requests + rest) / context.duration.as_secs_f64())?;
+    let steps = steps.iter().map(|step| (step.lasts, step.rate)).collect();
+    Ok(Arrivals::Steps { steps })
+}
+
+/// Refuses a load of no request or too many.
+fn bounded(context: &Context<'_>, block: &Spanned<ArrivalsBlock>, mean: f64) -> Resolved<()> {
     let requests = mean * context.duration.as_secs_f64();
     if !(requests > 0.0 && requests <= MOST_REQUESTS) {
         return context.fail(
@@ -107,7 +131,7 @@ fn arrivals(context: &Context<'_>, block: &Spanned<ArrivalsBlock>) -> Resolved<A
             format!("a run plays from one to {MOST_REQUESTS:.0} requests: change the rate or the duration"),
         );
     }
-    Ok(resolved)
+    Ok(())
 }
 
 fn clients(
@@ -127,7 +151,10 @@ fn clients(
             .map(|d| disconnect(context, endpoint, d))
             .transpose()?;
         clients.push(ClientPlan {
+            name: None,
             share: block.get_ref().share,
+            key: None,
+            reads: None,
             disconnect,
         });
     }
@@ -144,7 +171,10 @@ fn clients(
         // The share is rounded so that 1 - 0.1 reads 0.9 in the plan.
         let share = Share::try_from(libm::round(rest * 1e9) / 1e9).unwrap_or(Share::ALL);
         clients.push(ClientPlan {
+            name: None,
             share,
+            key: None,
+            reads: None,
             disconnect: None,
         });
     }
@@ -154,7 +184,7 @@ fn clients(
 fn disconnect(context: &Context<'_>, endpoint: Endpoint, block: &Spanned<DisconnectBlock>) -> Resolved<Disconnect> {
     let raw = block.get_ref();
     let after = match (&raw.after_tokens, &raw.after) {
-        (Some(tokens), None) if endpoint == Endpoint::Stream => {
+        (Some(tokens), None) if matches!(endpoint, Endpoint::Stream | Endpoint::CompletionsStream) => {
             LeaveAfter::Tokens(checked(context, &block.span(), &tokens.0)?)
         }
         (Some(_), None) => {

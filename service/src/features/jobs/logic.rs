@@ -18,6 +18,10 @@ pub(super) async fn submit(app: &Arc<App>, context: &Context, request: &ChatRequ
     let id = app.ids.next(Purpose::Answer, &context.request_id, now_us);
     let job = Job {
         id: format!("job-{id:032x}"),
+        tenant: context.caller.tenant.clone(),
+        idempotency_key: None,
+        fingerprint: None,
+        webhook: None,
         payload: serde_json::to_string(request).map_err(|_| Error::Storage)?,
         request_id: context.request_id.clone(),
         traceparent: Some(context.trace.parent().to_string()),
