@@ -22,6 +22,7 @@ macro_rules! complain {
 }
 
 pub mod args;
+pub mod built_in;
 pub mod commands;
 pub mod exit;
 pub mod mount;

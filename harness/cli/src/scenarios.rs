@@ -1,4 +1,4 @@
-//! Finds, reads and validates scenarios: files, folders, and the five that are built in.
+//! Finds, reads and validates scenarios: files, folders, and those that are built in.
 //!
 //! This is where the three who know a part of a scenario meet: the file's own grammar, the service's settings and the
 //! record's figures. Each problem is reported at its place in the file.
@@ -11,31 +11,8 @@ use brownout_scenario::{Scenario, ScenarioError};
 use brownout_world::Mount;
 use miette::Report;
 
+use crate::built_in::{self, ALL, HEADLINE};
 use crate::mount::ReferenceService;
-
-/// The headline suite, built in so that the tool works from any folder.
-pub const BUILT_IN: [(&str, &str); 5] = [
-    (
-        "scenarios/blocking-vs-decoupled.toml",
-        include_str!("../../../scenarios/blocking-vs-decoupled.toml"),
-    ),
-    (
-        "scenarios/client-disconnects.toml",
-        include_str!("../../../scenarios/client-disconnects.toml"),
-    ),
-    (
-        "scenarios/latency-spike.toml",
-        include_str!("../../../scenarios/latency-spike.toml"),
-    ),
-    (
-        "scenarios/pool-exhaustion.toml",
-        include_str!("../../../scenarios/pool-exhaustion.toml"),
-    ),
-    (
-        "scenarios/rate-limited.toml",
-        include_str!("../../../scenarios/rate-limited.toml"),
-    ),
-];
 
 /// Scenarios that cannot be played.
 #[derive(Debug)]
@@ -59,7 +36,7 @@ impl LoadError {
             Self::NotFound(path) => complain!(
                 "error: there is no scenario {}\nWrite the path of a .toml file or of a folder, or one of the built-in names: {}",
                 path.display(),
-                BUILT_IN.map(|(path, _)| stem(path)).join(", ")
+                ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
             ),
             Self::Unreadable(path, error) => complain!("error: {} cannot be read: {error}", path.display()),
             Self::Empty(path) => complain!("error: the folder {} holds no .toml file", path.display()),
@@ -75,27 +52,41 @@ impl LoadError {
     }
 }
 
-/// The scenarios at `paths`; all that are built in when there is none.
+/// The scenarios at `paths`; the headline suite when there is none.
 pub fn load(paths: &[PathBuf]) -> Result<Vec<Scenario>, LoadError> {
-    load_with(paths, deeper_problems)
+    if paths.is_empty() {
+        let headline = HEADLINE.map(PathBuf::from);
+        return load_with(&headline, built_in, deeper_problems);
+    }
+    load_with(paths, read, deeper_problems)
+}
+
+/// All scenarios that are built in.
+pub fn load_built_in() -> Result<Vec<Scenario>, LoadError> {
+    let all: Vec<PathBuf> = ALL.iter().map(|(name, _)| PathBuf::from(name)).collect();
+    load_with(&all, built_in, deeper_problems)
 }
 
 /// The scenario at `path` for the sake of its providers: whether a target could play it does not matter.
 pub fn load_providers(path: &Path) -> Result<Scenario, LoadError> {
-    let mut loaded = load_with(&[path.to_owned()], |_| Vec::new())?;
+    let mut loaded = load_with(&[path.to_owned()], read, |_| Vec::new())?;
     if loaded.is_empty() {
         return Err(LoadError::Empty(path.to_owned()));
     }
     Ok(loaded.remove(0))
 }
 
-fn load_with(paths: &[PathBuf], deeper: fn(&Scenario) -> Vec<ScenarioError>) -> Result<Vec<Scenario>, LoadError> {
-    let mut texts: Vec<(String, String)> = Vec::new();
+/// Names or paths, and the texts of scenarios.
+type Texts = Vec<(String, String)>;
+
+fn load_with(
+    paths: &[PathBuf],
+    read: fn(&Path) -> Result<Texts, LoadError>,
+    deeper: fn(&Scenario) -> Vec<ScenarioError>,
+) -> Result<Vec<Scenario>, LoadError> {
+    let mut texts = Texts::new();
     for path in paths {
         texts.extend(read(path)?);
-    }
-    if paths.is_empty() {
-        texts.extend(BUILT_IN.map(|(path, text)| (path.to_owned(), text.to_owned())));
     }
     let mut scenarios = Vec::with_capacity(texts.len());
     let mut problems = Vec::new();
@@ -119,7 +110,7 @@ fn load_with(paths: &[PathBuf], deeper: fn(&Scenario) -> Vec<ScenarioError>) -> 
     }
 }
 
-fn read(path: &Path) -> Result<Vec<(String, String)>, LoadError> {
+fn read(path: &Path) -> Result<Texts, LoadError> {
     let file = |path: &Path| {
         let text = std::fs::read_to_string(path).map_err(|e| LoadError::Unreadable(path.to_owned(), e))?;
         Ok((path.display().to_string(), text))
@@ -140,14 +131,15 @@ fn read(path: &Path) -> Result<Vec<(String, String)>, LoadError> {
     if path.exists() {
         return Ok(vec![file(path)?]);
     }
-    let named = BUILT_IN.iter().find(|(built_in, _)| path.as_os_str() == stem(built_in));
-    named
-        .map(|(path, text)| vec![((*path).to_owned(), (*text).to_owned())])
-        .ok_or_else(|| LoadError::NotFound(path.to_owned()))
+    built_in(path)
 }
 
-fn stem(path: &str) -> &str {
-    Path::new(path).file_stem().and_then(|s| s.to_str()).unwrap_or(path)
+/// The built-in scenario of that name.
+fn built_in(name: &Path) -> Result<Texts, LoadError> {
+    let named = ALL.iter().find(|(known, _)| name.as_os_str() == *known);
+    named
+        .map(|(name, text)| vec![(built_in::path(name), (*text).to_owned())])
+        .ok_or_else(|| LoadError::NotFound(name.to_owned()))
 }
 
 /// Problems that the grammar of the file cannot see.
@@ -225,7 +217,8 @@ mod tests {
 
     #[test]
     fn every_built_in_scenario_can_be_played() {
-        assert_eq!(load(&[]).map_err(|e| e.print()).unwrap().len(), BUILT_IN.len());
+        assert_eq!(load(&[]).map_err(|e| e.print()).unwrap().len(), HEADLINE.len());
+        assert_eq!(load_built_in().map_err(|e| e.print()).unwrap().len(), ALL.len());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The same scenario and seed give the same results to the last byte, and the five scenarios give what their committed
+//! The same scenario and seed give the same results to the last byte, and the built-in scenarios give what their committed
 //! baselines say.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
@@ -19,7 +19,7 @@ fn play(plan: &Plan) -> RunRecord {
 }
 
 fn plans() -> Vec<Plan> {
-    let scenarios = brownout::scenarios::load(&[]).map_err(|e| e.print()).unwrap();
+    let scenarios = brownout::scenarios::load_built_in().map_err(|e| e.print()).unwrap();
     scenarios.into_iter().map(|scenario| scenario.plan).collect()
 }
 
@@ -43,7 +43,7 @@ fn equal_seeds_give_equal_results_and_other_seeds_others() {
 }
 
 #[test]
-fn the_five_scenarios_pass_and_give_what_their_baselines_say() {
+fn the_built_in_scenarios_pass_and_give_what_their_baselines_say() {
     for plan in plans() {
         let record = play(&plan);
         assert_eq!(

@@ -6,7 +6,12 @@ use crate::scenarios;
 
 /// Runs the command.
 pub fn list(args: &ScenarioArgs) -> Exit {
-    match scenarios::load(&args.scenarios) {
+    let loaded = if args.scenarios.is_empty() {
+        scenarios::load_built_in()
+    } else {
+        scenarios::load(&args.scenarios)
+    };
+    match loaded {
         Ok(scenarios) => {
             for scenario in scenarios {
                 say!("{:24} {}", scenario.plan.scenario, scenario.plan.question);
