@@ -19,15 +19,20 @@ const FILE: &str = concat!(
     include_str!("../../scenario/src/file.rs"),
     include_str!("../../scenario/src/file/provider.rs"),
     include_str!("../../scenario/src/file/fault.rs"),
+    include_str!("../../scenario/src/file/world.rs"),
     include_str!("../../scenario/src/file/distribution.rs"),
 );
-const PLAN: &str = include_str!("../../scenario/src/plan.rs");
+const PLAN: &str = concat!(
+    include_str!("../../scenario/src/plan/load.rs"),
+    include_str!("../../scenario/src/plan/provider.rs"),
+    include_str!("../../scenario/src/plan/world.rs"),
+);
 /// Where classes of failures and phases of time are named.
 const OBSERVE: &str = include_str!("../../scenario/src/observe.rs");
 const ATTRIBUTION: &str = include_str!("../../measure/src/attribution.rs");
 
 /// Which section of `docs/scenarios.md` explains which type of the file.
-const EXPLAINED_IN: [(&str, &str); 28] = [
+const EXPLAINED_IN: [(&str, &str); 37] = [
     ("File", "Top level"),
     ("ProvidersFile", "Providers without a run"),
     ("LimitsBlock", "`[limits]`"),
@@ -47,7 +52,16 @@ const EXPLAINED_IN: [(&str, &str); 28] = [
     ("BodyWord", "`[[provider.fault]]`"),
     ("OutageWord", "`[[provider.fault]]`"),
     ("GatewayBlock", "`[gateway]`"),
+    ("HealthCheckBlock", "`[gateway]`"),
+    ("OrchestratorBlock", "`[orchestrator]`"),
+    ("ScaleBlock", "`[orchestrator]`"),
+    ("EventBlock", "`[[event]]`"),
+    ("EventWord", "`[[event]]`"),
+    ("DependencyFaultBlock", "`[[dependency_fault]]`"),
+    ("Dependency", "`[[dependency_fault]]`"),
+    ("DependencyWord", "`[[dependency_fault]]`"),
     ("LoadBlock", "`[load]`"),
+    ("StepBlock", "`[load]`"),
     ("ArrivalsBlock", "`[load]`"),
     ("Endpoint", "`[load]`"),
     ("ClientBlock", "`[[load.client]]`"),
@@ -263,7 +277,7 @@ fn errors_look_as_the_documents_show_them() {
 fn every_key_and_word_of_a_scenario_file_is_explained_in_its_section() {
     let sections = sections(SCENARIOS);
     let mut known = vocabulary(PLAN);
-    known.retain(|name, _| ["Dialect", "Endpoint", "HangUp"].contains(&name.as_str()));
+    known.retain(|name, _| ["Dependency", "Dialect", "Endpoint", "HangUp"].contains(&name.as_str()));
     let mut parts = vocabulary(FILE);
     let part = parts.remove("PartBlock").unwrap();
     parts.get_mut("DistributionBlock").unwrap().extend(part);

@@ -1,11 +1,12 @@
 //! The shapes serde reads from a scenario file. Nothing here is valid yet: `resolve` makes it so.
 //!
 //! Keys are strict. A block that a variant may patch has all its keys optional and is used for both. Here is the file as
-//! a whole; `provider`, `fault` and `distribution` hold the shapes of these.
+//! a whole; `provider`, `fault`, `world` and `distribution` hold the shapes of these.
 
 mod distribution;
 mod fault;
 mod provider;
+mod world;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,10 @@ pub(crate) use self::fault::{BodyWord, FaultBlock, FaultKind, HeaderBlock, Outag
 pub(crate) use self::provider::{
     CapacityBlock, OnDisconnectBlock, PriceBlock, PromptCacheBlock, ProviderBlock, RateLimitBlock, ServedBlock,
     SlowPeriodsBlock,
+};
+pub(crate) use self::world::{
+    DependencyFaultBlock, DependencyWord, EventBlock, EventWord, GatewayBlock, HealthCheckBlock, OrchestratorBlock,
+    ScaleBlock,
 };
 use crate::plan::{Endpoint, HangUp, Watch};
 use crate::units::{Micros, PerSecond, Share};
@@ -35,6 +40,11 @@ pub(crate) struct File {
     #[serde(default)]
     pub(crate) provider: Vec<Spanned<ProviderBlock>>,
     pub(crate) gateway: Option<Spanned<GatewayBlock>>,
+    pub(crate) orchestrator: Option<OrchestratorBlock>,
+    #[serde(default)]
+    pub(crate) event: Vec<Spanned<EventBlock>>,
+    #[serde(default)]
+    pub(crate) dependency_fault: Vec<Spanned<DependencyFaultBlock>>,
     pub(crate) load: Spanned<LoadBlock>,
     #[serde(default)]
     pub(crate) variant: Vec<Spanned<VariantBlock>>,
@@ -55,13 +65,6 @@ pub(crate) struct ProvidersFile {
 #[serde(deny_unknown_fields)]
 pub(crate) struct LimitsBlock {
     pub(crate) lateness_p99: Option<Micros>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct GatewayBlock {
-    pub(crate) request_timeout: Option<Micros>,
-    pub(crate) idle_timeout: Option<Micros>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -118,6 +121,9 @@ pub(crate) struct VariantBlock {
     pub(crate) service: toml::Table,
     pub(crate) load: Option<LoadBlock>,
     pub(crate) gateway: Option<GatewayBlock>,
+    pub(crate) orchestrator: Option<OrchestratorBlock>,
+    pub(crate) event: Option<Vec<Spanned<EventBlock>>>,
+    pub(crate) dependency_fault: Option<Vec<Spanned<DependencyFaultBlock>>>,
     #[serde(default)]
     pub(crate) provider: BTreeMap<Spanned<String>, ProviderBlock>,
 }

@@ -128,6 +128,13 @@ impl Plan {
             plan.warmup = Micros::ZERO;
         }
         plan.expectations.clear();
+        for variant in &mut plan.variants {
+            variant.events.retain(|event| event.at < plan.duration);
+            variant.dependency_faults.retain(|fault| fault.from < plan.duration);
+            for fault in &mut variant.dependency_faults {
+                fault.until = fault.until.min(plan.duration);
+            }
+        }
         for provider in plan.variants.iter_mut().flat_map(|v| &mut v.providers) {
             for fault in &mut provider.faults {
                 fault.until = fault.until.min(plan.duration);

@@ -1,7 +1,7 @@
 //! From the shapes of a file to a plan: defaults filled in, variants spelled out, every value checked.
 //!
-//! One file per block: `provider` (with `layers`, `models` and `fault`), `load`, `expectation`; here is what holds them
-//! together.
+//! One file per block: `provider` (with `layers`, `models` and `fault`), `world`, `load`, `expectation`; here is what
+//! holds them together.
 
 mod expectation;
 mod fault;
@@ -9,6 +9,7 @@ mod layers;
 mod load;
 mod models;
 mod provider;
+mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -17,16 +18,15 @@ use toml::Spanned;
 
 use crate::distribution::Distribution;
 use crate::error::{ScenarioError, SourceText};
-use crate::file::{File, GatewayBlock, LoadBlock, ProviderBlock, ProvidersFile, VariantBlock};
-use crate::plan::{GatewayPlan, Limits, Plan, ProviderPlan, ServicePlan, Variant};
+use crate::file::{File, LoadBlock, ProviderBlock, ProvidersFile, VariantBlock};
+use crate::plan::{Limits, Plan, ProviderPlan, ServicePlan, Variant};
 use crate::units::Micros;
 
 /// Longest run: bounds memory, and a typing error in a unit.
 const LONGEST_RUN: Micros = Micros::from_secs(4 * 3600);
 const LONGEST_DRAIN: Micros = Micros::from_secs(60);
-/// Cloud load balancers give a request 60 s and an idle connection as long, unless told otherwise.
-const GATEWAY_DEFAULT: Micros = Micros::from_secs(60);
-const MOST_PROCESSES: u32 = 16;
+/// Bounds memory on the virtual clock; the real one plays fewer, which whoever plays them knows.
+const MOST_PROCESSES: u32 = 64;
 /// Bounds how often something can come and go in a run.
 const SHORTEST_STRETCH: Micros = Micros::from_millis(1);
 
@@ -205,14 +205,16 @@ fn variant(context: &Context<'_>, file: &File, block: &Spanned<VariantBlock>) ->
             );
         }
     }
+    let mut service = service(context, block)?;
+    let world = world::world(context, file, block, &mut service)?;
     Ok(Variant {
         name: raw.name.get_ref().clone(),
-        service: service(context, block)?,
+        service,
         providers: providers(context, &file.provider, &raw.provider)?,
-        gateway: gateway(file.gateway.as_ref().map(Spanned::get_ref), raw.gateway.as_ref()),
-        orchestrator: None,
-        events: Vec::new(),
-        dependency_faults: Vec::new(),
+        gateway: world.gateway,
+        orchestrator: world.orchestrator,
+        events: world.events,
+        dependency_faults: world.dependency_faults,
         load: load::load(context, &file.load, raw.load.as_ref().unwrap_or(&LoadBlock::default()))?,
     })
 }
@@ -270,24 +272,6 @@ fn service(context: &Context<'_>, block: &Spanned<VariantBlock>) -> Resolved<Ser
         replicas,
         workers,
         settings,
-    })
-}
-
-fn gateway(base: Option<&GatewayBlock>, patch: Option<&GatewayBlock>) -> Option<GatewayPlan> {
-    if base.is_none() && patch.is_none() {
-        return None;
-    }
-    let pick = |field: fn(&GatewayBlock) -> Option<Micros>| {
-        patch
-            .and_then(field)
-            .or_else(|| base.and_then(field))
-            .unwrap_or(GATEWAY_DEFAULT)
-    };
-    Some(GatewayPlan {
-        request_timeout: pick(|g| g.request_timeout),
-        idle_timeout: pick(|g| g.idle_timeout),
-        total_timeout: None,
-        health: None,
     })
 }
 
