@@ -3,8 +3,9 @@
 //! In reading order: [`clock`] (how far into the run it is), [`network`] (the one type that knows on which clock it
 //! runs), [`listener`] and [`stream`] (what it hands out), [`closed`] (a listener that refuses for a while), [`connector`]
 //! (the same for HTTP clients), [`mod@serve`] (the accept loop), [`connection`] (one connection of it), `opening` (which
-//! HTTP a peer speaks), [`gateway`] (the load balancer). The in-memory network itself is private: a registry of names, and
-//! pipes with a receive window, a latency and two ways to end.
+//! HTTP a peer speaks), [`gateway`] (the load balancer), [`link`] (a TCP link to a dependency that can be troubled). The
+//! in-memory network itself is private: a registry of names and hosts, and pipes with a receive window, a latency and two
+//! ways to end.
 //!
 //! Deliberately absent: TLS, HTTP/2 in memory, name resolution of our own, loss and reordering, bandwidth.
 
@@ -13,6 +14,7 @@ pub mod closed;
 pub mod connection;
 pub mod connector;
 pub mod gateway;
+pub mod link;
 pub mod listener;
 mod memory;
 pub mod network;
@@ -24,6 +26,7 @@ pub use clock::RunClock;
 pub use closed::Closed;
 pub use connection::serve_connection;
 pub use connector::Connector;
+pub use link::{Link, LinkState};
 pub use listener::Listener;
 pub use network::Network;
 pub use serve::{accept_into, serve};

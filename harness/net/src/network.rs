@@ -58,6 +58,29 @@ impl Network {
         }
     }
 
+    /// The same network as one of its hosts sees it: its listeners and connections are those that are made through this
+    /// handle and its clones, or through another one of that name. On TCP a plain clone.
+    pub fn host(&self, name: &str) -> Self {
+        match &self.kind {
+            Kind::Tcp => self.clone(),
+            Kind::Memory(names) => Self {
+                kind: Kind::Memory(names.host(name)),
+            },
+        }
+    }
+
+    /// Takes a host off the network as `kill -9` does: its listeners refuse, its connections are reset for both sides,
+    /// bytes under way are lost, and its handles make nothing any more (`NetworkDown`). A handle that
+    /// [`Network::host`] gives out later is that of a successor.
+    ///
+    /// What the peers had received they still read; they hear of the reset after the connection's latency. On TCP it does
+    /// nothing: there the system does all this when the process dies.
+    pub fn sever(&self, name: &str) {
+        if let Kind::Memory(names) = &self.kind {
+            names.sever(name);
+        }
+    }
+
     /// This network as a connector for `hyper_util`'s client.
     pub fn connector(&self) -> Connector {
         Connector::new(self.clone())

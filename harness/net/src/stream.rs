@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
+use futures::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -34,9 +35,37 @@ enum Transport {
 pub struct AbortHandle {
     reset: Arc<AtomicBool>,
     blocked: Arc<AtomicBool>,
+    over: Arc<Over>,
+}
+
+/// Whether the stream was given up while its owner still uses it.
+#[derive(Debug, Default)]
+struct Over {
+    said: AtomicBool,
+    owner: AtomicWaker,
 }
 
 impl AbortHandle {
+    /// Fails whatever the owner reads or writes from now on, so that it drops the stream, and makes that drop a reset.
+    ///
+    /// For an end that does not wait until a slow peer has read what was written before.
+    pub fn reset_now(&self) {
+        self.reset_on_drop();
+        self.over.said.store(true, Ordering::Release);
+        self.over.owner.wake();
+    }
+
+    /// `step`, unless the stream was given up; its owner is told of that while it waits.
+    fn unless_over<T>(&self, cx: &Context<'_>, step: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if step.is_pending() {
+            self.over.owner.register(cx.waker());
+        }
+        if self.over.said.load(Ordering::Acquire) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        step
+    }
+
     /// Makes the later drop of the stream a reset: RST instead of FIN on the wire.
     ///
     /// The drop is the owner's: a hyper server drops a connection whose service or body returned an error, a hyper
@@ -122,10 +151,11 @@ impl AsyncRead for Stream {
             self.unread.advance(part);
             return Poll::Ready(Ok(()));
         }
-        match &mut self.transport {
+        let read = match &mut self.transport {
             Transport::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Transport::Memory(memory) => memory.poll_read(cx, buf),
-        }
+        };
+        self.abort.unless_over(cx, read)
     }
 }
 
@@ -135,7 +165,7 @@ impl AsyncWrite for Stream {
             Transport::Tcp(tcp) => Pin::new(tcp).poll_write(cx, data),
             Transport::Memory(memory) => memory.poll_write(cx, data),
         };
-        self.abort.wrote(written)
+        self.abort.unless_over(cx, self.abort.wrote(written))
     }
 
     fn poll_write_vectored(
@@ -150,7 +180,7 @@ impl AsyncWrite for Stream {
                 memory.poll_write(cx, first.map_or(&[], |slice| slice))
             }
         };
-        self.abort.wrote(written)
+        self.abort.unless_over(cx, self.abort.wrote(written))
     }
 
     fn is_write_vectored(&self) -> bool {

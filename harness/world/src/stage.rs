@@ -11,7 +11,7 @@ use std::time::Duration;
 use brownout_load::Audience;
 use brownout_measure::Observations;
 use brownout_measure::record::ClockKind;
-use brownout_net::gateway::{self, GatewayConfig};
+use brownout_net::gateway::{self, Backends, GatewayConfig};
 use brownout_net::{Listener, Network, RunClock, serve};
 use brownout_provider::{EngineKind, Needs, Provider, base_url, choose};
 use brownout_scenario::observe::RequestObservation;
@@ -213,13 +213,20 @@ impl<M: Mount> Stage<'_, M> {
         let config = GatewayConfig {
             request_timeout: plan.request_timeout.into(),
             idle_timeout: plan.idle_timeout.into(),
+            total_timeout: plan.total_timeout.map(Into::into),
+            health: None,
+            wait_for_backend: false,
         };
-        let (network, backends) = (self.network.clone(), hosts.authorities.clone());
+        let backends = Backends::new();
+        for (n, authority) in hosts.authorities.iter().enumerate() {
+            backends.add(&format!("service-{n}"), authority);
+        }
         world.spawn(gateway::run(
             listener,
-            network,
+            self.network.clone(),
             backends,
             config,
+            Arc::new(|_| {}),
             shutdown.clone(),
             FAREWELL,
         ));

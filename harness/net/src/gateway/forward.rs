@@ -3,37 +3,45 @@
 //! Does not touch bodies: the request's is hyper's to stream, the response's is [`super::relay`]'s.
 
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::header::{CONTENT_TYPE, HOST};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::GatewayConfig;
+use super::backends::{Backends, Lease};
 use super::headers::strip_hop;
 use super::relay::{self, RelayBody};
 use crate::network::Network;
+use crate::stream::{AbortHandle, Stream};
 
 /// What all requests of one gateway share.
 #[derive(Debug)]
 pub(super) struct Forwarder {
     network: Network,
-    backends: Vec<String>,
-    next: AtomicUsize,
+    backends: Backends,
     config: GatewayConfig,
 }
 
+/// Why a request gets no response from a backend.
+#[derive(Debug, Clone, Copy)]
+enum Refusal {
+    NoBackend,
+    BadGateway,
+    TooLate,
+}
+
 impl Forwarder {
-    pub(super) fn new(network: Network, backends: Vec<String>, config: GatewayConfig) -> Self {
+    pub(super) fn new(network: Network, backends: Backends, config: GatewayConfig) -> Self {
         Self {
             network,
             backends,
-            next: AtomicUsize::new(0),
             config,
         }
     }
@@ -43,33 +51,61 @@ impl Forwarder {
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Result<Response<RelayBody>, Infallible> {
-        let deadline = Instant::now() + self.config.request_timeout;
-        let Some(backend) = self.next_backend() else {
-            return Ok(problem(StatusCode::BAD_GATEWAY, "no_backend"));
-        };
+        Ok(self.exchange(request).await.unwrap_or_else(problem))
+    }
+
+    async fn exchange(&self, request: Request<Incoming>) -> Result<Response<RelayBody>, Refusal> {
+        let arrived = Instant::now();
+        let total = self.config.total_timeout.map(|longest| arrived + longest);
+        let deadline = arrived + self.config.request_timeout;
+        let deadline = total.map_or(deadline, |total| total.min(deadline));
+        let (lease, stream) = self.reach(deadline).await?;
         let (head, response) = oneshot::channel();
         let (frames, received) = relay::channel();
         let exchange = relay::Exchange {
-            network: self.network.clone(),
-            backend,
-            deadline,
+            stream,
+            client: request.extensions().get::<AbortHandle>().cloned().unwrap_or_default(),
+            deadline: arrived + self.config.request_timeout,
+            total,
             idle_timeout: self.config.idle_timeout,
+            _open: lease,
         };
         // The exchange lives in a task so that its timeouts hold even while the client reads nothing. The handle is
         // what ties it to the client: it moves from this future to the body, and its drop ends the exchange.
         let task = tokio::spawn(exchange.run(outgoing(request), head, frames));
         let task = AbortOnDropHandle::new(task);
-        Ok(match tokio::time::timeout_at(deadline, response).await {
-            Ok(Ok(parts)) => Response::from_parts(parts, received.into_body(task)),
-            Ok(Err(_)) => problem(StatusCode::BAD_GATEWAY, "bad_gateway"),
-            Err(_) => problem(StatusCode::GATEWAY_TIMEOUT, "gateway_timeout"),
-        })
+        match timeout_at(deadline, response).await {
+            Ok(Ok(parts)) => Ok(Response::from_parts(parts, received.into_body(task))),
+            Ok(Err(_)) => Err(Refusal::BadGateway),
+            Err(_) => Err(Refusal::TooLate),
+        }
     }
 
-    fn next_backend(&self) -> Option<String> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let turn = turn.checked_rem(self.backends.len())?;
-        self.backends.get(turn).cloned()
+    /// A connection to the next backend, or to the one after it where that one refuses.
+    async fn reach(&self, deadline: Instant) -> Result<(Lease, Stream), Refusal> {
+        let first = match self.backends.choose() {
+            None if self.config.wait_for_backend => self.backends.wait(deadline).await,
+            chosen => chosen,
+        };
+        let mut lease = first.ok_or(Refusal::NoBackend)?;
+        let mut connected = self.connect(&lease, deadline).await?;
+        if let Err(error) = &connected
+            && error.kind() == io::ErrorKind::ConnectionRefused
+            && let Some(another) = self.backends.choose_another(&lease)
+        {
+            lease = another;
+            connected = self.connect(&lease, deadline).await?;
+        }
+        match connected {
+            Ok(stream) => Ok((lease, stream)),
+            Err(_) => Err(Refusal::BadGateway),
+        }
+    }
+
+    async fn connect(&self, lease: &Lease, deadline: Instant) -> Result<io::Result<Stream>, Refusal> {
+        timeout_at(deadline, self.network.connect(lease.authority()))
+            .await
+            .map_err(|_| Refusal::TooLate)
     }
 }
 
@@ -91,7 +127,13 @@ fn outgoing<B>(mut request: Request<B>) -> Request<B> {
     request
 }
 
-fn problem(status: StatusCode, code: &str) -> Response<RelayBody> {
+/// The answer in a backend's place.
+fn problem(refusal: Refusal) -> Response<RelayBody> {
+    let (status, code) = match refusal {
+        Refusal::NoBackend => (StatusCode::SERVICE_UNAVAILABLE, "no_backend"),
+        Refusal::BadGateway => (StatusCode::BAD_GATEWAY, "bad_gateway"),
+        Refusal::TooLate => (StatusCode::GATEWAY_TIMEOUT, "gateway_timeout"),
+    };
     let text = format!(r#"{{"error":"{code}","source":"gateway"}}"#);
     let mut response = Response::new(RelayBody::full(text));
     *response.status_mut() = status;

@@ -17,11 +17,12 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::backends::Lease;
 use super::headers::strip_hop;
-use crate::network::Network;
+use crate::stream::{AbortHandle, Stream};
 
 /// What goes from the exchange to the body.
 #[derive(Debug)]
@@ -57,19 +58,22 @@ pub(super) fn channel() -> (Frames, Parts) {
 /// One request's dealings with one backend.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    pub(super) network: Network,
-    pub(super) backend: String,
+    pub(super) stream: Stream,
+    /// The client's connection.
+    pub(super) client: AbortHandle,
+    /// When a response that is no event stream must be complete.
     pub(super) deadline: Instant,
+    /// When every response must be.
+    pub(super) total: Option<Instant>,
     pub(super) idle_timeout: Duration,
+    /// Held for its drop: the request is open at its backend until then.
+    pub(super) _open: Lease,
 }
 
 impl Exchange {
     /// Sends the request, hands over the head of the response, then its body. Returning drops the connection.
     pub(super) async fn run(self, request: Request<Incoming>, head: oneshot::Sender<response::Parts>, frames: Frames) {
-        let Ok(stream) = self.network.connect(&self.backend).await else {
-            return;
-        };
-        let Ok((mut sender, connection)) = http1::handshake(TokioIo::new(stream)).await else {
+        let Ok((mut sender, connection)) = http1::handshake(TokioIo::new(self.stream)).await else {
             return;
         };
         let converse = async {
@@ -83,10 +87,10 @@ impl Exchange {
                 return;
             }
             let pass = pass_on(body, frames, self.idle_timeout);
-            if streams {
-                pass.await;
-            } else {
-                let _ = tokio::time::timeout_at(self.deadline, pass).await;
+            let pass = until((!streams).then_some(self.deadline), pass);
+            if until(self.total, pass).await.is_none() {
+                // A client that does not read would not hear of it for as long as there is something to write to it.
+                self.client.reset_now();
             }
         };
         // The connection may end before its body has been read, so its end is not the exchange's.
@@ -99,6 +103,14 @@ impl Exchange {
             () = drive => {}
             () = converse => {}
         }
+    }
+}
+
+/// `None` when `work` is not done by `deadline`.
+async fn until<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, work).await.ok(),
+        None => Some(work.await),
     }
 }
 

@@ -1,8 +1,10 @@
-//! The in-memory network: [`names`] finds listeners, [`stream`] is a connection, [`pipe`] one direction of it.
+//! The in-memory network: [`names`] finds listeners, [`host`] is one machine on it, [`stream`] a connection,
+//! [`pipe`] one direction of it.
 //!
 //! Does not run anything of its own: no task, no thread. Bytes move when somebody reads or writes, and arrive when
 //! tokio's clock says so, in the same order in every run.
 
+mod host;
 mod names;
 mod pipe;
 mod stream;

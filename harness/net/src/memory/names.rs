@@ -1,4 +1,4 @@
-//! Who listens under which name, and how far away it is.
+//! Who listens under which name, how far away it is, and which host it belongs to.
 //!
 //! Does not move bytes.
 
@@ -8,26 +8,62 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
+use super::host::Host;
 use super::lock;
 use super::stream::MemoryStream;
 
 /// Connections that may wait to be accepted; further ones wait in `connect`.
 const BACKLOG: usize = 1_024;
 
-/// The names of one in-memory network.
+/// The names of one in-memory network, as one of its hosts sees them, or somebody who is nobody's host.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Names(Arc<Mutex<Registry>>);
+pub(crate) struct Names {
+    registry: Arc<Mutex<Registry>>,
+    host: Option<Arc<Host>>,
+}
 
 #[derive(Debug, Default)]
 struct Registry {
-    listening: BTreeMap<String, mpsc::Sender<MemoryStream>>,
+    listening: BTreeMap<String, Listening>,
     latency: BTreeMap<String, Duration>,
+    hosts: BTreeMap<String, Arc<Host>>,
+}
+
+/// Who takes the connections made to a name.
+#[derive(Clone, Debug)]
+struct Listening {
+    sender: mpsc::Sender<MemoryStream>,
+    host: Option<Arc<Host>>,
 }
 
 impl Names {
+    /// The same names as the host of this name sees them. After a [`Names::sever`] it is a new host.
+    pub(crate) fn host(&self, name: &str) -> Self {
+        let mut registry = lock(&self.registry);
+        let host = registry.hosts.entry(name.to_owned()).or_default();
+        Self {
+            registry: Arc::clone(&self.registry),
+            host: Some(Arc::clone(host)),
+        }
+    }
+
+    /// Cuts the host of this name off, listeners first, if there is one.
+    pub(crate) fn sever(&self, name: &str) {
+        let mut registry = lock(&self.registry);
+        let Some(host) = registry.hosts.remove(name) else {
+            return;
+        };
+        let is_of_host = |listening: &Listening| listening.host.as_ref().is_some_and(|h| Arc::ptr_eq(h, &host));
+        registry.listening.retain(|_, listening| !is_of_host(listening));
+        drop(registry);
+        host.sever(Instant::now());
+    }
+
     pub(crate) fn listen(&self, name: &str) -> io::Result<MemoryListener> {
-        let mut registry = lock(&self.0);
+        self.is_up()?;
+        let mut registry = lock(&self.registry);
         if registry.listening.contains_key(name) {
             return Err(io::Error::new(
                 io::ErrorKind::AddrInUse,
@@ -35,22 +71,34 @@ impl Names {
             ));
         }
         let (sender, incoming) = mpsc::channel(BACKLOG);
-        registry.listening.insert(name.to_owned(), sender);
+        let listening = Listening {
+            sender: sender.clone(),
+            host: self.host.clone(),
+        };
+        registry.listening.insert(name.to_owned(), listening);
         Ok(MemoryListener {
             names: self.clone(),
             name: name.to_owned(),
+            sender: sender.downgrade(),
             incoming,
         })
     }
 
     /// Takes one latency to reach the listener and one to hear of it, as SYN and SYN-ACK do.
     pub(crate) async fn connect(&self, name: &str) -> io::Result<MemoryStream> {
-        let latency = lock(&self.0).latency.get(name).copied().unwrap_or_default();
+        self.is_up()?;
+        let latency = lock(&self.registry).latency.get(name).copied().unwrap_or_default();
         pass(latency).await;
-        let listening = lock(&self.0).listening.get(name).cloned();
+        self.is_up()?;
+        let listening = lock(&self.registry).listening.get(name).cloned();
         let (ours, theirs) = MemoryStream::pair(latency);
         let taken = match listening {
-            Some(listener) => listener.send(theirs).await.is_ok(),
+            Some(listening) => {
+                // Before anybody waits: whoever is severed meanwhile loses this connection too.
+                remember(self.host.as_ref(), &ours);
+                remember(listening.host.as_ref(), &theirs);
+                listening.sender.send(theirs).await.is_ok()
+            }
             None => false,
         };
         pass(latency).await;
@@ -64,8 +112,24 @@ impl Names {
         }
     }
 
+    fn is_up(&self) -> io::Result<()> {
+        match &self.host {
+            Some(host) if host.is_severed() => Err(io::Error::new(
+                io::ErrorKind::NetworkDown,
+                "this host was severed from the network: its successor has a handle of its own",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn set_latency(&self, name: &str, one_way: Duration) {
-        lock(&self.0).latency.insert(name.to_owned(), one_way);
+        lock(&self.registry).latency.insert(name.to_owned(), one_way);
+    }
+}
+
+fn remember(host: Option<&Arc<Host>>, end: &MemoryStream) {
+    if let Some(host) = host {
+        host.remember(end.held());
     }
 }
 
@@ -80,6 +144,8 @@ async fn pass(latency: Duration) {
 pub(crate) struct MemoryListener {
     names: Names,
     name: String,
+    /// Tells this listener from another one that has the name by now.
+    sender: mpsc::WeakSender<MemoryStream>,
     incoming: mpsc::Receiver<MemoryStream>,
 }
 
@@ -104,7 +170,13 @@ impl MemoryListener {
 impl Drop for MemoryListener {
     /// Frees the name and resets who still waits to be accepted, as a kernel does.
     fn drop(&mut self) {
-        lock(&self.names.0).listening.remove(&self.name);
+        if let Some(ours) = self.sender.upgrade() {
+            let mut registry = lock(&self.names.registry);
+            let is_ours = |listening: &Listening| listening.sender.same_channel(&ours);
+            if registry.listening.get(&self.name).is_some_and(is_ours) {
+                registry.listening.remove(&self.name);
+            }
+        }
         self.incoming.close();
         while let Ok(mut waiting) = self.incoming.try_recv() {
             waiting.reset();

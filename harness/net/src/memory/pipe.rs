@@ -49,6 +49,8 @@ pub(super) struct Pipe {
     finished: Option<(Instant, End)>,
     /// The reader's leaving, and when the writer learns of it.
     left: Option<(Instant, End)>,
+    /// The reader's host is no more: whoever still reads here is told at once.
+    reader_lost: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -61,6 +63,7 @@ impl Pipe {
             held: 0,
             finished: None,
             left: None,
+            reader_lost: false,
             reader: None,
             writer: None,
         }
@@ -68,6 +71,9 @@ impl Pipe {
 
     /// Takes what has arrived, up to the room in `buf`.
     pub(super) fn read(&mut self, now: Instant, buf: &mut ReadBuf<'_>, waker: &Waker) -> Step {
+        if self.reader_lost {
+            return Step::Done(Err(reset()));
+        }
         let mut taken = 0;
         while let Some(segment) = self.segments.front_mut()
             && segment.arrives <= now
@@ -135,6 +141,26 @@ impl Pipe {
             self.finished = Some((now + self.latency, end));
             wake(&mut self.reader);
         }
+    }
+
+    /// The writer's host is no more: what has not arrived never will, and the reader hears of it unless it has met the end
+    /// before.
+    pub(super) fn lose_writer(&mut self, now: Instant) {
+        self.segments.retain(|segment| segment.arrives <= now);
+        self.held = self.segments.iter().map(|segment| segment.bytes.len()).sum();
+        let ended = self.finished.is_some_and(|(at, _)| at <= now);
+        if !ended {
+            self.finished = Some((now + self.latency, End::Reset));
+        }
+        wake(&mut self.reader);
+        wake(&mut self.writer);
+    }
+
+    /// The reader's host is no more.
+    pub(super) fn lose_reader(&mut self, now: Instant) {
+        self.reader_lost = true;
+        self.leave(now, End::Reset);
+        wake(&mut self.reader);
     }
 
     /// The reader is gone: what is under way is lost, and the writer will hear of it.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::io::ReadBuf;
 use tokio::time::{Instant, Sleep};
 
+use super::host::HeldEnd;
 use super::lock;
 use super::pipe::{End, Pipe, Step};
 
@@ -43,6 +44,14 @@ impl MemoryStream {
 
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         self.outward.poll(cx, |pipe, now, waker| pipe.write(now, data, waker))
+    }
+
+    /// This side, for the host that it belongs to.
+    pub(super) fn held(&self) -> HeldEnd {
+        HeldEnd {
+            inward: Arc::downgrade(&self.inward.pipe),
+            outward: Arc::downgrade(&self.outward.pipe),
+        }
     }
 
     /// Nothing more will be written; reading goes on.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Path, Request, State};
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -25,6 +26,8 @@ pub(crate) struct Log {
     lines: Arc<Mutex<Vec<String>>>,
     /// Chunks that `/flood` was asked for.
     pub(crate) flooded: Arc<AtomicUsize>,
+    /// What `/healthy` answers, and after how long.
+    health: Arc<Mutex<(StatusCode, Duration)>>,
 }
 
 impl Log {
@@ -33,7 +36,13 @@ impl Log {
             clock: RunClock::start(),
             lines: Arc::default(),
             flooded: Arc::default(),
+            health: Arc::default(),
         }
+    }
+
+    pub(crate) fn set_health(&self, status: u16, after_ms: u64) {
+        let status = StatusCode::from_u16(status).expect("a status");
+        *self.health.lock().expect("a sound log") = (status, Duration::from_millis(after_ms));
     }
 
     pub(crate) fn note(&self, what: &str) {
@@ -115,6 +124,8 @@ pub(crate) fn router(host: &str, log: Log) -> Router {
         .route("/events/{every_ms}/{count}", get(events))
         .route("/drip/{every_ms}/{count}", get(drip))
         .route("/flood", get(flood))
+        .route("/bulk/{every_ms}/{count}", get(bulk))
+        .route("/healthy", get(healthy))
         .route("/reset", get(reset))
         .with_state(log)
 }
@@ -160,6 +171,21 @@ async fn flood(State(log): State<Log>) -> Body {
         visit.log.flooded.fetch_add(1, Ordering::Relaxed);
         Ok::<_, Infallible>(chunk)
     }))
+}
+
+/// `count` chunks of 16 KiB, one every `every_ms`.
+async fn bulk(Path((every, count)): Path<(u64, u64)>) -> Body {
+    Body::from_stream(stream::iter(0..count).then(move |_| async move {
+        tokio::time::sleep(Duration::from_millis(every)).await;
+        Ok::<_, Infallible>(vec![b'x'; 16 * 1_024])
+    }))
+}
+
+/// Answers as the log's health says: with a status, after so long.
+async fn healthy(State(log): State<Log>) -> StatusCode {
+    let (status, after) = *log.health.lock().expect("a sound log");
+    tokio::time::sleep(after).await;
+    status
 }
 
 /// A chunk, a pause, a reset.

@@ -1,59 +1,86 @@
 //! The gateway's limits, each from both sides, and cancellation that travels through it.
 
+use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use brownout_net::Network;
-use brownout_net::gateway::{self, GatewayConfig};
+use brownout_net::gateway::{self, Backends, GatewayConfig, GatewayEvent};
 use http::StatusCode;
+use http_body_util::BodyExt;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::backend::{Backend, Log};
-use crate::client::{Client, read};
+use crate::client::{Client, io_kind, read};
 
-const CONFIG: GatewayConfig = GatewayConfig {
+pub(crate) const CONFIG: GatewayConfig = GatewayConfig {
     request_timeout: Duration::from_secs(1),
     idle_timeout: Duration::from_millis(300),
+    total_timeout: None,
+    health: None,
+    wait_for_backend: false,
 };
 
 /// A gateway in front of backends, all in one network.
 pub(crate) struct World {
     pub(crate) network: Network,
     pub(crate) log: Log,
+    pub(crate) backends: Backends,
     gateway: String,
-    _backends: Vec<Backend>,
+    _running: Vec<Backend>,
     _task: AbortOnDropHandle<()>,
 }
 
 impl World {
     pub(crate) fn start(network: Network, hosts: &[&str]) -> Self {
-        let log = Log::start();
-        let mut backends = Vec::new();
-        for host in hosts {
-            backends.push(Backend::start(&network, host, &log));
-        }
-        let authorities = backends.iter().map(|b| b.authority.clone()).collect();
-        Self::around(network, log, backends, authorities)
+        Self::with(CONFIG, network, hosts)
     }
 
-    fn around(network: Network, log: Log, backends: Vec<Backend>, authorities: Vec<String>) -> Self {
+    pub(crate) fn with(config: GatewayConfig, network: Network, hosts: &[&str]) -> Self {
+        let log = Log::start();
+        let mut running = Vec::new();
+        for host in hosts {
+            running.push(Backend::start(&network, host, &log));
+        }
+        let named = hosts.iter().zip(&running);
+        let named: Vec<_> = named
+            .map(|(name, b)| ((*name).to_owned(), b.authority.clone()))
+            .collect();
+        Self::around(config, network, log, running, &named)
+    }
+
+    pub(crate) fn around(
+        config: GatewayConfig,
+        network: Network,
+        log: Log,
+        running: Vec<Backend>,
+        named: &[(String, String)],
+    ) -> Self {
         let listener = network.listen("gateway").expect("a free name");
         let gateway = listener.authority().to_owned();
+        let backends = Backends::new();
+        for (name, authority) in named {
+            backends.add(name, authority);
+        }
+        let events = log.clone();
         let task = tokio::spawn(gateway::run(
             listener,
             network.clone(),
-            authorities,
-            CONFIG,
+            backends.clone(),
+            config,
+            Arc::new(move |event| events.note(&told(event))),
             CancellationToken::new(),
             Duration::ZERO,
         ));
         Self {
             network,
             log,
+            backends,
             gateway,
-            _backends: backends,
+            _running: running,
             _task: AbortOnDropHandle::new(task),
         }
     }
@@ -62,8 +89,18 @@ impl World {
         Client::to(&self.network, &self.gateway).await
     }
 
-    fn now_ms(&self) -> u64 {
+    pub(crate) fn now_ms(&self) -> u64 {
         self.log.clock.now_us() / 1_000
+    }
+}
+
+fn told(event: GatewayEvent) -> String {
+    match event {
+        GatewayEvent::Ejected { name } => format!("{name} ejected"),
+        GatewayEvent::Admitted { name } => format!("{name} admitted"),
+        GatewayEvent::Probed { name, took, status, .. } => {
+            format!("{name} probed in {}ms: {status:?}", took.as_millis())
+        }
     }
 }
 
@@ -190,18 +227,138 @@ async fn a_backend_that_breaks_off_mid_body_breaks_off_the_response() {
 async fn a_backend_that_is_away_or_hangs_up_is_a_502_and_the_next_request_passes() {
     let (network, log) = (Network::memory(), Log::start());
     let mut rude = network.listen("rude").unwrap();
-    tokio::spawn(async move { rude.accept().await.unwrap().reset() });
+    tokio::spawn(async move {
+        while rude.accept().await.is_ok_and(|stream| {
+            stream.reset();
+            true
+        }) {}
+    });
     let good = Backend::start(&network, "good", &log);
-    let authorities = ["away", "rude", "good"].map(str::to_owned).to_vec();
-    let world = World::around(network, log, vec![good], authorities);
+    let named = ["away", "rude", "good"].map(|name| (name.to_owned(), name.to_owned()));
+    let world = World::around(CONFIG, network, log, vec![good], &named);
     let mut client = world.client().await;
-    for expected in [StatusCode::BAD_GATEWAY, StatusCode::BAD_GATEWAY, StatusCode::OK] {
+    // The first goes to `rude`, as `away` refuses; what `rude` has seen nobody else is shown.
+    for expected in [
+        StatusCode::BAD_GATEWAY,
+        StatusCode::OK,
+        StatusCode::BAD_GATEWAY,
+        StatusCode::OK,
+    ] {
         assert_eq!(client.fetch("/name").await.0, expected);
     }
+    assert_eq!(world.backends.second_tries(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_backend_at_all_is_a_502() {
+async fn a_refused_request_is_tried_at_one_other_backend_and_no_more() {
+    let (network, log) = (Network::memory(), Log::start());
+    let good = Backend::start(&network, "good", &log);
+    let named = ["away", "gone", "good"].map(|name| (name.to_owned(), name.to_owned()));
+    let world = World::around(CONFIG, network, log, vec![good], &named);
+    let mut client = world.client().await;
+    assert_eq!(client.fetch("/name").await.0, StatusCode::BAD_GATEWAY);
+    assert_eq!(
+        client.send("POST", "/echo", "a body").await.unwrap().status(),
+        StatusCode::OK
+    );
+    assert_eq!(world.backends.second_tries(), 1);
+    world.backends.remove("gone");
+    world.backends.remove("good");
+    assert_eq!(client.fetch("/name").await.0, StatusCode::BAD_GATEWAY);
+    assert_eq!(
+        (world.backends.second_tries(), world.backends.total_in_flight()),
+        (1, 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_backend_at_all_is_a_503() {
     let world = World::start(Network::memory(), &[]);
-    assert_eq!(world.client().await.fetch("/name").await.0, StatusCode::BAD_GATEWAY);
+    let (status, text, _) = world.client().await.fetch("/name").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(text.contains("no_backend"), "{text}");
+}
+
+fn total(ms: u64) -> World {
+    let config = GatewayConfig {
+        total_timeout: Some(Duration::from_millis(ms)),
+        ..CONFIG
+    };
+    World::with(config, Network::memory(), &["service"])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_just_inside_the_total_timeout_passes() {
+    let world = total(2_001);
+    let (_, text, complete) = world.client().await.fetch("/events/200/10").await;
+    assert_eq!((text.len(), complete, world.now_ms()), (30, true, 2_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_total_timeout_resets_a_stream_that_flows() {
+    let world = total(1_999);
+    let mut client = world.client().await;
+    let response = client.get("/events/200/10").await.unwrap();
+    let (text, end) = read(response).await;
+    assert_eq!((text.len(), world.now_ms()), (27, 1_999));
+    assert_eq!(io_kind(&end.unwrap_err()), Some(io::ErrorKind::ConnectionReset));
+    assert_eq!(world.log.until("events left").await, "1999ms events left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_total_timeout_before_the_head_is_a_504() {
+    let world = total(500);
+    let (status, _, complete) = world.client().await.fetch("/slow/501").await;
+    assert_eq!(
+        (status, complete, world.now_ms()),
+        (StatusCode::GATEWAY_TIMEOUT, true, 500)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_total_timeout_does_not_slip_for_a_client_that_does_not_read() {
+    let world = total(700);
+    let mut client = world.client().await;
+    let response = client.get("/flood").await.unwrap();
+    assert_eq!(world.log.until("flood left").await, "700ms flood left");
+    // All that is left is what was in the pipe, and then the reset: nothing is pushed after it.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let (text, end) = read(response).await;
+    assert!(text.len() <= 64 * 1_024 + 16 * 1_024, "{} bytes", text.len());
+    assert_eq!(io_kind(&end.unwrap_err()), Some(io::ErrorKind::ConnectionReset));
+}
+
+#[tokio::test]
+async fn the_total_timeout_does_not_slip_for_a_client_that_does_not_read_over_tcp() {
+    let config = GatewayConfig {
+        total_timeout: Some(Duration::from_millis(300)),
+        ..CONFIG
+    };
+    let world = World::with(config, Network::tcp(), &["service"]);
+    let mut client = world.client().await;
+    let response = client.get("/flood").await.unwrap();
+    world.log.until("flood left").await;
+    let (_, end) = timeout(Duration::from_secs(5), read(response)).await.unwrap();
+    assert_eq!(io_kind(&end.unwrap_err()), Some(io::ErrorKind::ConnectionReset));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_slowly_is_no_silence_of_the_backend() {
+    let config = GatewayConfig {
+        request_timeout: Duration::from_mins(1),
+        ..CONFIG
+    };
+    let world = World::with(config, Network::memory(), &["service"]);
+    // More than all buffers on the way hold, for a client that pauses for four times the idle timeout now and then.
+    let mut client = world.client().await;
+    let response = client.get("/bulk/10/200").await.unwrap();
+    let (mut body, mut bytes, mut pauses) = (response.into_body(), 0, 0);
+    while let Some(frame) = body.frame().await {
+        bytes += frame.expect("not cut").into_data().expect("data").len();
+        if bytes > pauses * 1_000_000 {
+            pauses += 1;
+            tokio::time::sleep(Duration::from_millis(1_200)).await;
+        }
+    }
+    assert_eq!((bytes, pauses), (200 * 16 * 1_024, 4));
 }

@@ -1,4 +1,4 @@
-//! The network, the serve loop and the gateway from the outside: on the paused clock in memory, and over real sockets.
+//! The network, the serve loop, the gateway and links from the outside: on the paused clock in memory, and over real sockets.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps an error has failed")]
 
@@ -9,7 +9,10 @@ mod crowd;
 mod determinism;
 mod frames;
 mod gateway;
+mod health;
 mod hostile;
+mod hosts;
 mod http2;
+mod link;
 mod serving;
 mod streams;
