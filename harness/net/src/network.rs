@@ -60,6 +60,7 @@ impl Network {
 
     /// The same network as one of its hosts sees it: its listeners and connections are those that are made through this
     /// handle and its clones, or through another one of that name. On TCP a plain clone.
+    #[must_use]
     pub fn host(&self, name: &str) -> Self {
         match &self.kind {
             Kind::Tcp => self.clone(),
