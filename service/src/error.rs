@@ -83,6 +83,9 @@ pub enum Error {
     /// All database connections are in use.
     #[error("no database connection became free in time")]
     PoolTimeout,
+    /// The database server has no connection left for this instance.
+    #[error("the database has no connection left")]
+    DatabaseFull,
     /// All workers are busy and so many requests wait that one more would not be served in time.
     #[error("too many requests wait for a worker")]
     Overloaded,
@@ -107,7 +110,7 @@ impl Error {
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::BadUpstream | Self::Refused | Self::Truncated => StatusCode::BAD_GATEWAY,
             Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
-            Self::PoolTimeout | Self::Overloaded | Self::Storage | Self::ShuttingDown => {
+            Self::PoolTimeout | Self::DatabaseFull | Self::Overloaded | Self::Storage | Self::ShuttingDown => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
         }
@@ -129,6 +132,7 @@ impl Error {
             Self::Truncated => "upstream-truncated",
             Self::Deadline(_) => "deadline-exceeded",
             Self::PoolTimeout => "database-busy",
+            Self::DatabaseFull => "database-full",
             Self::Overloaded => "overloaded",
             Self::Storage => "storage-unavailable",
             Self::ShuttingDown => "shutting-down",
@@ -139,7 +143,9 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after } => Some(retry_after.unwrap_or(Duration::from_secs(1))),
-            Self::PoolTimeout | Self::Overloaded | Self::Storage | Self::ShuttingDown => Some(Duration::from_secs(1)),
+            Self::PoolTimeout | Self::DatabaseFull | Self::Overloaded | Self::Storage | Self::ShuttingDown => {
+                Some(Duration::from_secs(1))
+            }
             _ => None,
         }
     }
@@ -153,6 +159,7 @@ impl Error {
                 | Self::Truncated
                 | Self::Deadline(_)
                 | Self::PoolTimeout
+                | Self::DatabaseFull
                 | Self::Overloaded
                 | Self::Storage
                 | Self::ShuttingDown
@@ -238,7 +245,8 @@ impl From<DatabaseError> for Error {
     fn from(error: DatabaseError) -> Self {
         match error {
             DatabaseError::PoolTimeout => Self::PoolTimeout,
-            DatabaseError::Failed(error) => {
+            DatabaseError::TooManyConnections => Self::DatabaseFull,
+            error @ (DatabaseError::Late | DatabaseError::Failed(_)) => {
                 tracing::warn!(%error, "the database failed");
                 Self::Storage
             }

@@ -11,7 +11,8 @@
 //! - [`resilience`]: one file per concern (`deadline`, `retry`, `fallback`, `disconnect`) and `course`, the one place
 //!   where they meet.
 //! - [`upstream`]: the narrow trait to the providers, two clients behind it, the OpenAI wire format.
-//! - [`storage`] and [`queue`]: the database and the durable queue: a trait each, in memory and on SQLite.
+//! - [`storage`] and [`queue`]: the database and the durable queue: a trait each, in memory, on SQLite, on
+//!   PostgreSQL; the queue also on Redis.
 //! - `telemetry`: spans that leave as OTLP/HTTP JSON, metrics that are scraped.
 //! - `app`, `server`, `tasks`: the parts put together, the accept loop, and what happens to tasks at the end.
 //!
@@ -28,6 +29,9 @@ pub mod ports;
 pub mod queue;
 pub mod resilience;
 mod server;
+#[cfg(test)]
+#[path = "../tests/support/servers.rs"]
+mod servers;
 pub mod settings;
 pub mod storage;
 mod sync;

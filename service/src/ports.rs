@@ -1,17 +1,21 @@
 //! What the service is given: the only ways in and out of it.
 //!
-//! A real deployment hands in a TCP listener, a TLS client and SQLite; a test hands in fakes. Nothing here decides which.
+//! A real deployment hands in a TCP listener, a TLS client and the stores that its settings name; a test hands in fakes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::queue::{JobStore, MemoryJobs, QueueError, SqliteJobs};
-use crate::settings::Settings;
-use crate::storage::{Database, DatabaseError, MemoryDatabase, SqliteDatabase};
+use crate::queue::{Bounded, JobStore, MemoryJobs, PostgresJobs, RedisJobs, SqliteJobs};
+use crate::settings::{QueueStore, Settings};
+use crate::storage::{Database, MemoryDatabase, OpenError, Place, PostgresDatabase, SqliteDatabase, postgres, sqlite};
 use crate::upstream::Upstream;
+
+/// Where data goes when the settings name no place.
+const DEFAULT_DATABASE: &str = "brownout-service.db";
 
 /// What [`crate::run`] is given.
 pub struct Ports<L> {
@@ -63,13 +67,58 @@ impl Stores {
         }
     }
 
+    /// The stores that the settings name, with their tables brought up to date; a SQLite file is made if it is missing.
+    /// Real time only.
+    pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
+        let url = settings.database_url.as_ref();
+        let stores = match url.map(|url| (url, Place::of(url.expose_secret()))) {
+            Some((url, Some(Place::Postgres))) => Self::postgres(settings, url).await?,
+            Some((_, Some(Place::Sqlite(path)))) => Self::sqlite(settings, &path).await?,
+            Some((_, None)) => {
+                return Err(OpenError::Address {
+                    key: "database_url",
+                    example: "sqlite:PATH or postgres://USER:PASSWORD@HOST:5432/NAME",
+                });
+            }
+            None => {
+                let path = settings.database_path.clone();
+                Self::sqlite(settings, &path.unwrap_or_else(|| PathBuf::from(DEFAULT_DATABASE))).await?
+            }
+        };
+        match (settings.queue, &settings.redis_url) {
+            (QueueStore::Database, _) => Ok(stores),
+            (QueueStore::Redis, Some(url)) => {
+                let policy = settings.jobs.lease_policy();
+                let jobs = RedisJobs::open(url, settings.namespace.as_deref(), policy).await?;
+                Ok(Self {
+                    jobs: Arc::new(Bounded(jobs)),
+                    ..stores
+                })
+            }
+            (QueueStore::Redis, None) => Err(OpenError::Address {
+                key: "redis_url",
+                example: "redis://:PASSWORD@HOST:6379/0",
+            }),
+        }
+    }
+
     /// Stores in one SQLite file, made if it is missing. Real time only.
-    pub async fn sqlite(settings: &Settings, path: &Path) -> Result<Self, StoresError> {
-        let database = SqliteDatabase::open(path, &settings.database).await?;
-        let jobs = SqliteJobs::open(path, settings.jobs.lease_policy()).await?;
+    pub async fn sqlite(settings: &Settings, path: &Path) -> Result<Self, OpenError> {
+        let options = sqlite::prepare(path).await?;
+        let jobs = SqliteJobs::over(options.clone(), settings.jobs.lease_policy());
         Ok(Self {
-            database: Arc::new(database),
-            jobs: Arc::new(jobs),
+            database: Arc::new(SqliteDatabase::over(options, settings.database)),
+            jobs: Arc::new(Bounded(jobs)),
+        })
+    }
+
+    /// Stores in one PostgreSQL database. Real time only.
+    async fn postgres(settings: &Settings, url: &SecretString) -> Result<Self, OpenError> {
+        let options = postgres::prepare(url, settings.namespace.as_deref()).await?;
+        let jobs = PostgresJobs::over(options.clone(), settings.jobs.lease_policy());
+        Ok(Self {
+            database: Arc::new(PostgresDatabase::over(options, settings.database)),
+            jobs: Arc::new(Bounded(jobs)),
         })
     }
 
@@ -81,15 +130,4 @@ impl Stores {
             jobs: Arc::clone(&self.jobs),
         }
     }
-}
-
-/// The stores could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum StoresError {
-    /// The database.
-    #[error("cannot open the database: {0}; check that `database_path` lies in a folder that may be written to")]
-    Database(#[from] DatabaseError),
-    /// The queue.
-    #[error("cannot open the queue: {0}; check that `database_path` lies in a folder that may be written to")]
-    Queue(#[from] QueueError),
 }

@@ -60,8 +60,16 @@ pub struct Settings {
     pub providers: Vec<ProviderSettings>,
     /// Where spans go, such as `http://localhost:4318`; absent: nowhere.
     pub otlp_endpoint: Option<String>,
-    /// The SQLite file, for hosts that use one.
+    /// Where the database is, `sqlite:PATH` or `postgres://...`, for hosts that use one. May hold a password: never printed.
+    pub database_url: Option<SecretString>,
+    /// The SQLite file: the older way to say `database_url = "sqlite:PATH"`.
     pub database_path: Option<PathBuf>,
+    /// Where Redis is, `redis://...` or `rediss://...`. May hold a password: never printed.
+    pub redis_url: Option<SecretString>,
+    /// What keeps the durable queue.
+    pub queue: QueueStore,
+    /// The PostgreSQL schema, and what Redis keys begin with, where several services share a server.
+    pub namespace: Option<String>,
 }
 
 /// Where the defaults come from.
@@ -84,6 +92,15 @@ pub enum Design {
     Background,
     /// Jobs run in workers, from a durable queue.
     Queued,
+}
+
+/// What keeps the durable queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueStore {
+    /// The database.
+    Database,
+    /// Redis.
+    Redis,
 }
 
 /// Parameters of background and queued jobs.

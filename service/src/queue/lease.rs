@@ -20,6 +20,13 @@ pub struct LeasePolicy {
     pub expiry: Duration,
 }
 
+impl LeasePolicy {
+    /// Jobs that finished before this moment are forgotten.
+    pub const fn forgets_before_us(&self, now_us: u64) -> u64 {
+        now_us.saturating_sub(micros(self.expiry))
+    }
+}
+
 /// A job and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {

@@ -5,7 +5,8 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 
-use super::lease::{Event, Job, LeasePolicy, State};
+use super::filed::{Filed, Name, is_lent};
+use super::lease::{Event, Job, LeasePolicy};
 use super::{BURIALS, CAPACITY, Depth, Enqueued, JobStore, QueueError};
 use crate::sync::lock;
 
@@ -13,14 +14,21 @@ use crate::sync::lock;
 #[derive(Debug)]
 pub struct MemoryJobs {
     policy: LeasePolicy,
+    capacity: usize,
     data: Mutex<Data>,
 }
 
+/// The jobs, and what they are found by.
 #[derive(Debug, Default)]
 struct Data {
     jobs: BTreeMap<String, (u64, Job)>,
     /// When each unfinished job can be claimed; among equals, in order of arrival.
     claimable: BTreeSet<(u64, u64, String)>,
+    /// The same for those among them that no worker has.
+    waiting: BTreeSet<(u64, u64)>,
+    finished: BTreeSet<(u64, String)>,
+    keys: BTreeMap<Name, String>,
+    open: BTreeMap<Name, String>,
     arrivals: u64,
 }
 
@@ -29,36 +37,66 @@ impl MemoryJobs {
     pub fn new(policy: LeasePolicy) -> Self {
         Self {
             policy,
+            capacity: CAPACITY,
             data: Mutex::default(),
         }
+    }
+
+    /// With room for fewer jobs.
+    #[cfg(test)]
+    pub(super) fn with_capacity(self, capacity: usize) -> Self {
+        Self { capacity, ..self }
     }
 }
 
 impl Data {
     fn put(&mut self, arrival: u64, job: Job) {
-        self.forget(&job.id);
-        if let Some(at) = job.claimable_us() {
+        self.take(&job.id);
+        let filed = Filed::of(&job);
+        if let Some(at) = filed.claimable_us {
             self.claimable.insert((at, arrival, job.id.clone()));
+            if !filed.lent {
+                self.waiting.insert((at, arrival));
+            }
+        }
+        if let Some(at) = filed.finished_us {
+            self.finished.insert((at, job.id.clone()));
+        }
+        if let Some(open) = filed.open() {
+            self.open.insert(open.clone(), job.id.clone());
+        }
+        if let Some(key) = filed.key {
+            self.keys.insert(key, job.id.clone());
         }
         self.jobs.insert(job.id.clone(), (arrival, job));
     }
 
-    fn forget(&mut self, id: &str) {
-        if let Some((arrival, job)) = self.jobs.remove(id)
-            && let Some(at) = job.claimable_us()
-        {
-            self.claimable.remove(&(at, arrival, job.id));
+    fn take(&mut self, id: &str) {
+        let Some((arrival, job)) = self.jobs.remove(id) else {
+            return;
+        };
+        let filed = Filed::of(&job);
+        if let Some(at) = filed.claimable_us {
+            self.waiting.remove(&(at, arrival));
+            self.claimable.remove(&(at, arrival, job.id.clone()));
+        }
+        if let Some(open) = filed.open() {
+            self.open.remove(open);
+        }
+        if let Some(key) = filed.key {
+            self.keys.remove(&key);
+        }
+        if let Some(at) = filed.finished_us {
+            self.finished.remove(&(at, job.id));
         }
     }
 
     /// The job that stands for `job` already.
     fn stands_for(&self, job: &Job) -> Option<&Job> {
-        let same = |mine: &Option<String>, theirs: &Option<String>| mine.is_some() && mine == theirs;
-        self.jobs.values().map(|(_, known)| known).find(|known| {
-            known.tenant == job.tenant
-                && (same(&job.idempotency_key, &known.idempotency_key)
-                    || (known.finished_us().is_none() && same(&job.fingerprint, &known.fingerprint)))
-        })
+        let filed = Filed::of(job);
+        let by_key = filed.key.as_ref().and_then(|key| self.keys.get(key));
+        let id = by_key.or_else(|| filed.open().and_then(|open| self.open.get(open)))?;
+        self.jobs.get(id).map(|(_, known)| known)
     }
 
     fn apply(&mut self, id: &str, event: Event, now_us: u64, policy: &LeasePolicy) -> Result<Job, QueueError> {
@@ -77,11 +115,11 @@ impl JobStore for MemoryJobs {
         if let Some(existing) = data.stands_for(&job) {
             return Ok(Enqueued::Existing(Box::new(existing.clone())));
         }
-        if data.claimable.len() >= CAPACITY {
-            return Err(QueueError::Full);
-        }
         if data.jobs.contains_key(&job.id) {
             return Err(QueueError::Exists);
+        }
+        if data.claimable.len() >= self.capacity {
+            return Err(QueueError::Full);
         }
         data.arrivals += 1;
         let arrival = data.arrivals;
@@ -106,7 +144,7 @@ impl JobStore for MemoryJobs {
             };
             let worker = worker.to_owned();
             let job = data.apply(&id, Event::Claim { worker }, now_us, &self.policy)?;
-            if matches!(job.state, State::Running { .. }) {
+            if is_lent(&job) {
                 return Ok(Some(job));
             }
         }
@@ -119,30 +157,23 @@ impl JobStore for MemoryJobs {
 
     async fn purge(&self, now_us: u64) -> Result<u64, QueueError> {
         let mut data = lock(&self.data);
-        let before = now_us.saturating_sub(self.policy.expiry.as_micros() as u64);
-        let kept = data.jobs.len();
-        data.jobs
-            .retain(|_, (_, job)| job.finished_us().is_none_or(|at| at >= before));
-        Ok((kept - data.jobs.len()) as u64)
+        let before = self.policy.forgets_before_us(now_us);
+        let mut purged = 0;
+        while let Some((_, id)) = data.finished.first().filter(|(at, _)| *at < before).cloned() {
+            data.take(&id);
+            purged += 1;
+        }
+        Ok(purged)
     }
 
     async fn depth(&self, now_us: u64) -> Result<Depth, QueueError> {
         let data = lock(&self.data);
-        let unfinished = data
-            .claimable
-            .iter()
-            .filter_map(|(.., id)| data.jobs.get(id).map(|(_, job)| job));
-        let mut depth = Depth::default();
-        for job in unfinished {
-            match job.state {
-                State::Queued { due_us } => {
-                    depth.queued += 1;
-                    depth.oldest_us = depth.oldest_us.max(now_us.saturating_sub(due_us));
-                }
-                _ => depth.running += 1,
-            }
-        }
-        Ok(depth)
+        let queued = data.waiting.len() as u64;
+        Ok(Depth {
+            queued,
+            running: data.claimable.len() as u64 - queued,
+            oldest_us: data.waiting.first().map_or(0, |(at, _)| now_us.saturating_sub(*at)),
+        })
     }
 
     async fn ping(&self) -> Result<(), QueueError> {

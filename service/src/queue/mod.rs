@@ -1,18 +1,28 @@
 //! The durable queue: jobs that survive the process that took them on, and the one that works on them.
 //!
 //! `lease` is the whole meaning of the queue, as a pure state machine; a [`JobStore`] only keeps records and applies the
-//! machine to them, one at a time. So the queue means the same in memory and on SQLite, and one conformance suite proves it.
+//! machine to them, one at a time. So the queue means the same in memory, on SQLite, PostgreSQL and Redis, and one
+//! conformance suite proves it. `filed` says what a job is found by, `bounded` puts an end to every step.
 
+mod bounded;
 #[cfg(test)]
 mod conformance;
+mod filed;
 pub mod lease;
 mod memory;
+mod postgres;
+mod redis;
 mod sqlite;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use self::bounded::Bounded;
 pub use self::lease::{Event, Job, Lease, LeasePolicy, Refused, State};
 pub use self::memory::MemoryJobs;
+pub use self::postgres::PostgresJobs;
+pub use self::redis::RedisJobs;
 pub use self::sqlite::SqliteJobs;
 
 /// Jobs that may be unfinished at a time: the bound of the queue.
@@ -20,6 +30,15 @@ pub const CAPACITY: usize = 100_000;
 
 /// Jobs that one call to [`JobStore::claim`] buries at most while it looks for one to run.
 const BURIALS: usize = 64;
+
+/// How often a step is begun anew because somebody else changed the same job in between.
+const ATTEMPTS: u32 = 16;
+
+/// Jobs that are forgotten in one step: others get their turn between two.
+const PURGED_AT_ONCE: u32 = 1_000;
+
+/// Longest wait for a connection to a store, and to make one.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
 
 /// Keeps jobs.
 #[async_trait]
@@ -83,6 +102,12 @@ pub enum QueueError {
     /// Too many unfinished jobs.
     #[error("the queue is full: {CAPACITY} jobs are unfinished; add workers, or slow the producers down")]
     Full,
+    /// Others changed the same job at the same time, again and again.
+    #[error("the job was changed by others at the same time, {ATTEMPTS} times in a row; try again")]
+    Contended,
+    /// The store did not answer.
+    #[error("the store did not answer in time")]
+    Late,
     /// The store itself failed.
     #[error("the store failed: {0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),

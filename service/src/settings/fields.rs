@@ -3,7 +3,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{Design, Preset, Settings};
+use secrecy::SecretString;
+
+use super::{Design, Preset, QueueStore, Settings};
 use crate::resilience::disconnect::DisconnectPolicy;
 use crate::resilience::retry::Backoff;
 
@@ -25,6 +27,8 @@ pub(super) trait Visitor {
     fn choice<T: Choice>(&mut self, key: &'static str, value: &mut T);
     /// A text that may be absent.
     fn text(&mut self, key: &'static str, value: &mut Option<String>);
+    /// An address that may be absent, and may hold a password.
+    fn address(&mut self, key: &'static str, value: &mut Option<SecretString>);
     /// A table.
     fn table(&mut self, key: &'static str, visit: impl FnOnce(&mut Self));
 }
@@ -48,6 +52,10 @@ impl Choice for Design {
     ];
 }
 
+impl Choice for QueueStore {
+    const WORDS: &'static [(&'static str, Self)] = &[("database", Self::Database), ("redis", Self::Redis)];
+}
+
 impl Choice for Backoff {
     const WORDS: &'static [(&'static str, Self)] = &[("none", Self::None), ("full_jitter", Self::FullJitter)];
 }
@@ -69,6 +77,9 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
         table.flag("hold_connection", &mut database.hold_connection);
         table.duration("acquire_timeout", &mut database.acquire_timeout);
         table.pause("query_time", &mut database.query_time);
+        table.pause("connect_time", &mut database.connect_time);
+        table.duration("idle_timeout", &mut database.idle_timeout);
+        table.count("server_connections", 1..=1_000_000, &mut database.server_connections);
     });
     visitor.table("retry", |table| {
         let retry = &mut settings.retry;
@@ -106,10 +117,14 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
     visitor.count("max_body_bytes", 1..=1 << 30, &mut settings.max_body_bytes);
     visitor.count("max_connections", 1..=1_000_000, &mut settings.max_connections);
     visitor.text("otlp_endpoint", &mut settings.otlp_endpoint);
+    visitor.address("database_url", &mut settings.database_url);
     let mut path = settings
         .database_path
         .take()
         .map(|path| path.to_string_lossy().into_owned());
     visitor.text("database_path", &mut path);
     settings.database_path = path.map(Into::into);
+    visitor.address("redis_url", &mut settings.redis_url);
+    visitor.choice("queue", &mut settings.queue);
+    visitor.text("namespace", &mut settings.namespace);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Design, JobSettings, Preset, Settings};
+use super::{Design, JobSettings, Preset, QueueStore, Settings};
 use crate::resilience::deadline::Deadlines;
 use crate::resilience::disconnect::DisconnectPolicy;
 use crate::resilience::retry::{Backoff, RetrySettings};
@@ -89,6 +89,9 @@ fn common(preset: Preset) -> Settings {
             hold_connection: false,
             acquire_timeout: seconds(30),
             query_time: millis(1),
+            connect_time: Duration::ZERO,
+            idle_timeout: seconds(600),
+            server_connections: 10_000,
         },
         retry: RetrySettings {
             max_attempts: 1,
@@ -118,6 +121,10 @@ fn common(preset: Preset) -> Settings {
         max_connections: 10_000,
         providers: Vec::new(),
         otlp_endpoint: None,
+        database_url: None,
         database_path: None,
+        redis_url: None,
+        queue: QueueStore::Database,
+        namespace: None,
     }
 }

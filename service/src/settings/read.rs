@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use super::fields::{self, Choice, Visitor};
-use super::{Preset, ProviderSettings, Settings, SettingsError, SettingsProblem, unit};
+use super::{Preset, ProviderSettings, QueueStore, Settings, SettingsError, SettingsProblem, unit};
+use crate::storage::Place;
 
 /// What the names of the settings in the environment begin with.
 const PREFIX: &str = "BROWNOUT_SERVICE__";
@@ -112,6 +114,47 @@ fn contradictions(settings: &Settings, problems: &mut Vec<SettingsProblem>) {
         "retry.base",
         "is longer than retry.cap; raise the cap or lower the base",
     );
+    stores(settings, &mut check);
+}
+
+/// Addresses are never quoted back: they may hold passwords.
+fn stores(settings: &Settings, check: &mut impl FnMut(bool, &str, &str)) {
+    let database = settings.database_url.as_ref().map(ExposeSecret::expose_secret);
+    check(
+        database.is_none_or(|url| Place::of(url).is_some()),
+        "database_url",
+        "is no such address; write sqlite:PATH or postgres://USER:PASSWORD@HOST:5432/NAME",
+    );
+    check(
+        database.is_none() || settings.database_path.is_none(),
+        "database_path",
+        "says the same as database_url; keep one of them",
+    );
+    let redis = settings.redis_url.as_ref().map(ExposeSecret::expose_secret);
+    check(
+        redis.is_none_or(|url| ["redis://", "rediss://"].iter().any(|scheme| url.starts_with(scheme))),
+        "redis_url",
+        "is no such address; write redis://:PASSWORD@HOST:6379/0, or rediss:// for TLS",
+    );
+    check(
+        settings.queue == QueueStore::Database || redis.is_some(),
+        "queue",
+        "is to be kept in Redis, and redis_url is missing; name the server, or write queue = \"database\"",
+    );
+    check(
+        settings.namespace.as_deref().is_none_or(is_namespace),
+        "namespace",
+        "does not fit: write a letter, then letters, digits or _, all small, 48 at most",
+    );
+}
+
+/// A name that PostgreSQL takes without quotes.
+fn is_namespace(name: &str) -> bool {
+    name.len() <= 48
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
 fn word_of<T: Choice>(word: &str) -> Option<T> {
@@ -286,6 +329,14 @@ impl Visitor for Reader {
             Some(text) => *value = Some(text),
             // Not quoted back: it may be a secret.
             None => self.refuse(key, "does not fit: write a text"),
+        }
+    }
+
+    fn address(&mut self, key: &'static str, value: &mut Option<SecretString>) {
+        let mut given = None;
+        self.text(key, &mut given);
+        if let Some(given) = given {
+            *value = Some(given.into());
         }
     }
 

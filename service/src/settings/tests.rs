@@ -69,7 +69,7 @@ fn every_problem_is_listed_with_its_key_and_a_remedy() {
             "providers[0].modell: unknown key; did you mean model?",
             "colour: unknown key; known here: preset, design, blocking_workers, blocking_backlog, database, retry, \
              deadline, disconnect, fallback, jobs, heartbeat, shutdown_grace, max_body_bytes, max_connections, \
-             otlp_endpoint, database_path, providers",
+             otlp_endpoint, database_url, database_path, redis_url, queue, namespace, providers",
             "jobs.heartbeat: is not shorter than jobs.lease, so every job would be taken from its worker; use a third \
              of the lease",
             "retry.base: is longer than retry.cap; raise the cap or lower the base",
@@ -93,6 +93,31 @@ fn what_is_written_for_a_child_is_what_it_reads() {
     assert_eq!(read.providers[0].api_key.as_ref().unwrap().expose_secret(), "sk-1");
     assert!(!settings.to_toml(Secrets::Excluded).contains("sk-1"));
     assert!(!format!("{settings:?}").contains("sk-1"));
+}
+
+#[test]
+fn addresses_keep_their_passwords_to_themselves() {
+    let value = json!({
+        "database_url": "postgres://u:hidden@h/d", "redis_url": "redis://:hidden@h:6379", "queue": "redis",
+    });
+    let settings = Settings::from_map(map(value)).unwrap();
+    let shown = settings.to_map(Secrets::Excluded);
+    assert_eq!(
+        (&shown["database_url"], &shown["redis_url"]),
+        (&json!("postgres://u:***@h/d"), &json!("redis://:***@h:6379"))
+    );
+    assert!(!format!("{settings:?}").contains("hidden"));
+    let written = settings.to_map(Secrets::Included);
+    let read = Settings::from_map(written.clone()).unwrap();
+    assert_eq!(read.to_map(Secrets::Included), written);
+    assert_eq!(written["database_url"], json!("postgres://u:hidden@h/d"));
+    let refused = problems(json!({
+        "database_url": "mysql://u:hidden@h/d", "database_path": "a.db", "redis_url": "h:hidden", "namespace": "A B",
+    }));
+    assert!(!refused.join(" ").contains("hidden"));
+    let keys: Vec<_> = refused.iter().map(|line| line.split(':').next().unwrap()).collect();
+    assert_eq!(keys, ["database_url", "database_path", "redis_url", "namespace"]);
+    assert_eq!(problems(json!({ "queue": "redis" })).len(), 1);
 }
 
 #[test]

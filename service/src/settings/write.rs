@@ -3,16 +3,17 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use super::fields::{self, Choice, Visitor};
 use super::{Settings, unit};
+use crate::storage::without_password;
 
-/// What happens to the providers' keys.
+/// What happens to the providers' keys, and to passwords in addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Secrets {
-    /// They are left out: for people and records.
+    /// They are left out (`***` in an address): for people and records.
     Excluded,
     /// They are written: for a child process's own file, never for a log.
     Included,
@@ -25,9 +26,9 @@ pub(super) fn to_toml(settings: &Settings, secrets: Secrets) -> String {
 
 /// See [`Settings::to_map`].
 pub(super) fn to_map(settings: &Settings, secrets: Secrets) -> Map<String, Value> {
-    let mut writer = Writer::default();
+    let mut writer = Writer::new(secrets);
     fields::visit(&mut settings.clone(), &mut writer);
-    let mut map = writer.0;
+    let mut map = writer.map;
     if !settings.providers.is_empty() {
         let providers = settings.providers.iter().map(|provider| {
             let mut entry = Map::new();
@@ -45,12 +46,19 @@ pub(super) fn to_map(settings: &Settings, secrets: Secrets) -> Map<String, Value
     map
 }
 
-#[derive(Default)]
-struct Writer(Map<String, Value>);
+struct Writer {
+    map: Map<String, Value>,
+    secrets: Secrets,
+}
 
 impl Writer {
+    fn new(secrets: Secrets) -> Self {
+        let map = Map::new();
+        Self { map, secrets }
+    }
+
     fn put(&mut self, key: &str, value: impl Into<Value>) {
-        self.0.insert(key.to_owned(), value.into());
+        self.map.insert(key.to_owned(), value.into());
     }
 }
 
@@ -92,9 +100,18 @@ impl Visitor for Writer {
         }
     }
 
+    fn address(&mut self, key: &'static str, value: &mut Option<SecretString>) {
+        let Some(address) = value else { return };
+        let address = address.expose_secret();
+        match self.secrets {
+            Secrets::Excluded => self.put(key, without_password(address)),
+            Secrets::Included => self.put(key, address),
+        }
+    }
+
     fn table(&mut self, key: &'static str, visit: impl FnOnce(&mut Self)) {
-        let mut table = Self::default();
+        let mut table = Self::new(self.secrets);
         visit(&mut table);
-        self.put(key, table.0);
+        self.put(key, table.map);
     }
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::pool::{Pool, Slot};
 use super::{Connection, Database, DatabaseError, DatabaseSettings, Session, UsageRow};
 use crate::sync::lock;
 
@@ -24,21 +24,17 @@ struct Data {
 #[derive(Debug)]
 pub struct MemoryDatabase {
     data: Arc<Mutex<Data>>,
-    pool: Arc<Semaphore>,
+    pool: Pool,
     settings: DatabaseSettings,
 }
 
 impl MemoryDatabase {
     /// An empty database.
     pub fn new(settings: &DatabaseSettings) -> Self {
-        Self::over(Arc::default(), *settings)
-    }
-
-    fn over(data: Arc<Mutex<Data>>, settings: DatabaseSettings) -> Self {
         Self {
-            data,
-            pool: Arc::new(Semaphore::new(settings.pool as usize)),
-            settings,
+            data: Arc::default(),
+            pool: Pool::new(Arc::default(), *settings),
+            settings: *settings,
         }
     }
 }
@@ -46,27 +42,26 @@ impl MemoryDatabase {
 #[async_trait]
 impl Database for MemoryDatabase {
     async fn acquire(&self) -> Result<Box<dyn Connection>, DatabaseError> {
-        let waiting = Arc::clone(&self.pool).acquire_owned();
-        let permit = tokio::time::timeout(self.settings.acquire_timeout, waiting)
-            .await
-            .map_err(|_| DatabaseError::PoolTimeout)?
-            .map_err(|closed| DatabaseError::Failed(Box::new(closed)))?;
         Ok(Box::new(MemoryConnection {
+            _slot: self.pool.acquire().await?,
             data: Arc::clone(&self.data),
             settings: self.settings,
-            _permit: permit,
         }))
     }
 
     fn replica(&self) -> Arc<dyn Database> {
-        Arc::new(Self::over(Arc::clone(&self.data), self.settings))
+        Arc::new(Self {
+            data: Arc::clone(&self.data),
+            pool: self.pool.another(),
+            settings: self.settings,
+        })
     }
 }
 
 struct MemoryConnection {
     data: Arc<Mutex<Data>>,
     settings: DatabaseSettings,
-    _permit: OwnedSemaphorePermit,
+    _slot: Slot,
 }
 
 impl MemoryConnection {

@@ -1,21 +1,29 @@
 //! The database: sessions and what they used, behind a pool of connections that is smaller than the load.
 //!
 //! The pool is the point: a model call takes seconds, a query milliseconds, and a connection that is held for the whole
-//! of a model call turns the pool into the service's real limit. Deliberately absent: conversation history, migrations
-//! beyond the first.
+//! of a model call turns the pool into the service's real limit. In memory, where the pool is modelled, on SQLite and on
+//! PostgreSQL. Deliberately absent: conversation history.
 
 mod memory;
-mod sqlite;
+mod migrate;
+mod opening;
+mod place;
+mod pool;
+pub(crate) mod postgres;
+pub(crate) mod sqlite;
 mod usage;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 pub use self::memory::MemoryDatabase;
+pub use self::opening::OpenError;
+pub(crate) use self::place::{Place, without_password};
+pub use self::postgres::PostgresDatabase;
 pub use self::sqlite::SqliteDatabase;
-pub(crate) use self::sqlite::connect_options;
 pub(crate) use self::usage::Accounts;
 
 /// Parameters of the database.
@@ -25,10 +33,16 @@ pub struct DatabaseSettings {
     pub pool: u32,
     /// Whether a request keeps its connection while it waits for the model.
     pub hold_connection: bool,
-    /// Longest wait for a connection.
+    /// Longest wait for a connection, opening one included.
     pub acquire_timeout: Duration,
     /// How long a query takes: modelled, in the store in memory only.
     pub query_time: Duration,
+    /// How long it takes to open a connection: modelled, in the store in memory only.
+    pub connect_time: Duration,
+    /// After how long a connection that nobody uses is closed.
+    pub idle_timeout: Duration,
+    /// Connections that the server has for all instances together: modelled, in the store in memory only.
+    pub server_connections: u32,
 }
 
 /// What a session has used so far.
@@ -86,7 +100,25 @@ pub enum DatabaseError {
     /// All connections stayed in use for the whole of `acquire_timeout`.
     #[error("no connection became free in time")]
     PoolTimeout,
+    /// The server has no connection left: PostgreSQL's "too many clients".
+    #[error("the database server has no connection left")]
+    TooManyConnections,
+    /// The server did not answer.
+    #[error("the database did not answer in time")]
+    Late,
     /// The database itself failed.
     #[error("the database failed: {0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<sqlx::Error> for DatabaseError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|error| error.code());
+        let code = code.map(Cow::into_owned);
+        match (code.as_deref(), error) {
+            (Some("53300"), _) => Self::TooManyConnections,
+            (_, sqlx::Error::PoolTimedOut) => Self::PoolTimeout,
+            (_, error) => Self::Failed(Box::new(error)),
+        }
+    }
 }

@@ -10,22 +10,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection as _, Row, Sqlite};
+use sqlx::{ConnectOptions as _, Connection as _, Row, Sqlite};
 
-use super::{Connection, Database, DatabaseError, DatabaseSettings, Session, UsageRow};
+use super::{Connection, Database, DatabaseError, DatabaseSettings, OpenError, Session, UsageRow, migrate};
 
 /// How long a writer waits for the one before it.
 const BUSY: Duration = Duration::from_secs(5);
-
-const SCHEMA: [&str; 2] = [
-    "CREATE TABLE IF NOT EXISTS sessions (
-        id TEXT PRIMARY KEY, answers INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL
-    ) STRICT",
-    "CREATE TABLE IF NOT EXISTS usage (
-        answer_id TEXT PRIMARY KEY, session TEXT NOT NULL, provider TEXT NOT NULL,
-        prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL
-    ) STRICT",
-];
 
 /// A database in a file.
 #[derive(Debug)]
@@ -36,31 +26,45 @@ pub struct SqliteDatabase {
 
 impl SqliteDatabase {
     /// Opens the database in `path`, and makes it if it is missing.
-    pub async fn open(path: &Path, settings: &DatabaseSettings) -> Result<Self, DatabaseError> {
-        let database = Self::over(connect_options(path), *settings);
-        for statement in SCHEMA {
-            sqlx::query(statement).execute(&database.pool).await?;
-        }
-        Ok(database)
+    pub async fn open(path: &Path, settings: &DatabaseSettings) -> Result<Self, OpenError> {
+        Ok(Self::over(prepare(path).await?, *settings))
     }
 
-    fn over(options: SqliteConnectOptions, settings: DatabaseSettings) -> Self {
+    /// A database in a file that has been prepared.
+    pub(crate) fn over(options: SqliteConnectOptions, settings: DatabaseSettings) -> Self {
         let pool = SqlitePoolOptions::new()
             .max_connections(settings.pool)
+            // None is kept when nothing happens: opening a file again costs less than a thread that waits.
+            .min_connections(0)
+            .idle_timeout(settings.idle_timeout)
+            // A file does not hang up: asking each connection first would only cost a trip to its thread.
+            .test_before_acquire(false)
             .acquire_timeout(settings.acquire_timeout)
             .connect_lazy_with(options);
         Self { pool, settings }
     }
 }
 
-/// How every SQLite file of the service is opened.
-pub(crate) fn connect_options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
+/// Brings the tables in `path` up to date, and says how to connect to them.
+pub(crate) async fn prepare(path: &Path) -> Result<SqliteConnectOptions, OpenError> {
+    let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
-        .busy_timeout(BUSY)
+        .busy_timeout(BUSY);
+    let place = path.display().to_string();
+    let failed = |error: sqlx::Error| OpenError::Failed {
+        place: place.clone(),
+        source: Box::new(error),
+    };
+    let mut connection = options.connect().await.map_err(failed)?;
+    // One transaction around all of it: processes that start on the same new file take turns.
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+    migrate::run(&sqlx::migrate!("migrations/sqlite"), &mut *transaction, &place).await?;
+    transaction.commit().await.map_err(failed)?;
+    connection.close().await.map_err(failed)?;
+    Ok(options)
 }
 
 #[async_trait]
@@ -123,14 +127,5 @@ impl Connection for PoolConnection<Sqlite> {
     async fn ping(&mut self) -> Result<(), DatabaseError> {
         sqlx::query("SELECT 1").execute(&mut **self).await?;
         Ok(())
-    }
-}
-
-impl From<sqlx::Error> for DatabaseError {
-    fn from(error: sqlx::Error) -> Self {
-        match error {
-            sqlx::Error::PoolTimedOut => Self::PoolTimeout,
-            error => Self::Failed(Box::new(error)),
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! `brownout serve` and `brownout worker`: the reference service as processes of their own.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use brownout_net::Listener;
 use brownout_service::settings::Settings;
@@ -12,9 +12,6 @@ use super::fail;
 use super::play::wait_for_signal;
 use crate::args::{ServeArgs, WorkerArgs};
 use crate::exit::Exit;
-
-/// Where data goes when the settings name no file.
-const DEFAULT_DATABASE: &str = "brownout-service.db";
 
 /// Serves until SIGTERM, Ctrl-C, or the end of its lifeline.
 pub fn serve(args: &ServeArgs) -> Exit {
@@ -95,11 +92,7 @@ fn load(config: Option<&Path>) -> Result<Settings, Exit> {
 }
 
 async fn parts(settings: &Settings) -> Result<(Stores, std::sync::Arc<dyn upstream::Upstream>), Exit> {
-    let database = settings
-        .database_path
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(DEFAULT_DATABASE));
-    let stores = Stores::sqlite(settings, &database)
+    let stores = Stores::open(settings)
         .await
         .map_err(|e| fail(Exit::ServiceNotStarted, &e))?;
     let upstream = upstream::reqwest(settings).map_err(|e| fail(Exit::ServiceNotStarted, &e))?;

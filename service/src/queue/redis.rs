@@ -1,0 +1,245 @@
+//! The queue on Redis: shared by all processes that reach the server, as durable as the server is told to be.
+//!
+//! A record is a hash with a version; sorted sets hold who is due when. A change reads the record, applies the machine
+//! here and writes it back if the version is still the same: one script, so one step. ADR 12 says why not streams.
+//! Wanted of the server: `appendonly yes` and `maxmemory-policy noeviction`.
+
+use std::time::Duration;
+
+use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use ::redis::{Client, FromRedisValue, RedisError, Script, ScriptInvocation};
+use async_trait::async_trait;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::filed::{Filed, Name, is_lent, read, write};
+use super::lease::{Event, Job, LeasePolicy};
+use super::{ATTEMPTS, BURIALS, CAPACITY, CONNECT_TIME, Depth, Enqueued, JobStore, PURGED_AT_ONCE, QueueError};
+use crate::storage::OpenError;
+
+/// What keys begin with when the settings name nothing.
+const NAMESPACE: &str = "brownout";
+/// Longest wait for the answer to one command.
+const RESPONSE_TIME: Duration = Duration::from_secs(3);
+/// How often a lost connection is tried again before the step that needs it fails.
+const RECONNECTS: usize = 2;
+
+/// A queue on a server.
+pub struct RedisJobs {
+    connection: ConnectionManager,
+    queue: String,
+    steps: Steps,
+    policy: LeasePolicy,
+    capacity: usize,
+}
+
+/// What happens on the server in one step each.
+struct Steps {
+    enqueue: Script,
+    next: Script,
+    replace: Script,
+    purge: Script,
+    depth: Script,
+}
+
+impl Steps {
+    fn new() -> Self {
+        let step = |code: &str| Script::new(&format!("{}{code}", include_str!("redis/file.lua")));
+        Self {
+            enqueue: step(include_str!("redis/enqueue.lua")),
+            next: step(include_str!("redis/next.lua")),
+            replace: step(include_str!("redis/replace.lua")),
+            purge: step(include_str!("redis/purge.lua")),
+            depth: step(include_str!("redis/depth.lua")),
+        }
+    }
+}
+
+/// A record as it was read.
+struct Seen {
+    version: u64,
+    job: Job,
+}
+
+impl RedisJobs {
+    /// Connects to the server at `url`; the queue's keys begin with `namespace`.
+    pub async fn open(url: &SecretString, namespace: Option<&str>, policy: LeasePolicy) -> Result<Self, OpenError> {
+        let client = Client::open(url.expose_secret()).map_err(|_| OpenError::Address {
+            key: "redis_url",
+            example: "redis://:PASSWORD@HOST:6379/0",
+        })?;
+        let place = client.get_connection_info().addr().to_string();
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIME))
+            .set_response_timeout(Some(RESPONSE_TIME))
+            .set_max_delay(Duration::from_secs(1))
+            .set_number_of_retries(RECONNECTS);
+        let connection = ConnectionManager::new_with_config(client, config)
+            .await
+            .map_err(|error| refused(place, error))?;
+        Ok(Self {
+            connection,
+            queue: format!("{{{}}}", namespace.unwrap_or(NAMESPACE)),
+            steps: Steps::new(),
+            policy,
+            capacity: CAPACITY,
+        })
+    }
+
+    /// With room for fewer jobs.
+    #[cfg(test)]
+    pub(super) fn with_capacity(self, capacity: usize) -> Self {
+        Self { capacity, ..self }
+    }
+
+    async fn step<T: FromRedisValue>(&self, step: &ScriptInvocation<'_>) -> Result<T, QueueError> {
+        Ok(step.invoke_async(&mut self.connection.clone()).await?)
+    }
+
+    async fn seen(&self, id: &str) -> Result<Option<Seen>, QueueError> {
+        let mut command = ::redis::cmd("HMGET");
+        command
+            .arg(format!("{}:job:{id}", self.queue))
+            .arg("version")
+            .arg("record");
+        let found: (Option<u64>, Option<String>) = command.query_async(&mut self.connection.clone()).await?;
+        let (Some(version), Some(record)) = found else {
+            return Ok(None);
+        };
+        let job = read(&record)?;
+        Ok(Some(Seen { version, job }))
+    }
+
+    /// Writes `next` if the job is still at `version`.
+    async fn replace(&self, version: u64, next: &Job) -> Result<bool, QueueError> {
+        let filed = Filed::of(next);
+        let mut step = self.steps.replace.key(&self.queue);
+        step.arg(&next.id)
+            .arg(version)
+            .arg(write(next)?)
+            .arg(number(filed.claimable_us))
+            .arg(filed.lent)
+            .arg(number(filed.finished_us))
+            .arg(name(filed.fingerprint.as_ref())?);
+        self.step(&step).await
+    }
+}
+
+#[async_trait]
+impl JobStore for RedisJobs {
+    async fn enqueue(&self, job: Job) -> Result<Enqueued, QueueError> {
+        let filed = Filed::of(&job);
+        let mut step = self.steps.enqueue.key(&self.queue);
+        step.arg(&job.id)
+            .arg(write(&job)?)
+            .arg(number(filed.claimable_us))
+            .arg(filed.lent)
+            .arg(number(filed.finished_us))
+            .arg(name(filed.key.as_ref())?)
+            .arg(name(filed.open())?)
+            .arg(self.capacity);
+        let (outcome, known): (i64, String) = self.step(&step).await?;
+        match outcome {
+            1 => Ok(Enqueued::New),
+            0 => Ok(Enqueued::Existing(Box::new(read(&known)?))),
+            -1 => Err(QueueError::Exists),
+            _ => Err(QueueError::Full),
+        }
+    }
+
+    async fn get(&self, id: &str) -> Result<Option<Job>, QueueError> {
+        Ok(self.seen(id).await?.map(|seen| seen.job))
+    }
+
+    async fn claim(&self, worker: &str, now_us: u64) -> Result<Option<Job>, QueueError> {
+        for _ in 0..BURIALS {
+            let mut step = self.steps.next.key(&self.queue);
+            step.arg(now_us);
+            let found: Vec<String> = self.step(&step).await?;
+            let [_, version, record] = found.as_slice() else {
+                return Ok(None);
+            };
+            let worker = worker.to_owned();
+            let next = read(record)?.after(Event::Claim { worker }, now_us, &self.policy)?;
+            let version = version.parse().unwrap_or_default();
+            // Whoever was faster has this one: look for another. Whoever was faster got on, so somebody always does.
+            if self.replace(version, &next).await? && is_lent(&next) {
+                return Ok(Some(next));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn update(&self, id: &str, event: Event, now_us: u64) -> Result<Job, QueueError> {
+        for _ in 0..ATTEMPTS {
+            let Seen { version, job } = self.seen(id).await?.ok_or(QueueError::Unknown)?;
+            let next = job.after(event.clone(), now_us, &self.policy)?;
+            if self.replace(version, &next).await? {
+                return Ok(next);
+            }
+        }
+        Err(QueueError::Contended)
+    }
+
+    async fn purge(&self, now_us: u64) -> Result<u64, QueueError> {
+        let mut purged = 0;
+        loop {
+            let mut step = self.steps.purge.key(&self.queue);
+            step.arg(self.policy.forgets_before_us(now_us)).arg(PURGED_AT_ONCE);
+            let gone: u64 = self.step(&step).await?;
+            purged += gone;
+            if gone < u64::from(PURGED_AT_ONCE) {
+                return Ok(purged);
+            }
+        }
+    }
+
+    async fn depth(&self, now_us: u64) -> Result<Depth, QueueError> {
+        let step = self.steps.depth.key(&self.queue);
+        let (queued, running, first): (u64, u64, String) = self.step(&step).await?;
+        let oldest_us = first
+            .parse::<f64>()
+            .map_or(0, |due_us| now_us.saturating_sub(due_us as u64));
+        Ok(Depth {
+            queued,
+            running,
+            oldest_us,
+        })
+    }
+
+    async fn ping(&self) -> Result<(), QueueError> {
+        let _: String = ::redis::cmd("PING").query_async(&mut self.connection.clone()).await?;
+        Ok(())
+    }
+}
+
+fn number(us: Option<u64>) -> String {
+    us.map(|us| us.to_string()).unwrap_or_default()
+}
+
+/// Tenant and name as one text that no other pair has.
+fn name(name: Option<&Name>) -> Result<String, QueueError> {
+    let Some(name) = name else {
+        return Ok(String::new());
+    };
+    serde_json::to_string(name).map_err(|error| QueueError::Failed(Box::new(error)))
+}
+
+fn refused(place: String, error: RedisError) -> OpenError {
+    let key = "redis_url";
+    if error.kind() == ::redis::ErrorKind::AuthenticationFailed || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"))
+    {
+        return OpenError::Credentials { place, key };
+    }
+    if error.is_io_error() || error.is_timeout() {
+        let problem = error.to_string();
+        return OpenError::Unreachable { place, key, problem };
+    }
+    let source = Box::new(error);
+    OpenError::Failed { place, source }
+}
+
+impl From<RedisError> for QueueError {
+    fn from(error: RedisError) -> Self {
+        Self::Failed(Box::new(error))
+    }
+}
