@@ -14,7 +14,7 @@ use crate::queue::{JobStore, MemoryJobs};
 use crate::settings::{Design, Settings};
 use crate::storage::Accounts;
 use crate::tasks::Tasks;
-use crate::telemetry::{Exporter, Metrics, Tracer};
+use crate::telemetry::{Exporter, Metrics, Resource, Tracer};
 use crate::upstream::{ModelClient, Upstream};
 
 /// What every request can reach. Shared by all tasks of an instance, by nobody else.
@@ -64,10 +64,16 @@ impl App {
             name,
         } = parts;
         let (metrics, tasks) = (Metrics::default(), Tasks::default());
+        metrics.process_start.set(clock.now_unix_us() as f64 / 1e6);
+        metrics.pool_size.set(i64::from(settings.database.pool));
+        let resource = Resource {
+            instance: settings.instance.clone().unwrap_or_else(|| name.clone()),
+            environment: settings.environment.clone(),
+        };
         let collected = settings
             .otlp_endpoint
             .as_deref()
-            .map(|base| Exporter::new(base, name.clone(), Arc::clone(&upstream), metrics.clone()))
+            .map(|base| Exporter::new(base, resource, Arc::clone(&upstream), metrics.clone()))
             .transpose()?;
         let (exporter, spans) = collected.unzip();
         let jobs = match settings.design {

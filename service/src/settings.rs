@@ -58,6 +58,10 @@ pub struct Settings {
     pub max_connections: u32,
     /// The providers, in order of preference.
     pub providers: Vec<ProviderSettings>,
+    /// Where it is deployed, such as `production`; in spans.
+    pub environment: Option<String>,
+    /// Tells it from its replicas in spans; absent: the name of its role.
+    pub instance: Option<String>,
     /// Where spans go, such as `http://localhost:4318`; absent: nowhere.
     pub otlp_endpoint: Option<String>,
     /// Where the database is, `sqlite:PATH` or `postgres://...`, for hosts that use one. May hold a password: never printed.

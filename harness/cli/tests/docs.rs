@@ -328,6 +328,8 @@ fn every_setting_of_the_service_is_explained_with_its_two_defaults() {
             model: "m".to_owned(),
             api_key: Some("k".to_owned().into()),
         }],
+        environment: Some("e".to_owned()),
+        instance: Some("i".to_owned()),
         otlp_endpoint: Some("o".to_owned()),
         database_path: Some("p".into()),
         ..Settings::preset(Preset::Naive)

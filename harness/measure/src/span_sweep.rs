@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use brownout_scenario::observe::{FailureClass, Outcome, SpanRow};
+use brownout_scenario::observe::{ATTEMPT, FailureClass, Outcome, SpanRow};
 use brownout_scenario::plan::Endpoint;
 
 use crate::join::Joined;
@@ -53,7 +53,7 @@ fn owner<'a>(layers: &[Layer<'a>], from: u64, until: u64) -> &'a str {
     let Some(winner) = active().max_by_key(|layer| (layer.rank, layer.start, Reverse(layer.end), layer.name)) else {
         return "unattributed";
     };
-    let is_attempt = winner.name == "attempt" || winner.name.starts_with("attempt.");
+    let is_attempt = winner.name == ATTEMPT || winner.name.starts_with("attempt.");
     if winner.rank == SPAN && is_attempt {
         return if active().any(|layer| layer.rank == AT_PROVIDER) {
             "provider"
@@ -84,7 +84,9 @@ fn layers<'a>(joined: &Joined, spans: &[&'a SpanRow], endpoint: Endpoint) -> Vec
     for row in joined.rows.iter().take(MOST_LAYERS) {
         add(AT_PROVIDER, "provider", row.arrived.0, row.ended.0);
     }
-    for span in spans.iter().copied().take(MOST_LAYERS) {
+    // A service's own work is its root span's time, however finely the service cuts it.
+    let told = spans.iter().copied().filter(|span| !span.name.starts_with("work."));
+    for span in told.take(MOST_LAYERS) {
         let rank = if span.name.starts_with("wait.") { WAIT } else { SPAN };
         add(rank, &span.name, span.start.0, span.end.0);
     }
@@ -144,6 +146,7 @@ mod tests {
             span(1, "wait.pool", 110, 120),
             span(1, "attempt", 115, 180),
             span(1, "parse", 175, 180),
+            span(1, "work.usage", 183, 190),
         ];
         let expected = named(&[
             ("client.lateness", 5),

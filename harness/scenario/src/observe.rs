@@ -200,12 +200,15 @@ pub enum Finish {
     Unfinished,
 }
 
+/// The name under which every attempt at a model is known, whatever the service calls its span.
+pub const ATTEMPT: &str = "attempt";
+
 /// A stretch of a request's time, reported from inside the service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SpanRow {
     /// The prompt of the request that it belongs to, by the `traceparent` that the load generator sent.
     pub prompt: PromptId,
-    /// The span's name, such as `wait.pool`.
+    /// The span's name, such as `wait.pool`; [`ATTEMPT`] for a call to a model.
     pub name: String,
     /// Start.
     pub start: Micros,

@@ -1,11 +1,12 @@
 //! The OTLP/HTTP receiver: takes spans as JSON from any service and joins them to prompts by their trace id.
 //!
-//! Spans of traces that the load generator did not open are left out; whole bodies that cannot be read are counted.
+//! Spans of traces that the load generator did not open are left out; whole bodies that cannot be read are counted. A call
+//! to a model is known by the OpenTelemetry conventions for generative AI, so it is an attempt whoever made it.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use brownout_scenario::observe::SpanRow;
+use brownout_scenario::observe::{ATTEMPT, SpanRow};
 use brownout_scenario::units::{Micros, PromptId};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -134,8 +135,40 @@ struct ScopeSpans {
 struct Span {
     trace_id: String,
     name: String,
+    #[serde(default)]
+    kind: SpanKind,
     start_time_unix_nano: String,
     end_time_unix_nano: String,
+    #[serde(default)]
+    attributes: Vec<Attribute>,
+}
+
+/// OTLP/JSON writes enums as numbers; some writers write their names.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum SpanKind {
+    Number(u8),
+    Name(String),
+}
+
+impl Default for SpanKind {
+    fn default() -> Self {
+        Self::Number(0)
+    }
+}
+
+impl SpanKind {
+    fn is_client(&self) -> bool {
+        match self {
+            Self::Number(number) => *number == 3,
+            Self::Name(name) => name == "SPAN_KIND_CLIENT",
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Attribute {
+    key: String,
 }
 
 impl Span {
@@ -149,10 +182,23 @@ impl Span {
         let (start, end) = (at(&self.start_time_unix_nano)?, at(&self.end_time_unix_nano)?);
         Some(SpanRow {
             prompt: PromptId(prompt),
-            name: self.name.clone(),
+            name: self.phase().to_owned(),
             start,
             end: end.max(start),
         })
+    }
+
+    /// What the span is about. The name of a call to a model holds the model's, which tells calls to one from calls to
+    /// another, and not calls from everything else. Source: OpenTelemetry semantic conventions, GenAI spans (`gen_ai.system`
+    /// before 1.37).
+    fn phase(&self) -> &str {
+        const MARKS: [&str; 3] = ["gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.system"];
+        let is_marked = || self.attributes.iter().any(|a| MARKS.contains(&a.key.as_str()));
+        if self.kind.is_client() && is_marked() {
+            ATTEMPT
+        } else {
+            &self.name
+        }
     }
 }
 
@@ -178,6 +224,22 @@ mod tests {
             end: Micros(3_000),
         };
         assert_eq!(rows, [expected]);
+    }
+
+    #[test]
+    fn a_call_to_a_model_is_an_attempt_whatever_it_is_called() {
+        let span = |name: &str, kind: &str, key: &str| {
+            let text = format!(
+                r#"{{"traceId":"62726F776E6F75740000000000000011","name":"{name}","kind":{kind},
+                "startTimeUnixNano":"1","endTimeUnixNano":"2","attributes":[{{"key":"{key}","value":{{}}}}]}}"#
+            );
+            serde_json::from_str::<Span>(&text).expect("a span").phase().to_owned()
+        };
+        assert_eq!(span("chat gpt-4o", "3", "gen_ai.operation.name"), ATTEMPT);
+        assert_eq!(span("openai.chat", r#""SPAN_KIND_CLIENT""#, "gen_ai.system"), ATTEMPT);
+        // An agent's own span wraps its calls; a call to something else is no attempt.
+        assert_eq!(span("invoke_agent x", "1", "gen_ai.operation.name"), "invoke_agent x");
+        assert_eq!(span("GET /search", "3", "http.request.method"), "GET /search");
     }
 
     #[test]

@@ -15,7 +15,8 @@ use crate::error::Error;
 use crate::resilience::disconnect::{Events, Sink, detached, detached_stream};
 use crate::settings::Settings;
 use crate::tasks::Tasks;
-use crate::telemetry::{Metrics, Trace};
+use crate::telemetry::conventions::span;
+use crate::telemetry::{Counted, Metrics, Trace};
 
 /// The pool.
 #[derive(Clone)]
@@ -30,6 +31,7 @@ pub(crate) struct Workers {
 impl Workers {
     pub(crate) fn new(settings: &Settings, clock: Clock, tasks: Tasks, metrics: Metrics) -> Self {
         let workers = settings.blocking_workers as usize;
+        metrics.workers.set(i64::from(settings.blocking_workers));
         Self {
             free: Arc::new(Semaphore::new(workers)),
             // Those at work stand in the backlog too, until they are done: one bound for all that was let in.
@@ -69,13 +71,13 @@ impl Workers {
     fn run(&self, trace: Trace, place: OwnedSemaphorePermit, work: BoxFuture<'static, ()>) {
         let pool = self.clone();
         self.tasks.spawn(async move {
-            let wait = trace.span("wait.worker");
+            let wait = trace.span(span::WAIT_WORKER);
             // Never closed: an error would mean that the pool is gone, and the work with it.
             let Ok(worker) = Arc::clone(&pool.free).acquire_owned().await else {
                 return;
             };
             drop(wait);
-            let busy = Busy::begin(&pool.metrics);
+            let busy = Counted::begin(&pool.metrics.workers_busy);
             let work = async move {
                 let _taken = (place, worker, busy);
                 work.await;
@@ -86,21 +88,5 @@ impl Workers {
                 work.await;
             }
         });
-    }
-}
-
-/// A worker at work, counted.
-struct Busy(Metrics);
-
-impl Busy {
-    fn begin(metrics: &Metrics) -> Self {
-        metrics.workers_busy.inc();
-        Self(metrics.clone())
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.workers_busy.dec();
     }
 }

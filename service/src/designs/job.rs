@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument;
+
 use crate::access::Caller;
 use crate::app::App;
 use crate::draws::{Purpose, unit};
@@ -14,7 +16,8 @@ use crate::features::Context;
 use crate::features::chat::{self, ChatRequest, ChatResponse};
 use crate::queue::{Event, Job, Lease, QueueError, State};
 use crate::resilience::retry::full_jitter;
-use crate::telemetry::{Trace, TraceParent};
+use crate::telemetry::conventions::span;
+use crate::telemetry::{Counted, Trace, TraceParent};
 
 /// How often the queue is told an outcome when it does not answer. After that the lease runs out and the job is run again.
 const TELLINGS: u32 = 3;
@@ -37,12 +40,13 @@ pub(super) async fn run(app: &Arc<App>, job: Job, retry: Retry) {
         return;
     };
     let parent = job.traceparent.as_deref().and_then(TraceParent::parse);
-    let (trace, _root) = app.tracer.begin(parent, &job.request_id, "job");
-    trace.record("wait.queue", waited_since_us, app.clock.now_unix_us());
-    let _running = Running::begin(app);
+    let (trace, _root) = app.tracer.resume(parent, &job.request_id, span::JOB);
+    trace.record(span::WAIT_QUEUE, waited_since_us, app.clock.now_unix_us());
+    trace.tenant(&job.tenant);
+    let (_running, log) = (Counted::begin(&app.metrics.jobs_running), trace.log().clone());
     let event = tokio::select! {
         biased;
-        result = perform(app, &job, trace) => outcome(app, &job, lease.clone(), result, retry),
+        result = perform(app, &job, trace).instrument(log) => outcome(app, &job, lease.clone(), result, retry),
         () = keep(app, &job.id, &lease) => {
             app.metrics.job("dropped");
             return;
@@ -121,21 +125,5 @@ async fn tell(app: &App, id: &str, event: Event) {
                 app.clock.sleep(app.settings.jobs.poll).await;
             }
         }
-    }
-}
-
-/// A job at work, counted.
-struct Running(Arc<App>);
-
-impl Running {
-    fn begin(app: &Arc<App>) -> Self {
-        app.metrics.jobs_running.inc();
-        Self(Arc::clone(app))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.metrics.jobs_running.dec();
     }
 }

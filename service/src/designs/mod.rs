@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use tracing::Instrument;
 
 use crate::app::App;
 use crate::error::Error;
@@ -36,6 +37,8 @@ pub(crate) async fn answer<T: Send + 'static>(
     trace: &Trace,
     work: BoxFuture<'static, Result<T, Error>>,
 ) -> Result<T, Error> {
+    // Detached or not, its log lines are the request's.
+    let work: BoxFuture<'static, Result<T, Error>> = Box::pin(work.instrument(trace.log().clone()));
     match &app.workers {
         Some(workers) => workers.answer(trace, work).await,
         None => coupled::answer(app, work).await,
@@ -48,6 +51,8 @@ where
     T: Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
+    let log = trace.log().clone();
+    let produce = |sink| produce(sink).instrument(log);
     match &app.workers {
         Some(workers) => workers.stream(trace, produce),
         None => Ok(coupled::stream(app, produce)),

@@ -8,15 +8,15 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
 
 use crate::access::Caller;
 use crate::app::App;
 use crate::draws::Purpose;
 use crate::error::Error;
-use crate::telemetry::{Span, Trace, TraceParent};
+use crate::telemetry::conventions::attribute;
+use crate::telemetry::conventions::header::{OVERHEAD_MS, REQUEST_ID, SERVER_TIMING};
+use crate::telemetry::{Counted, Span, Trace, TraceParent, millis};
 
-const REQUEST_ID: &str = "x-request-id";
 /// Longest request id that is taken from a client, in bytes.
 const LONGEST_ID: usize = 128;
 
@@ -32,10 +32,11 @@ pub(crate) struct Context {
 pub(crate) struct Exchange {
     app: Arc<App>,
     endpoint: &'static str,
-    began: Instant,
+    trace: Trace,
     root: Span,
     request_id: String,
     status: Option<StatusCode>,
+    _in_flight: Counted,
 }
 
 impl Exchange {
@@ -45,17 +46,20 @@ impl Exchange {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let parent = text("traceparent").and_then(TraceParent::parse);
         let (trace, root) = app.tracer.begin(parent, &request_id, endpoint);
+        let caller = Caller::anonymous();
+        trace.tenant(&caller.tenant);
         let exchange = Self {
             app: Arc::clone(app),
             endpoint,
-            began: app.clock.now(),
+            trace: trace.clone(),
             root,
             request_id: request_id.clone(),
             status: None,
+            _in_flight: Counted::begin(&app.metrics.in_flight),
         };
         let context = Context {
             request_id,
-            caller: Caller::anonymous(),
+            caller,
             trace,
         };
         (context, exchange)
@@ -65,7 +69,10 @@ impl Exchange {
     pub(crate) fn answer<T: Serialize>(mut self, status: StatusCode, result: Result<T, Error>) -> Response {
         let mut response = match result {
             Ok(value) => json(status, &value),
-            Err(error) => error.into_response(),
+            Err(error) => {
+                self.failed(&error);
+                error.into_response()
+            }
         };
         self.finish(response.status());
         self.sign(&mut response);
@@ -77,30 +84,74 @@ impl Exchange {
         self.status = Some(status);
     }
 
-    /// Says in the response which request it answers.
+    /// The exchange failed. For what is told within an answer; [`Exchange::answer`] sees to the others.
+    pub(crate) fn failed(&mut self, error: &Error) {
+        self.app.metrics.failed(self.endpoint, error.kind());
+        self.root.set(attribute::ERROR, error.kind());
+    }
+
+    /// Says in the response which request it answers, and where its time went so far.
     pub(crate) fn sign(&self, response: &mut Response) {
-        if let Ok(id) = HeaderValue::try_from(&self.request_id) {
-            response.headers_mut().insert(REQUEST_ID, id);
+        let spent = self.trace.spent();
+        let values = [
+            (REQUEST_ID, self.request_id.clone()),
+            (SERVER_TIMING, spent.server_timing()),
+            (OVERHEAD_MS, millis(spent.overhead()).to_string()),
+        ];
+        for (name, value) in values {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+    }
+
+    /// The access log: one line for every request.
+    fn log(&self) {
+        let spent = self.trace.spent();
+        tracing::info!(
+            parent: self.trace.log(),
+            endpoint = self.endpoint,
+            status = self.status.map(|status| status.as_u16()),
+            cancelled = self.status.is_none(),
+            duration_ms = millis(spent.total),
+            overhead_ms = millis(spent.overhead()),
+            "answered"
+        );
+    }
+
+    /// What the root span says, by the conventions for HTTP servers.
+    fn describe(&mut self) {
+        if let Some((method, route)) = self.endpoint.split_once(' ') {
+            self.root.set(attribute::METHOD, method);
+            self.root.set(attribute::ROUTE, route);
+            self.root.set(attribute::PATH, route);
+        }
+        match self.status {
+            Some(status) => self.root.set(attribute::STATUS, status.as_u16()),
+            None => self.root.set(attribute::CANCELLED, true),
+        }
+        if self.status.is_some_and(|status| status.is_server_error()) {
+            self.root.fail();
         }
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let outcome = if let Some(status) = self.status {
-            let took = self.app.clock.now() - self.began;
+        if let Some(status) = self.status {
+            let took = self.trace.spent().total;
             self.app.metrics.answered(self.endpoint, status.as_u16(), took);
-            status.as_str().to_owned()
         } else {
+            self.trace.client_has_left();
             self.app.metrics.cancelled(self.endpoint);
-            "cancelled".to_owned()
-        };
-        self.root.set("outcome", outcome);
+        }
+        self.describe();
+        self.log();
     }
 }
 
 /// The client's name for its request if it is a decent one, else one of ours.
-fn request_id(app: &App, headers: &HeaderMap) -> String {
+pub(super) fn request_id(app: &App, headers: &HeaderMap) -> String {
     let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
     let decent = |id: &&str| !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
     let ours = || format!("{:032x}", app.ids.next(Purpose::Request, "", app.clock.now_unix_us()));

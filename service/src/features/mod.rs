@@ -7,6 +7,7 @@ mod exchange;
 mod health;
 mod jobs;
 mod metrics;
+mod named;
 
 use std::sync::Arc;
 
@@ -29,5 +30,6 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .fallback(|| async { Error::NotFound("page").into_response() })
         .method_not_allowed_fallback(|| async { Error::MethodNotAllowed.into_response() })
         .layer(DefaultBodyLimit::max(limit))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), named::name))
         .with_state(app)
 }

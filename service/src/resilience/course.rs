@@ -7,6 +7,7 @@ use crate::draws::{Purpose, unit};
 use crate::resilience::deadline::Deadline;
 use crate::resilience::fallback::{Chain, Next};
 use crate::resilience::retry::{RetryBudget, RetrySettings};
+use crate::telemetry::conventions::span;
 use crate::telemetry::{Metrics, Trace};
 use crate::upstream::AttemptFailure;
 
@@ -97,7 +98,7 @@ impl<'a> Course<'a> {
         self.retries += 1;
         self.rules.metrics.retries.inc();
         if !wait.is_zero() {
-            let _backoff = self.trace.span("wait.backoff");
+            let _backoff = self.trace.span(span::WAIT_BACKOFF);
             tokio::time::sleep(wait).await;
         }
         Ok(())

@@ -116,6 +116,8 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
     visitor.pause("shutdown_grace", &mut settings.shutdown_grace);
     visitor.count("max_body_bytes", 1..=1 << 30, &mut settings.max_body_bytes);
     visitor.count("max_connections", 1..=1_000_000, &mut settings.max_connections);
+    visitor.text("environment", &mut settings.environment);
+    visitor.text("instance", &mut settings.instance);
     visitor.text("otlp_endpoint", &mut settings.otlp_endpoint);
     visitor.address("database_url", &mut settings.database_url);
     let mut path = settings

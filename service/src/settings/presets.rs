@@ -120,6 +120,8 @@ fn common(preset: Preset) -> Settings {
         max_body_bytes: 1 << 20,
         max_connections: 10_000,
         providers: Vec::new(),
+        environment: None,
+        instance: None,
         otlp_endpoint: None,
         database_url: None,
         database_path: None,

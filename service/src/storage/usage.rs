@@ -9,7 +9,8 @@ use super::{Connection, Database, DatabaseError, DatabaseSettings, UsageRow};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::resilience::deadline::{Deadline, Phase};
-use crate::telemetry::{Metrics, Trace};
+use crate::telemetry::conventions::span;
+use crate::telemetry::{Counted, Metrics, Trace};
 
 /// Keeps the accounts of all requests of an instance.
 pub(crate) struct Accounts {
@@ -38,6 +39,7 @@ impl Accounts {
     pub(crate) async fn open(&self, session: &str, trace: &Trace, deadline: &Deadline) -> Result<Account<'_>, Error> {
         let reading = async {
             let mut connection = self.acquire(trace).await?;
+            let _reading = trace.span(span::SESSION);
             connection.inner.session(session).await?;
             Ok::<_, DatabaseError>(connection)
         };
@@ -55,15 +57,14 @@ impl Accounts {
 
     async fn acquire(&self, trace: &Trace) -> Result<Pooled, DatabaseError> {
         let began = self.clock.now();
-        let wait = trace.span("wait.pool");
+        let wait = (trace.span(span::WAIT_POOL), Counted::begin(&self.metrics.pool_waiting));
         let acquired = self.database.acquire().await;
         drop(wait);
         self.metrics.pool_waited(self.clock.now() - began);
         let inner = acquired?;
-        self.metrics.pool_in_use.inc();
         Ok(Pooled {
             inner,
-            metrics: self.metrics.clone(),
+            _out: Counted::begin(&self.metrics.pool_in_use),
         })
     }
 }
@@ -82,6 +83,7 @@ impl Account<'_> {
                 Some(connection) => connection,
                 None => self.accounts.acquire(trace).await?,
             };
+            let _writing = trace.span(span::USAGE);
             connection.inner.record_usage(row).await
         };
         let problem = match deadline.within(Phase::Total, writing).await {
@@ -97,11 +99,5 @@ impl Account<'_> {
 /// A connection that is counted while it is out.
 struct Pooled {
     inner: Box<dyn Connection>,
-    metrics: Metrics,
-}
-
-impl Drop for Pooled {
-    fn drop(&mut self) {
-        self.metrics.pool_in_use.dec();
-    }
+    _out: Counted,
 }

@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::Metrics;
-use super::otlp;
-use super::trace::SpanRecord;
+use super::otlp::{self, Resource};
+use super::span::SpanRecord;
 use crate::error::ServiceError;
 use crate::upstream::Upstream;
 
@@ -31,7 +31,7 @@ pub(crate) struct Exporter {
     spans: mpsc::Receiver<SpanRecord>,
     upstream: Arc<dyn Upstream>,
     endpoint: Uri,
-    instance: String,
+    resource: Resource,
     metrics: Metrics,
 }
 
@@ -39,7 +39,7 @@ impl Exporter {
     /// The exporter to the collector at `base`, and where spans go in.
     pub(crate) fn new(
         base: &str,
-        instance: String,
+        resource: Resource,
         upstream: Arc<dyn Upstream>,
         metrics: Metrics,
     ) -> Result<(Self, mpsc::Sender<SpanRecord>), ServiceError> {
@@ -60,7 +60,7 @@ impl Exporter {
             spans,
             upstream,
             endpoint,
-            instance,
+            resource,
             metrics,
         };
         Ok((exporter, sender))
@@ -108,7 +108,7 @@ impl Exporter {
     }
 
     async fn deliver(&self, batch: &mut Vec<SpanRecord>) {
-        let mut request = http::Request::new(Bytes::from(otlp::body(&self.instance, batch)));
+        let mut request = http::Request::new(Bytes::from(otlp::body(&self.resource, batch)));
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = self.endpoint.clone();
         let json = HeaderValue::from_static("application/json");

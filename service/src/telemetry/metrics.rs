@@ -2,60 +2,92 @@
 //!
 //! Labels are bounded: endpoints, providers and outcomes come from the code and the settings, never from a request.
 
+mod buckets;
+mod labels;
+mod text;
+
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
+use self::labels::{
+    Answered, Attempted, Build, Capped, Endpoint, EndpointKind, EndpointModel, Kind, Model, Provider, State, Tokens,
+    WastedTokens,
+};
+pub(crate) use self::text::Format;
+use super::conventions::metric;
 use crate::upstream::Usage;
 
-/// Bounds of the latency histograms, in seconds: a database at the low end, a long answer at the high end.
-const SECONDS: [f64; 16] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0,
-];
+/// Different models, and different providers, that get labels of their own.
+const NAMES: usize = 64;
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answered {
-    endpoint: &'static str,
-    status: u16,
+type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+/// A gauge that is not whole.
+type Fraction = Gauge<f64, AtomicU64>;
+
+/// Counts into a gauge as long as it lives.
+pub(crate) struct Counted(Gauge);
+
+impl Counted {
+    pub(crate) fn begin(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Endpoint {
-    endpoint: &'static str,
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Attempted {
-    provider: String,
-    outcome: &'static str,
+/// Why tokens that a provider delivered were of use to nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wasted {
+    /// The one who waited for them had left.
+    Abandoned,
+    /// The answer that they were part of broke off.
+    Truncated,
 }
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Kind {
-    kind: &'static str,
-}
-
-type Histograms = Family<Endpoint, Histogram, fn() -> Histogram>;
 
 /// Handles to all metrics. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Metrics {
     registry: Arc<Registry>,
+    models: Capped,
+    providers: Capped,
     requests: Family<Answered, Counter>,
+    errors: Family<EndpointKind, Counter>,
     cancelled: Family<Endpoint, Counter>,
-    duration: Histograms,
+    duration: Histograms<Endpoint>,
+    first_token: Histograms<EndpointModel>,
+    output_token: Histograms<Model>,
     pool_wait: Histogram,
     attempts: Family<Attempted, Counter>,
-    tokens: Family<Kind, Counter>,
+    attempt_duration: Histograms<Provider>,
+    tokens: Family<Tokens, Counter>,
+    wasted: Family<WastedTokens, Counter>,
     jobs: Family<Kind, Counter>,
+    queue_depth: Family<State, Gauge>,
+    build: Family<Build, Gauge>,
+    /// Requests that were not answered yet.
+    pub(crate) in_flight: Gauge,
+    /// How long the job that has been due for the longest has waited, in seconds.
+    pub(crate) queue_oldest: Fraction,
+    /// Database connections that there can be.
+    pub(crate) pool_size: Gauge,
     /// Database connections handed out.
     pub(crate) pool_in_use: Gauge,
+    /// Requests that wait for a database connection.
+    pub(crate) pool_waiting: Gauge,
+    /// Workers of the blocking design.
+    pub(crate) workers: Gauge,
     /// Workers of the blocking design that are busy.
     pub(crate) workers_busy: Gauge,
     /// Jobs that are running here.
@@ -68,28 +100,47 @@ pub(crate) struct Metrics {
     pub(crate) usage_lost: Counter,
     /// Spans that could not be sent.
     pub(crate) spans_dropped: Counter,
+    /// When the instance began, in seconds since the Unix epoch.
+    pub(crate) process_start: Fraction,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let histogram: fn() -> Histogram = || Histogram::new(SECONDS);
+        let seconds: fn() -> Histogram = || Histogram::new(buckets::SECONDS);
         let mut metrics = Self {
             registry: Arc::default(),
+            models: Capped::new(NAMES),
+            providers: Capped::new(NAMES),
             requests: Family::default(),
+            errors: Family::default(),
             cancelled: Family::default(),
-            duration: Family::new_with_constructor(histogram),
-            pool_wait: histogram(),
+            duration: Family::new_with_constructor(seconds),
+            first_token: Family::new_with_constructor(|| Histogram::new(buckets::FIRST_TOKEN_SECONDS)),
+            output_token: Family::new_with_constructor(|| Histogram::new(buckets::OUTPUT_TOKEN_SECONDS)),
+            pool_wait: seconds(),
             attempts: Family::default(),
+            attempt_duration: Family::new_with_constructor(seconds),
             tokens: Family::default(),
+            wasted: Family::default(),
             jobs: Family::default(),
+            queue_depth: Family::default(),
+            build: Family::default(),
+            in_flight: Gauge::default(),
+            queue_oldest: Fraction::default(),
+            pool_size: Gauge::default(),
             pool_in_use: Gauge::default(),
+            pool_waiting: Gauge::default(),
+            workers: Gauge::default(),
             workers_busy: Gauge::default(),
             jobs_running: Gauge::default(),
             retries: Counter::default(),
             fallbacks: Counter::default(),
             usage_lost: Counter::default(),
             spans_dropped: Counter::default(),
+            process_start: Fraction::default(),
         };
+        let version = env!("CARGO_PKG_VERSION");
+        metrics.build.get_or_create(&Build { version }).set(1);
         metrics.registry = Arc::new(metrics.register());
         metrics
     }
@@ -97,58 +148,114 @@ impl Default for Metrics {
 
 impl Metrics {
     fn register(&self) -> Registry {
-        let mut registry = Registry::with_prefix("service");
-        registry.register("requests", "Requests by endpoint and status", self.requests.clone());
-        registry.register(
-            "request_duration_seconds",
-            "From request to the end of its answer",
-            self.duration.clone(),
+        let mut registry = Registry::default();
+        add(
+            &mut registry,
+            metric::PROCESS_START,
+            "When the instance began, since the Unix epoch",
+            &self.process_start,
         );
-        registry.register(
-            "cancelled",
-            "Requests whose client left before the end",
-            self.cancelled.clone(),
-        );
-        registry.register(
-            "pool_in_use",
-            "Database connections handed out",
-            self.pool_in_use.clone(),
-        );
-        registry.register(
-            "pool_wait_seconds",
-            "Wait for a database connection",
-            self.pool_wait.clone(),
-        );
-        registry.register(
-            "workers_busy",
-            "Busy workers of the blocking design",
-            self.workers_busy.clone(),
-        );
-        registry.register("jobs_running", "Jobs that are running here", self.jobs_running.clone());
-        registry.register("jobs", "Jobs by what happened to them here", self.jobs.clone());
-        registry.register(
-            "upstream_attempts",
-            "Attempts by provider and outcome",
-            self.attempts.clone(),
-        );
-        registry.register("retries", "Second visits to a provider", self.retries.clone());
-        registry.register(
-            "fallbacks",
-            "Visits to the next provider of the chain",
-            self.fallbacks.clone(),
-        );
-        registry.register("tokens", "Tokens as the providers report them", self.tokens.clone());
-        registry.register(
-            "usage_lost",
-            "Usage rows that could not be written",
-            self.usage_lost.clone(),
-        );
-        registry.register(
-            "spans_dropped",
-            "Spans that could not be sent",
-            self.spans_dropped.clone(),
-        );
+        let service = registry.sub_registry_with_prefix(metric::PREFIX);
+        self.register_requests(service);
+        self.register_providers(service);
+        self.register_instance(service);
         registry
+    }
+
+    fn register_requests(&self, to: &mut Registry) {
+        add(to, metric::REQUESTS, "Requests by endpoint and status", &self.requests);
+        add(
+            to,
+            metric::REQUESTS_IN_FLIGHT,
+            "Requests not answered yet",
+            &self.in_flight,
+        );
+        add(
+            to,
+            metric::REQUEST_ERRORS,
+            "Requests that failed, by kind of problem",
+            &self.errors,
+        );
+        let help = "From request to the end of its answer";
+        add(to, metric::REQUEST_DURATION, help, &self.duration);
+        let help = "From request to the first token from a provider, waits and failed attempts included";
+        add(to, metric::FIRST_TOKEN, help, &self.first_token);
+        let help = "From token to token of a stream, averaged over the answer";
+        add(to, metric::OUTPUT_TOKEN, help, &self.output_token);
+        let help = "Requests whose client left before the end";
+        add(to, metric::CANCELLED, help, &self.cancelled);
+    }
+
+    fn register_providers(&self, to: &mut Registry) {
+        add(to, metric::ATTEMPTS, "Attempts by provider and outcome", &self.attempts);
+        add(
+            to,
+            metric::ATTEMPT_DURATION,
+            "Attempts, from sending to their end",
+            &self.attempt_duration,
+        );
+        add(to, metric::RETRIES, "Second visits to a provider", &self.retries);
+        add(
+            to,
+            metric::FALLBACKS,
+            "Visits to the next provider of the chain",
+            &self.fallbacks,
+        );
+        add(to, metric::TOKENS, "Tokens as the providers report them", &self.tokens);
+        let help = "Tokens that a provider delivered and that were of use to nobody";
+        add(to, metric::WASTED_TOKENS, help, &self.wasted);
+    }
+
+    fn register_instance(&self, to: &mut Registry) {
+        add(to, metric::BUILD_INFO, "The version that runs", &self.build);
+        add(
+            to,
+            metric::POOL_SIZE,
+            "Database connections that there can be",
+            &self.pool_size,
+        );
+        add(
+            to,
+            metric::POOL_IN_USE,
+            "Database connections handed out",
+            &self.pool_in_use,
+        );
+        add(
+            to,
+            metric::POOL_WAITING,
+            "Requests that wait for a database connection",
+            &self.pool_waiting,
+        );
+        add(to, metric::POOL_WAIT, "Wait for a database connection", &self.pool_wait);
+        add(to, metric::WORKERS, "Workers of the blocking design", &self.workers);
+        add(
+            to,
+            metric::WORKERS_BUSY,
+            "Busy workers of the blocking design",
+            &self.workers_busy,
+        );
+        add(
+            to,
+            metric::JOBS_RUNNING,
+            "Jobs that are running here",
+            &self.jobs_running,
+        );
+        add(to, metric::JOBS, "Jobs by what happened to them here", &self.jobs);
+        add(to, metric::QUEUE_DEPTH, "Jobs in the queue by state", &self.queue_depth);
+        let help = "How long the job that has been due for the longest has waited";
+        add(to, metric::QUEUE_OLDEST, help, &self.queue_oldest);
+        add(
+            to,
+            metric::USAGE_LOST,
+            "Usage rows that could not be written",
+            &self.usage_lost,
+        );
+        add(
+            to,
+            metric::SPANS_DROPPED,
+            "Spans that could not be sent",
+            &self.spans_dropped,
+        );
     }
 
     /// A request was answered.
@@ -159,9 +266,29 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
+    /// A request failed. `kind` is the problem's.
+    pub(crate) fn failed(&self, endpoint: &'static str, kind: &'static str) {
+        self.errors.get_or_create(&EndpointKind { endpoint, kind }).inc();
+    }
+
     /// A client left.
     pub(crate) fn cancelled(&self, endpoint: &'static str) {
         self.cancelled.get_or_create(&Endpoint { endpoint }).inc();
+    }
+
+    /// The first token of a streamed answer is here.
+    pub(crate) fn first_token(&self, endpoint: &'static str, model: &str, after: Duration) {
+        let model = self.models.label(model);
+        let label = EndpointModel { endpoint, model };
+        self.first_token.get_or_create(&label).observe(after.as_secs_f64());
+    }
+
+    /// A streamed answer is complete: so much time lay between one of its tokens and the next.
+    pub(crate) fn output_token(&self, model: &str, each: Duration) {
+        let model = self.models.label(model);
+        self.output_token
+            .get_or_create(&Model { model })
+            .observe(each.as_secs_f64());
     }
 
     /// A connection was waited for.
@@ -170,19 +297,34 @@ impl Metrics {
     }
 
     /// An attempt at a provider ended.
-    pub(crate) fn attempt(&self, provider: &str, outcome: &'static str) {
-        let label = Attempted {
-            provider: provider.to_owned(),
-            outcome,
-        };
-        self.attempts.get_or_create(&label).inc();
+    pub(crate) fn attempt(&self, provider: &str, outcome: &'static str, took: Duration) {
+        let provider = self.providers.label(provider);
+        let label = Provider { provider };
+        self.attempt_duration.get_or_create(&label).observe(took.as_secs_f64());
+        let Provider { provider } = label;
+        self.attempts.get_or_create(&Attempted { provider, outcome }).inc();
     }
 
-    /// A provider reported what an answer cost.
-    pub(crate) fn used(&self, usage: Usage) {
-        let count = |kind, tokens| self.tokens.get_or_create(&Kind { kind }).inc_by(tokens);
-        count("prompt", usage.prompt_tokens);
-        count("completion", usage.completion_tokens);
+    /// A provider reported what an answer used.
+    pub(crate) fn used(&self, model: &str, usage: Usage) {
+        let count = |direction, tokens| {
+            let model = self.models.label(model);
+            self.tokens.get_or_create(&Tokens { model, direction }).inc_by(tokens);
+        };
+        count("input", usage.prompt_tokens);
+        count("output", usage.completion_tokens);
+    }
+
+    /// Tokens of an answer were of use to nobody. `estimated` if they were counted by the pieces they came in.
+    pub(crate) fn wasted(&self, reason: Wasted, estimated: bool, tokens: u64) {
+        let reason = match reason {
+            Wasted::Abandoned => "abandoned",
+            Wasted::Truncated => "truncated",
+        };
+        let estimated = if estimated { "true" } else { "false" };
+        self.wasted
+            .get_or_create(&WastedTokens { reason, estimated })
+            .inc_by(tokens);
     }
 
     /// Something happened to a job.
@@ -190,11 +332,55 @@ impl Metrics {
         self.jobs.get_or_create(&Kind { kind }).inc();
     }
 
-    /// All metrics in the OpenMetrics text format.
-    pub(crate) fn render(&self) -> String {
-        let mut text = String::new();
+    /// How many jobs of the queue are in `state`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "set by whoever watches the queue"))]
+    pub(crate) fn queued(&self, state: &'static str, jobs: u64) {
+        let jobs = i64::try_from(jobs).unwrap_or(i64::MAX);
+        self.queue_depth.get_or_create(&State { state }).set(jobs);
+    }
+
+    /// All metrics as text.
+    pub(crate) fn render(&self, format: Format) -> String {
+        let mut open = String::new();
         // Writing to a string cannot fail.
-        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
-        text
+        let _ = prometheus_client::encoding::text::encode(&mut open, &self.registry);
+        match format {
+            Format::OpenMetrics => open,
+            Format::Classic => text::classic(&open),
+        }
+    }
+}
+
+fn add<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: &M) {
+    registry.register(name, help, metric.clone());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_many_models_there_are_the_series_are_not_more_than_the_cap() {
+        let metrics = Metrics::default();
+        for n in 0..1_000 {
+            metrics.first_token("POST /chat/stream", &format!("model-{n}"), Duration::from_secs(1));
+            metrics.attempt(&format!("provider-{n}"), "ok", Duration::from_secs(1));
+        }
+        let text = metrics.render(Format::Classic);
+        let series = |prefix: &str| text.lines().filter(|line| line.starts_with(prefix)).count();
+        assert_eq!(series("service_time_to_first_token_seconds_count"), NAMES + 1);
+        assert_eq!(series("service_upstream_attempts_total"), NAMES + 1);
+        let rest = r#"service_time_to_first_token_seconds_count{endpoint="POST /chat/stream",model="other"} 936"#;
+        assert!(text.lines().any(|line| line == rest), "{text}");
+    }
+
+    #[test]
+    fn the_queue_is_seen_by_state() {
+        let metrics = Metrics::default();
+        metrics.queued("queued", 3);
+        metrics.queue_oldest.set(1.5);
+        let text = metrics.render(Format::Classic);
+        assert!(text.contains("service_queue_depth{state=\"queued\"} 3\n"), "{text}");
+        assert!(text.contains("service_queue_oldest_seconds 1.5\n"), "{text}");
     }
 }

@@ -3,13 +3,16 @@
 //! A span records itself when it is dropped, so a wait that was cut short (a client left, a deadline passed) is recorded
 //! as far as it came. Times are the service's clock's. Does not sample: what cannot be sent is dropped and counted.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
 
 use super::metrics::Metrics;
+use super::span::{Event, SpanKind, SpanRecord, Value};
+use super::timing::{Part, Spent, Timing};
 use crate::clock::Clock;
 use crate::draws::{Purpose, bits};
 
@@ -38,27 +41,6 @@ impl std::fmt::Display for TraceParent {
     }
 }
 
-/// A finished span.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SpanRecord {
-    pub(crate) trace: u128,
-    pub(crate) id: u64,
-    pub(crate) parent: Option<u64>,
-    pub(crate) name: &'static str,
-    pub(crate) kind: SpanKind,
-    pub(crate) start_us: u64,
-    pub(crate) end_us: u64,
-    pub(crate) attributes: Vec<(&'static str, String)>,
-}
-
-/// Which side of a call a span is on. The numbers are OTLP's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SpanKind {
-    Internal = 1,
-    Server = 2,
-    Client = 3,
-}
-
 /// Makes the traces of an instance.
 #[derive(Clone)]
 pub(crate) struct Tracer {
@@ -83,6 +65,15 @@ impl Tracer {
 
     /// The trace of a request, continued from `parent` or begun here, and the span of the request itself.
     pub(crate) fn begin(&self, parent: Option<TraceParent>, request_id: &str, name: &'static str) -> (Trace, Span) {
+        self.root(parent, request_id, name, SpanKind::Server)
+    }
+
+    /// The same for a job that was taken from a queue.
+    pub(crate) fn resume(&self, parent: Option<TraceParent>, request_id: &str, name: &'static str) -> (Trace, Span) {
+        self.root(parent, request_id, name, SpanKind::Consumer)
+    }
+
+    fn root(&self, parent: Option<TraceParent>, request_id: &str, name: &'static str, kind: SpanKind) -> (Trace, Span) {
         let begun = || {
             bits(
                 self.seed ^ self.clock.now_unix_us(),
@@ -93,16 +84,27 @@ impl Tracer {
         };
         let trace = parent.map_or_else(begun, |parent| parent.trace);
         let root = self.span_id(trace);
-        let span = self.open(trace, root, parent.map(|parent| parent.span), name, SpanKind::Server);
+        let span = self.open(trace, root, parent.map(|parent| parent.span), name.into(), kind);
+        let log = tracing::info_span!(
+            "request",
+            trace_id = format_args!("{trace:032x}"),
+            span_id = format_args!("{root:016x}"),
+            request_id,
+            tenant = tracing::field::Empty,
+        );
         let trace = Trace {
             tracer: self.clone(),
             id: trace,
             root,
+            name,
+            began_us: self.clock.now_unix_us(),
+            story: Arc::default(),
+            log,
         };
         (trace, span)
     }
 
-    fn open(&self, trace: u128, id: u64, parent: Option<u64>, name: &'static str, kind: SpanKind) -> Span {
+    fn open(&self, trace: u128, id: u64, parent: Option<u64>, name: Cow<'static, str>, kind: SpanKind) -> Span {
         let start_us = self.clock.now_unix_us();
         let record = SpanRecord {
             trace,
@@ -113,10 +115,13 @@ impl Tracer {
             start_us,
             end_us: start_us,
             attributes: Vec::new(),
+            events: Vec::new(),
+            failed: false,
         };
         Span {
             tracer: self.clone(),
             record: Some(record),
+            counted: None,
         }
     }
 
@@ -146,17 +151,28 @@ pub(crate) struct Trace {
     tracer: Tracer,
     id: u128,
     root: u64,
+    name: &'static str,
+    began_us: u64,
+    story: Arc<Story>,
+    log: tracing::Span,
+}
+
+/// What all holders of a trace know of its request.
+#[derive(Default)]
+struct Story {
+    timing: Timing,
+    client_left: AtomicBool,
 }
 
 impl Trace {
     /// A stretch of the request's time, from now until the span is dropped.
     pub(crate) fn span(&self, name: &'static str) -> Span {
-        self.child(name, SpanKind::Internal)
+        self.child(name.into(), SpanKind::Internal)
     }
 
     /// The same, for a call to somebody else.
-    pub(crate) fn client_span(&self, name: &'static str) -> Span {
-        self.child(name, SpanKind::Client)
+    pub(crate) fn client_span(&self, name: impl Into<Cow<'static, str>>) -> Span {
+        self.child(name.into(), SpanKind::Client)
     }
 
     /// A stretch of time that is over already, such as a wait in a queue.
@@ -179,9 +195,45 @@ impl Trace {
         }
     }
 
-    fn child(&self, name: &'static str, kind: SpanKind) -> Span {
+    /// The name of the request's own span: its endpoint, or `job`.
+    pub(crate) const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Where the request's time went until now.
+    pub(crate) fn spent(&self) -> Spent {
+        self.story.timing.spent(self.began_us, self.tracer.clock.now_unix_us())
+    }
+
+    /// The one who waited for the answer is gone.
+    pub(crate) fn client_has_left(&self) {
+        self.story.client_left.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nobody waits for the answer any more.
+    pub(crate) fn has_client_left(&self) -> bool {
+        self.story.client_left.load(Ordering::Relaxed)
+    }
+
+    /// Whose request it is, for its log lines.
+    pub(crate) fn tenant(&self, tenant: &str) {
+        self.log.record("tenant", tenant);
+    }
+
+    /// The context of this request's log lines. Work that is done for it elsewhere is instrumented with it.
+    pub(crate) const fn log(&self) -> &tracing::Span {
+        &self.log
+    }
+
+    fn child(&self, name: Cow<'static, str>, kind: SpanKind) -> Span {
         let id = self.tracer.span_id(self.id);
-        self.tracer.open(self.id, id, Some(self.root), name, kind)
+        let counted = Part::of(&name, kind).map(|part| {
+            self.story.timing.begin(part, self.tracer.clock.now_unix_us());
+            (part, Arc::clone(&self.story))
+        });
+        let mut span = self.tracer.open(self.id, id, Some(self.root), name, kind);
+        span.counted = counted;
+        span
     }
 }
 
@@ -190,13 +242,31 @@ impl Trace {
 pub(crate) struct Span {
     tracer: Tracer,
     record: Option<SpanRecord>,
+    /// The part of the request's time that it counts into.
+    counted: Option<(Part, Arc<Story>)>,
 }
 
 impl Span {
     /// Says something about the span.
-    pub(crate) fn set(&mut self, key: &'static str, value: String) {
+    pub(crate) fn set(&mut self, key: &'static str, value: impl Into<Value>) {
         if let Some(record) = &mut self.record {
-            record.attributes.push((key, value));
+            record.attributes.push((key, value.into()));
+        }
+    }
+
+    /// Something happened now. Returns how long the span has lasted, in microseconds.
+    pub(crate) fn event(&mut self, name: &'static str) -> u64 {
+        let at_us = self.tracer.clock.now_unix_us();
+        self.record.as_mut().map_or(0, |record| {
+            record.events.push(Event { name, at_us });
+            at_us.saturating_sub(record.start_us)
+        })
+    }
+
+    /// What the span stands for failed.
+    pub(crate) const fn fail(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.failed = true;
         }
     }
 
@@ -213,8 +283,12 @@ impl Span {
 
 impl Drop for Span {
     fn drop(&mut self) {
+        let now_us = self.tracer.clock.now_unix_us();
+        if let Some((part, story)) = self.counted.take() {
+            story.timing.end(part, now_us);
+        }
         if let Some(mut record) = self.record.take() {
-            record.end_us = self.tracer.clock.now_unix_us();
+            record.end_us = now_us;
             self.tracer.send(record);
         }
     }
@@ -255,7 +329,10 @@ mod tests {
         assert!(cut.is_err());
         drop(root);
         let wait = spans.recv().await.unwrap();
-        assert_eq!((wait.name, wait.start_us, wait.end_us), ("wait.pool", 1_000, 251_000));
+        assert_eq!(
+            (wait.name.as_ref(), wait.start_us, wait.end_us),
+            ("wait.pool", 1_000, 251_000)
+        );
         let root = spans.recv().await.unwrap();
         assert_eq!(wait.parent, Some(root.id));
         assert_eq!(root.parent, Some(0x00f0_67aa_0ba9_02b7));

@@ -4,6 +4,7 @@ mod api;
 mod designs;
 mod disconnect;
 mod jobs;
+mod observed;
 mod provider;
 mod resilience;
 mod storage;

@@ -112,6 +112,11 @@ impl Host {
         async move { router.oneshot(request).await.unwrap() }
     }
 
+    /// Sends a request that the test has made itself.
+    pub(super) async fn ask(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
     pub(super) fn post(&self, path: &str) -> impl Future<Output = Response> + Send + use<> {
         self.send(Method::POST, path, &question().to_string())
     }

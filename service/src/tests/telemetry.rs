@@ -33,9 +33,20 @@ fn collected(provider: &Provider) -> BTreeMap<String, Vec<(u64, u64, Value)>> {
     spans
 }
 
-fn attributes(pairs: &[(&str, &str)]) -> Value {
-    let attribute = |(key, value): &(&str, &str)| json!({ "key": key, "value": { "stringValue": value } });
-    pairs.iter().map(attribute).collect()
+/// What the conventions say of an attempt that got a 429.
+fn refused_attempt() -> Value {
+    json!([
+        { "key": "gen_ai.operation.name", "value": { "stringValue": "chat" } },
+        { "key": "gen_ai.provider.name", "value": { "stringValue": "openai" } },
+        { "key": "brownout.provider", "value": { "stringValue": "a" } },
+        { "key": "gen_ai.request.model", "value": { "stringValue": "m" } },
+        { "key": "gen_ai.request.stream", "value": { "boolValue": false } },
+        { "key": "gen_ai.request.max_tokens", "value": { "intValue": "50" } },
+        { "key": "server.address", "value": { "stringValue": "a.sim" } },
+        { "key": "server.port", "value": { "intValue": "80" } },
+        { "key": "http.response.status_code", "value": { "intValue": "429" } },
+        { "key": "error.type", "value": { "stringValue": "rate_limited" } },
+    ])
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,7 +71,17 @@ async fn the_spans_of_a_request_say_where_its_time_went() {
     tokio::time::sleep(secs(2)).await;
     let spans = collected(&provider);
     let names: Vec<&str> = spans.keys().map(String::as_str).collect();
-    assert_eq!(names, ["POST /chat", "attempt", "wait.backoff", "wait.pool"]);
+    assert_eq!(
+        names,
+        [
+            "POST /chat",
+            "chat m",
+            "wait.backoff",
+            "wait.pool",
+            "work.session",
+            "work.usage"
+        ]
+    );
     let times = |name: &str| {
         spans[name]
             .iter()
@@ -68,13 +89,10 @@ async fn the_spans_of_a_request_say_where_its_time_went() {
             .collect::<Vec<_>>()
     };
     assert_eq!(times("wait.pool"), [(0, 0), (0, 1000)]);
-    assert_eq!(times("attempt"), [(0, 1000), (1000, 1000), (3000, 3500)]);
+    assert_eq!(times("chat m"), [(0, 1000), (1000, 1000), (3000, 3500)]);
     assert_eq!(times("wait.backoff"), [(1000, 3000)]);
     assert_eq!(times("POST /chat"), [(0, 1000), (0, 3500)]);
-    assert_eq!(
-        spans["attempt"][1].2,
-        attributes(&[("provider", "a"), ("outcome", "rate_limited")])
-    );
+    assert_eq!(spans["chat m"][1].2, refused_attempt());
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,7 +150,7 @@ async fn a_collector_that_is_down_costs_spans_and_nothing_else() {
     assert_eq!((host.chat().await.status.as_u16(), host.elapsed_ms()), (200, 10));
     tokio::time::sleep(secs(5)).await;
     let metrics = host.get("/metrics").await.body;
-    assert!(metrics.contains("service_spans_dropped_total 4"), "{metrics}");
+    assert!(metrics.contains("service_spans_dropped_total 6"), "{metrics}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,22 +167,26 @@ async fn metrics_count_what_happened() {
     let metrics = host.get("/metrics").await;
     assert_eq!(
         metrics.header("content-type"),
-        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        "text/plain; version=0.0.4; charset=utf-8"
     );
     for line in [
         r#"service_requests_total{endpoint="POST /chat",status="200"} 1"#,
         r#"service_upstream_attempts_total{provider="a",outcome="server_error"} 1"#,
         r#"service_upstream_attempts_total{provider="b",outcome="ok"} 1"#,
-        r#"service_tokens_total{kind="completion"} 2"#,
+        r#"service_upstream_attempt_duration_seconds_count{provider="b"} 1"#,
+        r#"service_tokens_total{model="m",direction="output"} 2"#,
+        r#"service_build_info{version="0.1.0"} 1"#,
+        "process_start_time_seconds 1767225600.0",
+        "service_requests_in_flight 0",
         "service_fallbacks_total 1",
         "service_retries_total 0",
+        "service_pool_size 20",
         "service_pool_in_use 0",
-        "# EOF",
     ] {
-        assert!(
-            metrics.body.lines().any(|found| found == line),
-            "{line} is not in\n{}",
-            metrics.body
-        );
+        assert_has(&metrics.body, line);
     }
+}
+
+fn assert_has(text: &str, line: &str) {
+    assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
 }

@@ -11,9 +11,9 @@ use secrecy::ExposeSecret;
 
 use super::client::{Call, Provider};
 use super::openai::{self, Completion};
+use super::witness::Witness;
 use super::{Upstream, UpstreamBody, UpstreamError};
 use crate::resilience::deadline::{Expired, Phase};
-use crate::telemetry::{Metrics, Span, Trace};
 
 /// Longest body that is read, in bytes. An answer of a model is far shorter.
 pub(super) const LONGEST_BODY: usize = 16 << 20;
@@ -102,44 +102,6 @@ impl From<UpstreamError> for AttemptFailure {
             UpstreamError::ConnectTimeout => Self::Expired(Expired(Phase::Connect)),
             UpstreamError::Broken(_) => Self::Broken,
         }
-    }
-}
-
-/// Counts an attempt and records its span, however it ends: also when it is dropped because nobody wants it any more.
-pub(super) struct Witness {
-    span: Span,
-    metrics: Metrics,
-    provider: String,
-    outcome: &'static str,
-}
-
-impl Witness {
-    pub(super) fn begin(trace: &Trace, metrics: &Metrics, provider: &Provider) -> Self {
-        let mut span = trace.client_span("attempt");
-        span.set("provider", provider.name.clone());
-        Self {
-            span,
-            metrics: metrics.clone(),
-            provider: provider.name.clone(),
-            outcome: "cancelled",
-        }
-    }
-
-    /// The attempt ended by itself.
-    pub(super) fn ended<T>(&mut self, result: Result<&T, &AttemptFailure>) {
-        self.outcome = result.map_or_else(AttemptFailure::outcome, |_| "ok");
-    }
-
-    /// The `traceparent` to send along.
-    pub(super) fn traceparent(&self) -> Option<String> {
-        self.span.traceparent()
-    }
-}
-
-impl Drop for Witness {
-    fn drop(&mut self) {
-        self.span.set("outcome", self.outcome.to_owned());
-        self.metrics.attempt(&self.provider, self.outcome);
     }
 }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use http::Uri;
 use secrecy::SecretString;
 
-use super::attempt::{self, Witness};
+use super::attempt;
 use super::openai::{Completion, Message};
 use super::stream::AnswerStream;
+use super::witness::Witness;
 use super::{AttemptFailure, Upstream};
 use crate::error::ServiceError;
 use crate::resilience::course::{CallFailure, Course, Rules};
@@ -78,13 +79,18 @@ impl ModelClient {
         let mut course = self.course(call);
         loop {
             let provider = &self.providers[course.provider()];
-            let mut witness = Witness::begin(&call.trace, &self.metrics, provider);
+            let mut witness = Witness::begin(call, &self.metrics, provider, false);
             let result = attempt::whole(self.upstream.as_ref(), provider, call, &witness).await;
-            witness.ended(result.as_ref());
-            drop(witness);
             match result {
-                Ok(completion) => return Ok((completion, &provider.name)),
-                Err(failure) => self.next(&mut course, provider, failure).await?,
+                Ok(completion) => {
+                    witness.answered(&completion);
+                    return Ok((completion, &provider.name));
+                }
+                Err(failure) => {
+                    witness.failed(&failure);
+                    drop(witness);
+                    self.next(&mut course, provider, failure).await?;
+                }
             }
         }
     }
@@ -94,7 +100,7 @@ impl ModelClient {
         let mut course = self.course(call);
         loop {
             let provider = &self.providers[course.provider()];
-            let witness = Witness::begin(&call.trace, &self.metrics, provider);
+            let witness = Witness::begin(call, &self.metrics, provider, true);
             match AnswerStream::open(self.upstream.as_ref(), provider, call, witness).await {
                 Ok(stream) => return Ok(stream),
                 Err(failure) => self.next(&mut course, provider, failure).await?,

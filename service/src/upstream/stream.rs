@@ -12,9 +12,10 @@ use eventsource_stream::{EventStreamError, Eventsource};
 use futures::{Stream, StreamExt};
 use http_body_util::{BodyDataStream, Limited};
 
-use super::attempt::{LONGEST_BODY, Witness, accepted, request};
+use super::attempt::{LONGEST_BODY, accepted, request};
 use super::client::{Call, Provider};
 use super::openai::{self, Chunk, Usage};
+use super::witness::Witness;
 use super::{AttemptFailure, Upstream, UpstreamBody, UpstreamError};
 use crate::resilience::deadline::{Deadline, Phase};
 
@@ -78,19 +79,24 @@ impl AnswerStream {
         let opened = call.deadline.within(Phase::FirstToken, opening).await;
         match opened.map_err(AttemptFailure::from).flatten() {
             Err(failure) => {
-                witness.ended::<()>(Err(&failure));
+                witness.failed(&failure);
                 Err(failure)
             }
-            Ok((chunks, opening)) => Ok(Self {
-                chunks,
-                first: opening.first,
-                deadline: call.deadline,
-                witness,
-                provider: provider.name.clone(),
-                model: opening.model.unwrap_or_else(|| provider.model.clone()),
-                finish_reason: opening.finish_reason,
-                usage: opening.usage,
-            }),
+            Ok((chunks, opening)) => {
+                if opening.first.is_some() {
+                    witness.piece();
+                }
+                Ok(Self {
+                    chunks,
+                    first: opening.first,
+                    deadline: call.deadline,
+                    witness,
+                    provider: provider.name.clone(),
+                    model: opening.model.unwrap_or_else(|| provider.model.clone()),
+                    finish_reason: opening.finish_reason,
+                    usage: opening.usage,
+                })
+            }
         }
     }
 
@@ -101,9 +107,9 @@ impl AnswerStream {
         }
         let next = self.read().await;
         match &next {
-            Ok(Piece::Delta(_)) => {}
-            Ok(Piece::End(end)) => self.witness.ended(Ok(end)),
-            Err(failure) => self.witness.ended::<()>(Err(failure)),
+            Ok(Piece::Delta(_)) => self.witness.piece(),
+            Ok(Piece::End(end)) => self.witness.answered(end),
+            Err(failure) => self.witness.failed(failure),
         }
         next
     }

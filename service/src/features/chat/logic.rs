@@ -26,7 +26,6 @@ pub(crate) async fn answer(
     let account = app.accounts.open(&session, &context.trace, &deadline).await?;
     let (completion, provider) = app.models.complete(&call).await?;
     if let Some(usage) = completion.usage {
-        app.metrics.used(usage);
         account
             .close(&row(&id, session, provider, usage), &context.trace, &deadline)
             .await;
@@ -70,7 +69,6 @@ async fn pieces(
     // The attempt ends here, not after the database.
     drop(answer);
     if let Some(usage) = end.usage {
-        app.metrics.used(usage);
         account
             .close(&row(&id, session, &end.provider, usage), &context.trace, &deadline)
             .await;

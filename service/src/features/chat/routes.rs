@@ -124,7 +124,10 @@ impl Open {
         match &event {
             ChatEvent::Delta(_) | ChatEvent::Usage(_) => return Some(event),
             ChatEvent::Done(_) => self.exchange.finish(StatusCode::OK),
-            ChatEvent::Error(error) => self.exchange.finish(error.status()),
+            ChatEvent::Error(error) => {
+                self.exchange.failed(error);
+                self.exchange.finish(error.status());
+            }
         }
         self.over = true;
         Some(event)

@@ -11,6 +11,7 @@ use crate::features::Context;
 use crate::features::chat::ChatRequest;
 use crate::queue::{Event, Job, QueueError, Refused, State};
 use crate::settings::Design;
+use crate::telemetry::conventions::span;
 
 /// Takes a job on.
 pub(super) async fn submit(app: &Arc<App>, context: &Context, request: &ChatRequest) -> Result<JobView, Error> {
@@ -29,7 +30,9 @@ pub(super) async fn submit(app: &Arc<App>, context: &Context, request: &ChatRequ
         attempts: 0,
         state: State::Queued { due_us: now_us },
     };
+    let handing_over = context.trace.span(span::ENQUEUE);
     designs::submit(app, job.clone()).await?;
+    drop(handing_over);
     Ok(job.into())
 }
 

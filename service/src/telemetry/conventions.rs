@@ -1,0 +1,122 @@
+//! The names of all spans, attributes, events, metrics and headers of telemetry. Nothing else names any.
+//!
+//! Sources: OpenTelemetry semantic conventions, HTTP and resources (stable) and generative AI as of 1.41.1 (in development:
+//! a change there is a change here and nowhere else). What the conventions have no name for begins with `brownout.`, and
+//! waits and own work have names of ours, because people and harnesses look for them by name.
+
+/// Spans. Those of requests are called by method and route, those of attempts by [`attempt_name`].
+pub(crate) mod span {
+    /// A job in the hands of a worker: the root of its part of the trace.
+    pub(crate) const JOB: &str = "job";
+    /// Waiting for a worker of the blocking design.
+    pub(crate) const WAIT_WORKER: &str = "wait.worker";
+    /// Waiting for a database connection.
+    pub(crate) const WAIT_POOL: &str = "wait.pool";
+    /// A job waiting to be begun.
+    pub(crate) const WAIT_QUEUE: &str = "wait.queue";
+    /// Between two attempts.
+    pub(crate) const WAIT_BACKOFF: &str = "wait.backoff";
+    /// Looking the session up.
+    pub(crate) const SESSION: &str = "work.session";
+    /// Writing down what was used.
+    pub(crate) const USAGE: &str = "work.usage";
+    /// Handing a job to the queue.
+    pub(crate) const ENQUEUE: &str = "work.enqueue";
+}
+
+/// Attributes of spans and of the resource.
+pub(crate) mod attribute {
+    pub(crate) const SERVICE_NAME: &str = "service.name";
+    pub(crate) const SERVICE_VERSION: &str = "service.version";
+    pub(crate) const SERVICE_INSTANCE: &str = "service.instance.id";
+    pub(crate) const ENVIRONMENT: &str = "deployment.environment.name";
+
+    pub(crate) const METHOD: &str = "http.request.method";
+    pub(crate) const ROUTE: &str = "http.route";
+    pub(crate) const STATUS: &str = "http.response.status_code";
+    pub(crate) const PATH: &str = "url.path";
+    pub(crate) const SERVER_ADDRESS: &str = "server.address";
+    pub(crate) const SERVER_PORT: &str = "server.port";
+    pub(crate) const ERROR: &str = "error.type";
+
+    pub(crate) const OPERATION: &str = "gen_ai.operation.name";
+    pub(crate) const PROVIDER: &str = "gen_ai.provider.name";
+    pub(crate) const REQUEST_MODEL: &str = "gen_ai.request.model";
+    pub(crate) const REQUEST_MAX_TOKENS: &str = "gen_ai.request.max_tokens";
+    pub(crate) const REQUEST_STREAM: &str = "gen_ai.request.stream";
+    pub(crate) const RESPONSE_MODEL: &str = "gen_ai.response.model";
+    pub(crate) const FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
+    pub(crate) const FIRST_CHUNK: &str = "gen_ai.response.time_to_first_chunk";
+    pub(crate) const INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
+    pub(crate) const OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
+
+    /// The provider by its name in the settings: several may speak the same dialect.
+    pub(crate) const PROVIDER_KEY: &str = "brownout.provider";
+    /// True on the span of a request whose client left, and of an attempt that nobody wanted any more.
+    pub(crate) const CANCELLED: &str = "brownout.cancelled";
+}
+
+/// Events within spans.
+pub(crate) mod event {
+    /// The first token of an answer arrived.
+    pub(crate) const FIRST_TOKEN: &str = "brownout.first_token";
+}
+
+/// Values that the conventions fix.
+pub(crate) mod value {
+    /// Of `gen_ai.operation.name`.
+    pub(crate) const CHAT: &str = "chat";
+    /// Of `gen_ai.provider.name`: by the conventions the dialect that is spoken, whoever is behind it.
+    pub(crate) const OPENAI: &str = "openai";
+    /// Of `service.name`.
+    pub(crate) const SERVICE: &str = "brownout-service";
+}
+
+/// Headers of answers.
+pub(crate) mod header {
+    /// Which request it answers.
+    pub(crate) const REQUEST_ID: &str = "x-request-id";
+    /// Where its time went, by part, up to the head of the answer. Source: W3C Server Timing.
+    pub(crate) const SERVER_TIMING: &str = "server-timing";
+    /// Of that time, what was not spent in calls to providers: what the service itself added, waits and back-offs
+    /// included.
+    pub(crate) const OVERHEAD_MS: &str = "x-brownout-overhead-ms";
+}
+
+/// Metrics, without the prefix `service_`. Units and `_total` are added where they belong.
+pub(crate) mod metric {
+    pub(crate) const PREFIX: &str = "service";
+    pub(crate) const REQUESTS: &str = "requests";
+    pub(crate) const REQUESTS_IN_FLIGHT: &str = "requests_in_flight";
+    pub(crate) const REQUEST_ERRORS: &str = "request_errors";
+    pub(crate) const REQUEST_DURATION: &str = "request_duration_seconds";
+    pub(crate) const FIRST_TOKEN: &str = "time_to_first_token_seconds";
+    pub(crate) const OUTPUT_TOKEN: &str = "time_per_output_token_seconds";
+    pub(crate) const CANCELLED: &str = "cancelled";
+    pub(crate) const POOL_SIZE: &str = "pool_size";
+    pub(crate) const POOL_IN_USE: &str = "pool_in_use";
+    pub(crate) const POOL_WAITING: &str = "pool_waiting";
+    pub(crate) const POOL_WAIT: &str = "pool_wait_seconds";
+    pub(crate) const WORKERS: &str = "workers";
+    pub(crate) const WORKERS_BUSY: &str = "workers_busy";
+    pub(crate) const JOBS_RUNNING: &str = "jobs_running";
+    pub(crate) const JOBS: &str = "jobs";
+    pub(crate) const QUEUE_DEPTH: &str = "queue_depth";
+    pub(crate) const QUEUE_OLDEST: &str = "queue_oldest_seconds";
+    pub(crate) const ATTEMPTS: &str = "upstream_attempts";
+    pub(crate) const ATTEMPT_DURATION: &str = "upstream_attempt_duration_seconds";
+    pub(crate) const RETRIES: &str = "retries";
+    pub(crate) const FALLBACKS: &str = "fallbacks";
+    pub(crate) const TOKENS: &str = "tokens";
+    pub(crate) const WASTED_TOKENS: &str = "wasted_tokens";
+    pub(crate) const USAGE_LOST: &str = "usage_lost";
+    pub(crate) const SPANS_DROPPED: &str = "spans_dropped";
+    pub(crate) const BUILD_INFO: &str = "build_info";
+    /// Without the prefix: the name that every Prometheus client gives it.
+    pub(crate) const PROCESS_START: &str = "process_start_time_seconds";
+}
+
+/// The name of an attempt's span.
+pub(crate) fn attempt_name(model: &str) -> String {
+    format!("{} {model}", value::CHAT)
+}

@@ -1,0 +1,16 @@
+//! The bounds of all histograms. Explicit, because a default made for web pages can't tell a slow answer from a dead one.
+
+/// Waits and whole requests, in seconds: a database at the low end, a long answer at the high end.
+pub(super) const SECONDS: [f64; 16] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0,
+];
+
+/// To the first token, in seconds. Those of the GenAI conventions end at 10 s, which is where a bad day begins.
+pub(super) const FIRST_TOKEN_SECONDS: [f64; 15] = [
+    0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 7.5, 10.0, 20.0, 30.0, 60.0,
+];
+
+/// From token to token, in seconds. Source: the GenAI conventions, below them a step for fast models.
+pub(super) const OUTPUT_TOKEN_SECONDS: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5,
+];

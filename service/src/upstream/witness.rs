@@ -1,0 +1,173 @@
+//! The witness of an attempt: counts it, measures it and records its span, however it ends.
+//!
+//! It ends also by being dropped, because nobody wants the attempt any more; that is an outcome like any other.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::AttemptFailure;
+use super::client::{Call, Provider};
+use super::openai::{Completion, Usage};
+use super::stream::StreamEnd;
+use crate::telemetry::conventions::{attempt_name, attribute, event, value};
+use crate::telemetry::{Metrics, Span, Trace, Wasted};
+
+/// What a good answer says about itself.
+pub(super) struct Good<'a> {
+    model: &'a str,
+    finish_reason: &'a str,
+    usage: Option<Usage>,
+}
+
+impl<'a> From<&'a Completion> for Good<'a> {
+    fn from(answer: &'a Completion) -> Self {
+        Self {
+            model: &answer.model,
+            finish_reason: &answer.finish_reason,
+            usage: answer.usage,
+        }
+    }
+}
+
+impl<'a> From<&'a StreamEnd> for Good<'a> {
+    fn from(end: &'a StreamEnd) -> Self {
+        Self {
+            model: &end.model,
+            finish_reason: &end.finish_reason,
+            usage: end.usage,
+        }
+    }
+}
+
+/// Sees one attempt to its end.
+pub(super) struct Witness {
+    span: Span,
+    trace: Trace,
+    metrics: Metrics,
+    provider: String,
+    /// As asked for: known and few, whatever the provider answers.
+    model: String,
+    outcome: &'static str,
+    began: Instant,
+    first_token: Option<Instant>,
+    /// Pieces of text that came, and those of them that came when the client had left.
+    pieces: u64,
+    late_pieces: u64,
+}
+
+impl Witness {
+    pub(super) fn begin(call: &Call, metrics: &Metrics, provider: &Provider, stream: bool) -> Self {
+        let mut span = call.trace.client_span(attempt_name(&provider.model));
+        span.set(attribute::OPERATION, value::CHAT);
+        span.set(attribute::PROVIDER, value::OPENAI);
+        span.set(attribute::PROVIDER_KEY, provider.name.clone());
+        span.set(attribute::REQUEST_MODEL, provider.model.clone());
+        span.set(attribute::REQUEST_STREAM, stream);
+        if let Some(tokens) = call.prompt.max_tokens {
+            span.set(attribute::REQUEST_MAX_TOKENS, tokens);
+        }
+        if let Some(host) = provider.endpoint.host() {
+            span.set(attribute::SERVER_ADDRESS, host.to_owned());
+        }
+        let default_port = if provider.endpoint.scheme_str() == Some("https") {
+            443
+        } else {
+            80
+        };
+        span.set(
+            attribute::SERVER_PORT,
+            provider.endpoint.port_u16().unwrap_or(default_port),
+        );
+        Self {
+            span,
+            trace: call.trace.clone(),
+            metrics: metrics.clone(),
+            provider: provider.name.clone(),
+            model: provider.model.clone(),
+            outcome: "cancelled",
+            began: Instant::now(),
+            first_token: None,
+            pieces: 0,
+            late_pieces: 0,
+        }
+    }
+
+    /// The `traceparent` to send along.
+    pub(super) fn traceparent(&self) -> Option<String> {
+        self.span.traceparent()
+    }
+
+    /// A piece of a streamed answer came.
+    pub(super) fn piece(&mut self) {
+        self.pieces += 1;
+        if self.trace.has_client_left() {
+            self.late_pieces += 1;
+        }
+        if self.first_token.is_none() {
+            self.first_token = Some(Instant::now());
+            let after_us = self.span.event(event::FIRST_TOKEN);
+            self.span.set(attribute::FIRST_CHUNK, after_us as f64 / 1e6);
+            self.metrics
+                .first_token(self.trace.name(), &self.model, self.trace.spent().total);
+        }
+    }
+
+    /// The attempt gave a whole answer.
+    pub(super) fn answered<'a>(&mut self, answer: impl Into<Good<'a>>) {
+        let answer = answer.into();
+        self.outcome = "ok";
+        self.span.set(attribute::RESPONSE_MODEL, answer.model.to_owned());
+        let reasons = vec![answer.finish_reason.to_owned()];
+        self.span.set(attribute::FINISH_REASONS, reasons);
+        if let Some(usage) = answer.usage {
+            self.span.set(attribute::INPUT_TOKENS, usage.prompt_tokens);
+            self.span.set(attribute::OUTPUT_TOKENS, usage.completion_tokens);
+            self.metrics.used(&self.model, usage);
+            self.paced(usage.completion_tokens);
+        }
+        if !self.trace.has_client_left() {
+            return;
+        }
+        // Nobody was there for all of it, or for the last part. Of a part only the pieces can be counted.
+        match answer.usage {
+            Some(usage) if self.late_pieces == self.pieces => {
+                self.metrics.wasted(Wasted::Abandoned, false, usage.completion_tokens);
+            }
+            _ => self.metrics.wasted(Wasted::Abandoned, true, self.late_pieces),
+        }
+    }
+
+    /// The attempt failed.
+    pub(super) fn failed(&mut self, failure: &AttemptFailure) {
+        self.outcome = failure.outcome();
+        self.span.fail();
+        if let AttemptFailure::Status { status, .. } = failure {
+            self.span.set(attribute::STATUS, *status);
+        }
+        self.span.set(attribute::ERROR, self.outcome);
+        if self.pieces > 0 {
+            self.metrics.wasted(Wasted::Truncated, true, self.pieces);
+        }
+    }
+
+    /// Time per token: what came after the first, spread over the tokens after the first. Source: GenAI conventions,
+    /// `gen_ai.server.time_per_output_token`.
+    fn paced(&self, tokens: u64) {
+        let Some(first) = self.first_token else { return };
+        if let Some(gaps) = tokens.checked_sub(1).filter(|gaps| *gaps > 0) {
+            let each = (Instant::now() - first).as_secs_f64() / gaps as f64;
+            self.metrics.output_token(&self.model, Duration::from_secs_f64(each));
+        }
+    }
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        if self.outcome == "cancelled" {
+            self.span.set(attribute::CANCELLED, true);
+        }
+        let took = Instant::now() - self.began;
+        self.metrics.attempt(&self.provider, self.outcome, took);
+    }
+}
