@@ -20,6 +20,7 @@ const FILE: &str = concat!(
     include_str!("../../scenario/src/file/provider.rs"),
     include_str!("../../scenario/src/file/fault.rs"),
     include_str!("../../scenario/src/file/world.rs"),
+    include_str!("../../scenario/src/file/load.rs"),
     include_str!("../../scenario/src/file/distribution.rs"),
 );
 const PLAN: &str = concat!(
@@ -32,7 +33,7 @@ const OBSERVE: &str = include_str!("../../scenario/src/observe.rs");
 const ATTRIBUTION: &str = include_str!("../../measure/src/attribution.rs");
 
 /// Which section of `docs/scenarios.md` explains which type of the file.
-const EXPLAINED_IN: [(&str, &str); 37] = [
+const EXPLAINED_IN: [(&str, &str); 39] = [
     ("File", "Top level"),
     ("ProvidersFile", "Providers without a run"),
     ("LimitsBlock", "`[limits]`"),
@@ -61,10 +62,12 @@ const EXPLAINED_IN: [(&str, &str); 37] = [
     ("Dependency", "`[[dependency_fault]]`"),
     ("DependencyWord", "`[[dependency_fault]]`"),
     ("LoadBlock", "`[load]`"),
-    ("StepBlock", "`[load]`"),
     ("ArrivalsBlock", "`[load]`"),
+    ("StepBlock", "`[load]`"),
     ("Endpoint", "`[load]`"),
+    ("Watch", "`[load]`"),
     ("ClientBlock", "`[[load.client]]`"),
+    ("ReadBlock", "`[[load.client]]`"),
     ("DisconnectBlock", "`[[load.client]]`"),
     ("HangUp", "`[[load.client]]`"),
     ("VariantBlock", "`[[variant]]`"),
@@ -277,7 +280,7 @@ fn errors_look_as_the_documents_show_them() {
 fn every_key_and_word_of_a_scenario_file_is_explained_in_its_section() {
     let sections = sections(SCENARIOS);
     let mut known = vocabulary(PLAN);
-    known.retain(|name, _| ["Dependency", "Dialect", "Endpoint", "HangUp"].contains(&name.as_str()));
+    known.retain(|name, _| ["Dependency", "Dialect", "Endpoint", "HangUp", "Watch"].contains(&name.as_str()));
     let mut parts = vocabulary(FILE);
     let part = parts.remove("PartBlock").unwrap();
     parts.get_mut("DistributionBlock").unwrap().extend(part);

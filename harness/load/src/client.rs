@@ -1,10 +1,14 @@
 //! One client with one request: it asks, reads, may leave, and remembers what it saw.
 //!
-//! Whatever ends it (its plan to leave, its patience, the end of the drain), what it had seen by then is kept.
+//! Whatever ends it (its plan to leave, its patience, the end of the drain), what it had seen by then is kept. How it
+//! reads a stream and waits for a job have files of their own.
+
+mod job;
+mod stream;
 
 use brownout_net::{Network, RunClock};
 use brownout_scenario::observe::{Delivered, FailureClass, Outcome, RequestObservation, Usage};
-use brownout_scenario::plan::{Endpoint, HangUp, LoadPlan};
+use brownout_scenario::plan::{ClientPlan, Endpoint, HangUp, LoadPlan};
 use brownout_scenario::schedule::{LeavePoint, PlannedRequest};
 use brownout_scenario::tracer::Reader;
 use brownout_scenario::units::Micros;
@@ -13,9 +17,9 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, JobState, StreamEvent};
+use crate::answer::{self, Answer};
+use crate::api::Sender;
 use crate::connection::{ConnectError, Connection};
-use crate::sse::Decoder;
 
 /// Longest body a client reads: bounds its memory.
 const LONGEST_BODY: u64 = 16 << 20;
@@ -123,17 +127,35 @@ impl<'a> Exchange<'a> {
     /// Opens the exchange and waits for the status line.
     async fn open(&mut self) -> Result<http::Response<Incoming>, Failure> {
         let load = &self.around.load;
-        let request = api::ask(&self.around.authority, load.endpoint, self.planned, load.max_tokens);
+        let request = self.sender().ask(load.endpoint, load.max_tokens);
         let response = self.send(request).await?;
         self.headers = Some(self.around.now());
         Ok(response)
+    }
+
+    /// Its kind; `None` in a load without kinds.
+    fn kind(&self) -> Option<&'a ClientPlan> {
+        self.around.load.clients.get(self.planned.client as usize)
+    }
+
+    fn sender(&self) -> Sender<'a> {
+        Sender {
+            authority: &self.around.authority,
+            planned: self.planned,
+            kind: self.kind(),
+        }
     }
 
     async fn send(
         &mut self,
         request: http::Request<http_body_util::Full<bytes::Bytes>>,
     ) -> Result<http::Response<Incoming>, Failure> {
-        let connection = Connection::open(&self.around.network, &self.around.authority).await;
+        let connection = Connection::open(
+            &self.around.network,
+            &self.around.authority,
+            self.kind().and_then(|kind| kind.reads),
+        )
+        .await;
         let connection = self.connection.insert(connection.map_err(|error| match error {
             ConnectError::Target => FailureClass::Connect,
             ConnectError::Exhausted => FailureClass::HarnessExhausted,
@@ -150,45 +172,12 @@ impl<'a> Exchange<'a> {
         let response = self.open().await?;
         expect_status(&response, StatusCode::OK)?;
         let body = self.body(response.into_body()).await?;
-        let answer: api::Answer = serde_json::from_slice(&body).map_err(|_| FailureClass::Malformed)?;
+        let answer = answer::whole(self.around.load.endpoint, &body).ok_or(FailureClass::Malformed)?;
         self.take(&answer)
     }
 
-    async fn job(&mut self) -> Result<(), Failure> {
-        let response = self.open().await?;
-        expect_status(&response, StatusCode::ACCEPTED)?;
-        let body = self.body(response.into_body()).await?;
-        let job: api::Accepted = serde_json::from_slice(&body).map_err(|_| FailureClass::Malformed)?;
-        let accepted = self.around.now();
-        self.acknowledged = Some(accepted);
-        for round in 1.. {
-            self.around
-                .clock
-                .sleep_until(accepted.0 + round * self.around.load.poll.0)
-                .await;
-            match self.poll(&job.id).await {
-                // A poll that fails is asked again: the job is not lost because one answer was.
-                Ok(JobState::Open) | Err(_) => {}
-                Ok(JobState::Succeeded(answer)) => return self.take(&answer),
-                Ok(JobState::Failed) => break,
-            }
-        }
-        Err(FailureClass::JobFailed)
-    }
-
-    async fn poll(&mut self, job: &str) -> Result<JobState, Failure> {
-        let response = self.send(api::poll(&self.around.authority, job, self.planned)).await?;
-        if response.status() == StatusCode::NOT_FOUND {
-            return Ok(JobState::Failed);
-        }
-        expect_status(&response, StatusCode::OK)?;
-        let body = self.body(response.into_body()).await?;
-        let job: api::Job = serde_json::from_slice(&body).map_err(|_| FailureClass::Malformed)?;
-        Ok(job.state())
-    }
-
     /// Takes an answer that arrived whole.
-    fn take(&mut self, answer: &api::Answer) -> Result<(), Failure> {
+    fn take(&mut self, answer: &Answer) -> Result<(), Failure> {
         self.reader.push(&answer.content);
         self.reported = answer.usage.map(Into::into);
         if answer.content.is_empty() {
@@ -217,62 +206,6 @@ impl<'a> Exchange<'a> {
         } else {
             Ok(())
         }
-    }
-
-    async fn stream(&mut self) -> Result<Outcome, Failure> {
-        let response = self.open().await?;
-        expect_status(&response, StatusCode::OK)?;
-        let mut body = response.into_body();
-        let mut decoder = Decoder::default();
-        let mut events = Vec::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| FailureClass::ConnectionLost)?;
-            let Some(data) = frame.data_ref() else { continue };
-            self.count(data.len())?;
-            decoder.push(data, |event| events.push(event));
-            if decoder.overflowed() {
-                return Err(FailureClass::Malformed);
-            }
-            for event in events.drain(..) {
-                match api::stream_event(&event) {
-                    StreamEvent::Delta(text) => {
-                        if self.words(&text) {
-                            return Ok(Outcome::Aborted);
-                        }
-                    }
-                    StreamEvent::Usage(usage) => self.reported = Some(usage),
-                    StreamEvent::Error => return Err(FailureClass::ErrorEvent),
-                    StreamEvent::Done => return Ok(Outcome::Answered),
-                    StreamEvent::Malformed => return Err(FailureClass::Malformed),
-                    StreamEvent::Other => {}
-                }
-            }
-        }
-        Err(FailureClass::Truncated)
-    }
-
-    /// Takes words of a stream; true when its client has seen enough and leaves.
-    fn words(&mut self, text: &str) -> bool {
-        let before = self.reader.words();
-        self.reader.push(text);
-        let arrived = self.reader.words() - before;
-        if arrived > 0 {
-            let now = self.around.now();
-            if let Some(last) = self.last_token {
-                self.gaps.push(now.since(last));
-                // Words that arrive together have no time between them.
-                self.gaps.extend((1..arrived).map(|_| Micros::ZERO));
-            } else {
-                self.first_token = Some(now);
-                self.gaps.extend((1..arrived).map(|_| Micros::ZERO));
-            }
-            self.last_token = Some(now);
-        }
-        let enough = self.planned.leave.and_then(|leave| match leave.after {
-            LeavePoint::Tokens(tokens) => Some(tokens),
-            LeavePoint::Time(_) => None,
-        });
-        enough.is_some_and(|tokens| self.reader.words() >= tokens)
     }
 
     /// Lets go of the connection, as the plan says a leaving client does.

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use brownout_net::{AbortHandle, Network};
+use brownout_scenario::plan::SlowRead;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -10,6 +11,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinHandle;
+
+use crate::slow::{Slow, WINDOW};
 
 /// A connection to the target, with the task that drives it.
 pub(crate) struct Connection {
@@ -40,11 +43,18 @@ impl From<std::io::Error> for ConnectError {
 }
 
 impl Connection {
-    /// Connects to `authority`.
-    pub(crate) async fn open(network: &Network, authority: &str) -> Result<Self, ConnectError> {
-        let stream = network.connect(authority).await?;
+    /// Connects to `authority`, for a client that reads as `reads` says.
+    pub(crate) async fn open(
+        network: &Network,
+        authority: &str,
+        reads: Option<SlowRead>,
+    ) -> Result<Self, ConnectError> {
+        let stream = match reads {
+            None => network.connect(authority).await?,
+            Some(_) => network.connect_narrow(authority, WINDOW).await?,
+        };
         let abort = stream.abort_handle();
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        let (sender, connection) = http1::handshake(TokioIo::new(Slow::new(stream, reads)))
             .await
             .map_err(|_| ConnectError::Target)?;
         let driver = tokio::spawn(async move {

@@ -6,16 +6,20 @@
 use brownout_scenario::plan::Expectation;
 
 use crate::metric::resolve;
+use crate::phases;
 use crate::record::VariantRecord;
 use crate::words::{figure, name, percent};
 
 /// What is compared when nothing is expected, or when the expected figure is missing.
 const FALLBACK: &str = "requests.answered_ratio";
 /// Figures of which more is better; of all others less is.
-const MORE_IS_BETTER: [&str; 6] = [
+const MORE_IS_BETTER: [&str; 9] = [
     "throughput_rps",
     "requests.answered",
     "requests.answered_ratio",
+    "requests.whole",
+    "requests.whole_ratio",
+    "hosts.least_ready",
     "requests.sent",
     "tokens.used",
     "tokens.delivered",
@@ -44,9 +48,11 @@ fn by_metric(metric: &str, phase: Option<&str>, variants: &[&VariantRecord]) -> 
         .iter()
         .map(|variant| Some((value(variant)?, *variant)))
         .collect::<Option<_>>()?;
-    let sign = if MORE_IS_BETTER.contains(&metric) { -1.0 } else { 1.0 };
+    let of_whom = metric.strip_prefix("clients.").and_then(|rest| rest.split_once('.'));
+    let kind = of_whom.map_or(metric, |(_, figure)| figure);
+    let sign = if MORE_IS_BETTER.contains(&kind) { -1.0 } else { 1.0 };
     ranked.sort_by(|a, b| (a.0 * sign).total_cmp(&(b.0 * sign)));
-    let during = phase.map(|phase| format!(" {phase} the fault")).unwrap_or_default();
+    let during = phase.map(phases::in_words).unwrap_or_default();
     let metric_name = name(metric);
     let (best, winner) = *ranked.first()?;
     let (worst, loser) = *ranked.last()?;

@@ -7,13 +7,13 @@ mod rows;
 
 use std::collections::BTreeSet;
 
-use brownout_scenario::observe::{Outcome, RequestObservation};
+use brownout_scenario::observe::{LedgerRow, Outcome, RequestObservation};
 use brownout_scenario::units::PromptId;
 
 use crate::join::{Join, Joined};
 use crate::prices::Prices;
 use crate::record::Books;
-use crate::waste::used_attempt;
+use crate::waste::{Given, given};
 use crate::words::thousands;
 use rows::check_row;
 
@@ -185,25 +185,47 @@ fn check_words(found: &mut Discrepancies, joined: &Joined) {
     });
 }
 
-/// A complete answer is some attempt's whole answer, word for word, and the service says so.
+/// A complete answer is some attempt's whole answer, word for word, and the service says so. One that the service calls
+/// complete though its attempt broke off is a defect of the service and none of the books: it is counted elsewhere.
 fn check_answered(found: &mut Discrepancies, joined: &Joined) {
     let (request, prompt) = (joined.request, joined.request.prompt);
     let delivered = request.delivered;
-    let Some(used) = used_attempt(request, &joined.rows) else {
+    let Some(given) = given(request, &joined.rows) else {
         let tokens = delivered.tokens;
         found.demand(false, || {
             format!("prompt {prompt}: answered with {tokens} tokens, but no attempt gave as many")
         });
         return;
     };
-    let row = joined.rows[used];
-    found.demand(delivered.tokens == row.flushed, || {
+    check_words(found, joined);
+    let row = joined.rows[given.position()];
+    match given {
+        Given::Whole(_) => check_whole(found, joined, row),
+        Given::Part(_) => check_part(found, request, row),
+    }
+}
+
+/// Who did not see the end may be silent about usage, but may not report more than there was.
+fn check_part(found: &mut Discrepancies, request: &RequestObservation, row: &LedgerRow) {
+    let (prompt, reported) = (request.prompt, request.reported.unwrap_or_default());
+    found.demand(reported.completion_tokens <= row.generated, || {
+        let completion = reported.completion_tokens;
         format!(
-            "prompt {prompt}: {} tokens delivered, {} handed over",
-            delivered.tokens, row.flushed
+            "prompt {prompt}: the service reports {completion} completion tokens, but {} generated",
+            row.generated
         )
     });
-    check_words(found, joined);
+}
+
+fn check_whole(found: &mut Discrepancies, joined: &Joined, row: &LedgerRow) {
+    let (request, prompt) = (joined.request, joined.request.prompt);
+    let delivered = request.delivered.tokens;
+    found.demand(delivered == row.flushed, || {
+        format!(
+            "prompt {prompt}: {delivered} tokens delivered, {} handed over",
+            row.flushed
+        )
+    });
     let Some(reported) = request.reported else {
         found.demand(false, || {
             format!("prompt {prompt}: answered, but the service reports no usage")

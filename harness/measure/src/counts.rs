@@ -9,6 +9,7 @@ use brownout_scenario::observe::{FailureClass, Outcome};
 
 use crate::join::Joined;
 use crate::record::RequestCounts;
+use crate::waste::is_incomplete;
 
 /// A 504 of a request that no provider had seen by then.
 pub(crate) const BEFORE_MODEL: &str = "gateway_timeout_before_model";
@@ -19,7 +20,7 @@ pub(crate) const IN_MODEL: &str = "gateway_timeout_in_model";
 pub(crate) const HARNESS_EXHAUSTED: &str = "harness_exhausted";
 
 /// Every key that `errors` can have.
-pub(crate) const ERROR_KEYS: [&str; 16] = [
+pub(crate) const ERROR_KEYS: [&str; 17] = [
     BEFORE_MODEL,
     IN_MODEL,
     "bad_gateway",
@@ -35,6 +36,7 @@ pub(crate) const ERROR_KEYS: [&str; 16] = [
     "malformed",
     "client_timeout",
     "job_failed",
+    "job_lost",
     "unfinished",
 ];
 
@@ -61,6 +63,7 @@ fn error_key(class: FailureClass, joined: &Joined) -> &'static str {
         FailureClass::Malformed => "malformed",
         FailureClass::ClientTimeout => "client_timeout",
         FailureClass::JobFailed => "job_failed",
+        FailureClass::JobLost => "job_lost",
         FailureClass::Unfinished => "unfinished",
     }
 }
@@ -71,6 +74,7 @@ pub(crate) fn requests(subset: &[&Joined]) -> RequestCounts {
     for joined in subset {
         counts.due += 1;
         counts.sent += u64::from(joined.request.sent.is_some());
+        counts.incomplete += u64::from(is_incomplete(joined.request, &joined.rows));
         *match joined.request.outcome {
             Outcome::Answered => &mut counts.answered,
             Outcome::Aborted => &mut counts.aborted,

@@ -6,7 +6,7 @@ use brownout_scenario::plan::{Comparison, Expectation};
 
 use crate::metric::{MetricError, metric_exists_in, resolve};
 use crate::record::{ExpectationRecord, VariantRecord, Verdict};
-use crate::{bounds, words};
+use crate::{bounds, phases, words};
 
 /// Checks, before a run, that the expectation is about a figure that runs have.
 pub fn check(expectation: &Expectation) -> Result<(), MetricError> {
@@ -81,7 +81,7 @@ fn record(
     let phase = expectation
         .phase
         .as_ref()
-        .map(|phase| format!(" {phase} the fault"))
+        .map(|phase| phases::in_words(phase))
         .unwrap_or_default();
     let mut text = format!(
         "{subject}: {} {}{phase}",

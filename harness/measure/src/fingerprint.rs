@@ -9,13 +9,16 @@ use std::fmt::Write;
 use serde::Serialize;
 use sha2::Digest;
 
-use crate::record::{Distribution, RequestCounts, TimelinePoint, VariantRecord, WastedBy};
+use crate::record::{
+    ClientRecord, Distribution, HostRecord, ProbeRecord, ReplicaPoint, RequestCounts, TimelinePoint, VariantRecord,
+    WastedBy,
+};
 
 /// All integers of a variant. Histograms are in it as their V2 bytes, which hold whole numbers only.
 #[derive(Serialize)]
 struct Integers<'a> {
     name: &'a str,
-    requests: RequestCounts,
+    requests: Requests,
     errors: &'a BTreeMap<String, u64>,
     status: &'a BTreeMap<String, u64>,
     histograms: Vec<&'a str>,
@@ -27,12 +30,107 @@ struct Integers<'a> {
     phases: Vec<Phase<'a>>,
     timeline: &'a [TimelinePoint],
     books: (bool, bool, u64, u64),
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    clients: Vec<Client<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hosts: Option<Hosts<'a>>,
+}
+
+/// What a record did not always have is in the fingerprint only where there is any of it.
+#[derive(Serialize)]
+struct Requests {
+    due: u64,
+    sent: u64,
+    answered: u64,
+    failed: u64,
+    aborted: u64,
+    not_sent: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    incomplete: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+impl Requests {
+    const fn of(counts: RequestCounts) -> Self {
+        Self {
+            due: counts.due,
+            sent: counts.sent,
+            answered: counts.answered,
+            failed: counts.failed,
+            aborted: counts.aborted,
+            not_sent: counts.not_sent,
+            incomplete: counts.incomplete,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Client<'a> {
+    name: &'a str,
+    requests: Requests,
+    errors: &'a BTreeMap<String, u64>,
+    histograms: [&'a str; 2],
+}
+
+impl<'a> Client<'a> {
+    fn of((name, client): (&'a String, &'a ClientRecord)) -> Self {
+        Self {
+            name,
+            requests: Requests::of(client.requests),
+            errors: &client.errors,
+            histograms: [&client.latency.hdr, &client.ttft.hdr],
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Hosts<'a> {
+    counts: [u64; 9],
+    replica_us: u64,
+    probes: [(u64, &'a str); 2],
+    replicas: &'a [ReplicaPoint],
+}
+
+impl<'a> Hosts<'a> {
+    /// `None` where nobody watched the processes.
+    fn of(variant: &'a VariantRecord) -> Option<Self> {
+        let probe = |probe: &'a ProbeRecord| (probe.failed, probe.took.hdr.as_str());
+        let (counts, replica_us) = host_integers(&variant.hosts);
+        let probes = [probe(&variant.probes.liveness), probe(&variant.probes.readiness)];
+        let watched = variant.hosts.started > 0 || probes.iter().any(|(_, hdr)| !hdr.is_empty());
+        watched.then_some(Self {
+            counts,
+            replica_us,
+            probes,
+            replicas: &variant.replicas,
+        })
+    }
+}
+
+fn host_integers(hosts: &HostRecord) -> ([u64; 9], u64) {
+    let counts = [
+        hosts.started,
+        hosts.restarts,
+        hosts.terminated,
+        hosts.killed,
+        hosts.failed_liveness,
+        hosts.ejected,
+        hosts.admitted,
+        hosts.most_ready,
+        hosts.least_ready,
+    ];
+    // Seconds came from whole microseconds, so these are the same again.
+    (counts, (hosts.replica_seconds * 1e6).round() as u64)
 }
 
 #[derive(Serialize)]
 struct Phase<'a> {
     name: &'a str,
-    requests: RequestCounts,
+    requests: Requests,
     errors: &'a BTreeMap<String, u64>,
     histograms: [&'a str; 2],
 }
@@ -59,7 +157,7 @@ impl<'a> Integers<'a> {
         let books = &variant.books;
         Self {
             name: &variant.name,
-            requests: variant.requests,
+            requests: Requests::of(variant.requests),
             errors: &variant.errors,
             status: &variant.status,
             histograms: times
@@ -90,6 +188,8 @@ impl<'a> Integers<'a> {
                 books.discrepancies.len() as u64,
                 books.overhead,
             ),
+            clients: variant.clients.iter().map(Client::of).collect(),
+            hosts: Hosts::of(variant),
         }
     }
 }
@@ -98,7 +198,7 @@ impl<'a> Phase<'a> {
     fn of(phase: &'a crate::record::PhaseRecord) -> Self {
         Self {
             name: &phase.name,
-            requests: phase.requests,
+            requests: Requests::of(phase.requests),
             errors: &phase.errors,
             histograms: [&phase.latency.hdr, &phase.ttft.hdr],
         }
@@ -154,8 +254,30 @@ mod tests {
     }
 
     #[test]
+    fn what_happened_to_processes_and_kinds_of_clients_is_in_it_where_there_is_any() {
+        let record = variant_record("held", 200_000);
+        let print = results_fingerprint(std::slice::from_ref(&record));
+        let text = serde_json::to_string(&Integers::of(&record)).expect("serialises");
+        for later in ["incomplete", "clients", "hosts"] {
+            assert!(
+                !text.contains(later),
+                "{later}: baselines from before it was known must stay valid"
+            );
+        }
+        let mut changed = [record.clone(), record.clone(), record.clone()];
+        changed[0].requests.incomplete = 1;
+        changed[1].clients.insert("noisy".to_owned(), ClientRecord::default());
+        (changed[2].hosts.started, changed[2].hosts.restarts) = (2, 1);
+        for record in changed {
+            assert_ne!(results_fingerprint(&[record]), print);
+        }
+    }
+
+    #[test]
     fn there_is_no_float_in_it() {
-        let text = serde_json::to_string(&Integers::of(&variant_record("held", 200_000))).expect("serialises");
+        let mut record = variant_record("held", 200_000);
+        (record.hosts.started, record.hosts.replica_seconds) = (2, 9.5);
+        let text = serde_json::to_string(&Integers::of(&record)).expect("serialises");
         let value: serde_json::Value = serde_json::from_str(&text).expect("reads back");
         assert!(!has_float(&value));
     }

@@ -188,6 +188,9 @@ pub fn metrics(variant: &VariantRecord) -> BTreeMap<String, u64> {
             put(&format!("{map}.{key}"), *count);
         }
     }
+    for (metric, value) in later_figures(variant) {
+        put(&metric, value);
+    }
     for (name, distribution) in distributions(variant) {
         // A histogram that cannot be read is one without values: the difference will show.
         let histogram = Histogram::decode(&distribution.hdr).unwrap_or_default();
@@ -200,6 +203,31 @@ pub fn metrics(variant: &VariantRecord) -> BTreeMap<String, u64> {
         }
     }
     metrics
+}
+
+/// What a record did not always have, where there is any of it.
+fn later_figures(variant: &VariantRecord) -> Vec<(String, u64)> {
+    let mut figures = Vec::new();
+    let mut put = |metric: String, value: u64| figures.push((metric, value));
+    if variant.requests.incomplete > 0 {
+        put("requests.incomplete".to_owned(), variant.requests.incomplete);
+    }
+    for (name, client) in &variant.clients {
+        put(format!("clients.{name}.requests.due"), client.requests.due);
+        put(format!("clients.{name}.requests.answered"), client.requests.answered);
+        put(format!("clients.{name}.requests.failed"), client.requests.failed);
+    }
+    let hosts = &variant.hosts;
+    if hosts.started > 0 {
+        put("hosts.started".to_owned(), hosts.started);
+        put("hosts.restarts".to_owned(), hosts.restarts);
+        put("hosts.killed".to_owned(), hosts.killed);
+        put("hosts.failed_liveness".to_owned(), hosts.failed_liveness);
+        put("hosts.ejected".to_owned(), hosts.ejected);
+        put("hosts.most_ready".to_owned(), hosts.most_ready);
+        put("hosts.least_ready".to_owned(), hosts.least_ready);
+    }
+    figures
 }
 
 /// Holds `run` against `baseline`.

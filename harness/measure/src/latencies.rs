@@ -38,7 +38,7 @@ pub(crate) fn service_time(subset: &[&Joined]) -> Distribution {
 
 /// From due to the first word, of streams, whatever became of them then.
 pub(crate) fn ttft(subset: &[&Joined], endpoint: Endpoint) -> Distribution {
-    let streams = if endpoint == Endpoint::Stream { subset } else { &[] };
+    let streams = if endpoint.is_stream() { subset } else { &[] };
     collect(streams.iter().filter_map(|joined| joined.ttft()))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`record`] (what comes out), [`histogram`] and [`spectrum`] (how times and tokens are kept),
 //! `join` (requests to ledger rows) and [`waste`] (who used what was billed), then one file per part of a variant's
-//! record (`latencies`, `counts`, `tokens`, `phases`, `timeline`, [`attribution`], [`books`]), which [`measure()`] puts
+//! record (`latencies`, `counts`, `tokens`, `clients`, `hosts`, `phases`, `timeline`, [`attribution`], [`books`]), which [`measure()`] puts
 //! together. A finished set of variants becomes a run through [`expect`] and [`run`]; runs are held against each other
 //! by [`gate`] and [`fidelity`].
 //!
@@ -13,12 +13,14 @@ mod answer;
 pub mod attribution;
 pub mod books;
 mod bounds;
+mod clients;
 mod counts;
 pub mod expect;
 pub mod fidelity;
 mod fingerprint;
 pub mod gate;
 pub mod histogram;
+mod hosts;
 mod join;
 mod latencies;
 mod measure;

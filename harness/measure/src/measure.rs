@@ -10,11 +10,12 @@ use brownout_scenario::plan::{Endpoint, Plan, Variant};
 use brownout_scenario::schedule::due_times;
 use brownout_scenario::units::{Micros, Picodollars};
 
+use crate::hosts::{self, Hosts};
 use crate::join::{Join, Joined, join, measured};
 use crate::phases::Windows;
 use crate::prices::Prices;
-use crate::record::VariantRecord;
-use crate::{attribution, books, counts, latencies, phases, timeline, tokens};
+use crate::record::{PhaseRecord, VariantRecord};
+use crate::{attribution, books, clients, counts, latencies, phases, timeline, tokens};
 
 /// All that was seen while a variant was played.
 #[derive(Debug, Clone, Default)]
@@ -52,9 +53,7 @@ pub fn measure(variant: &Variant, plan: &Plan, observations: &Observations) -> V
     let duration_s = end.since(plan.warmup).as_secs_f64();
     let attribution_us = attribution::attribute(&subset, &observations.spans, endpoint);
     let windows = windows(variant, plan.warmup, end);
-    let phases = windows
-        .map(|windows| phases::phases(&subset, windows, endpoint))
-        .unwrap_or_default();
+    let hosts = Hosts::of(&observations.hosts);
     let recovery = windows.and_then(|windows| phases::recovery(&subset, windows, endpoint));
     VariantRecord {
         name: variant.name.clone(),
@@ -80,9 +79,13 @@ pub fn measure(variant: &Variant, plan: &Plan, observations: &Observations) -> V
         attribution: attribution::shares(&attribution_us),
         culprit: attribution::culprit(&attribution_us),
         attribution_us,
-        phases,
+        phases: all_phases(variant, &subset, &hosts, (plan.warmup, end)),
         recovery_s: recovery.map(Micros::as_secs_f64),
         timeline: timeline::timeline(&subset, plan.warmup, end),
+        clients: clients::clients(&subset, &variant.load),
+        hosts: hosts.whole(plan.warmup, end),
+        probes: hosts::probes(&observations.probes, plan.warmup, end),
+        replicas: hosts.timeline(plan.warmup, end),
         books: books::balance(
             &all,
             &prices,
@@ -92,6 +95,25 @@ pub fn measure(variant: &Variant, plan: &Plan, observations: &Observations) -> V
         fault_window_s: windows.map(|windows| (windows.fault.0.as_secs_f64(), windows.fault.1.as_secs_f64())),
         engines: observations.engines.clone(),
     }
+}
+
+/// What is before, during and after a fault, then the steps of the load.
+fn all_phases(
+    variant: &Variant,
+    subset: &[&Joined],
+    hosts: &Hosts,
+    (start, end): (Micros, Micros),
+) -> Vec<PhaseRecord> {
+    let endpoint = variant.load.endpoint;
+    let mut phases = windows(variant, start, end)
+        .map(|windows| phases::phases(subset, windows, endpoint))
+        .unwrap_or_default();
+    phases.extend(phases::steps(subset, &variant.load.steps(end), (start, end), endpoint));
+    for phase in &mut phases {
+        let at = |s: f64| Micros((s * 1e6).round() as u64);
+        phase.hosts = hosts.between(at(phase.from_s), at(phase.until_s));
+    }
+    phases
 }
 
 /// How many requests the schedule has: not known for users who wait for their answers, nor after an interruption.

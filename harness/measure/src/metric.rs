@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::counts::{BEFORE_MODEL, ERROR_KEYS, IN_MODEL};
 use crate::phases;
-use crate::record::{PhaseRecord, RequestCounts, VariantRecord};
+use crate::record::{ClientRecord, PhaseRecord, RequestCounts, VariantRecord};
 
 /// Keys under which anything may appear, because they are named by what happened: what is missing is 0.
 const OPEN_MAPS: [&str; 6] = [
@@ -19,9 +19,11 @@ const OPEN_MAPS: [&str; 6] = [
     "attempts.by_fault",
 ];
 /// Figures that are worked out from others.
-const DERIVED: [&str; 3] = [
+const DERIVED: [&str; 5] = [
     "requests.answered_ratio",
     "requests.failed_ratio",
+    "requests.whole",
+    "requests.whole_ratio",
     "errors.gateway_timeout",
 ];
 
@@ -45,7 +47,9 @@ pub enum MetricError {
         suggestion: Option<String>,
     },
     /// There is no such phase.
-    #[error("no phase is called `{phase}`: write \"before\", \"during\" or \"after\"")]
+    #[error(
+        "no phase is called `{phase}`: write \"before\", \"during\", \"after\" or a step of the load such as \"step-1\""
+    )]
     UnknownPhase {
         /// The phase asked for.
         phase: String,
@@ -60,6 +64,18 @@ fn did_you_mean(suggestion: Option<&str>) -> String {
 
 /// Checks that the path leads to a figure of every run.
 pub fn metric_exists(path: &str) -> Result<(), MetricError> {
+    if let Some((name, figure)) = of_client(path) {
+        let record = to_value(&ClientRecord::default());
+        return if leads_to_a_figure(&record, figure) {
+            Ok(())
+        } else {
+            let suggestion = most_like(figure, &figures_of(&record));
+            Err(MetricError::Unknown {
+                path: path.to_owned(),
+                suggestion: suggestion.map(|figure| format!("clients.{name}.{figure}")),
+            })
+        };
+    }
     let record = to_value(&VariantRecord::default());
     if leads_to_a_figure(&record, path) {
         return Ok(());
@@ -70,11 +86,16 @@ pub fn metric_exists(path: &str) -> Result<(), MetricError> {
     })
 }
 
+/// The kind of client that the path is about, and its figure.
+fn of_client(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix("clients.")?.split_once('.')
+}
+
 /// Checks that the path leads to a figure, in `phase` if there is one.
 pub fn metric_exists_in(path: &str, phase: Option<&str>) -> Result<(), MetricError> {
     metric_exists(path)?;
     let Some(phase) = phase else { return Ok(()) };
-    if !phases::NAMES.contains(&phase) {
+    if !phases::is_name(phase) {
         return Err(MetricError::UnknownPhase {
             phase: phase.to_owned(),
         });
@@ -92,16 +113,13 @@ pub fn metric_exists_in(path: &str, phase: Option<&str>) -> Result<(), MetricErr
 /// The figure at `path`, in `phase` if there is one. Infinite for a recovery that never came. `Err` says why there is
 /// nothing to judge.
 pub fn resolve(record: &VariantRecord, path: &str, phase: Option<&str>) -> Result<f64, String> {
-    let (value, requests) = match phase {
-        None => (to_value(record), record.requests),
-        Some(name) => {
-            let phase = record.phases.iter().find(|phase| phase.name == name);
-            let phase = phase.ok_or_else(|| format!("{} has no time {name} a fault", record.name))?;
-            (to_value(phase), phase.requests)
-        }
-    };
+    let (value, requests) = part(record, path, phase)?;
     if requests.due == 0 {
         return Err(format!("no request of {} fell due", record.name));
+    }
+    let path = of_client(path).map_or(path, |(_, figure)| figure);
+    if path.starts_with("hosts.") && record.hosts.started == 0 {
+        return Err(format!("nobody watched the processes of {}", record.name));
     }
     let is_about_tokens = path.starts_with("tokens.") || path == "wasted_picodollars";
     if is_about_tokens && !record.books.joined {
@@ -120,6 +138,25 @@ pub fn resolve(record: &VariantRecord, path: &str, phase: Option<&str>) -> Resul
     }
 }
 
+/// The part of the record that the path is about, and its requests.
+fn part(record: &VariantRecord, path: &str, phase: Option<&str>) -> Result<(Value, RequestCounts), String> {
+    if let Some(name) = phase {
+        let phase = record.phases.iter().find(|phase| phase.name == name);
+        let missing = || match name.strip_prefix("step-") {
+            Some(step) => format!("the load of {} has no step {step} in the measured time", record.name),
+            None => format!("{} has no time {name} a fault", record.name),
+        };
+        let phase = phase.ok_or_else(missing)?;
+        return Ok((to_value(phase), phase.requests));
+    }
+    if let Some((name, _)) = of_client(path) {
+        let client = record.clients.get(name);
+        let client = client.ok_or_else(|| format!("{} has no clients called {name}", record.name))?;
+        return Ok((to_value(client), client.requests));
+    }
+    Ok((to_value(record), record.requests))
+}
+
 fn recovery(record: &VariantRecord) -> Result<f64, String> {
     if let Some(seconds) = record.recovery_s {
         return Ok(seconds);
@@ -136,9 +173,12 @@ fn recovery(record: &VariantRecord) -> Result<f64, String> {
 
 fn derived(path: &str, requests: RequestCounts, record: &Value) -> Option<f64> {
     let errors = |key: &str| record["errors"][key].as_u64().unwrap_or(0);
+    let whole = requests.answered - requests.incomplete.min(requests.answered);
     match path {
         "requests.answered_ratio" => Some(requests.answered as f64 / requests.due as f64),
         "requests.failed_ratio" => Some(requests.failed as f64 / requests.due as f64),
+        "requests.whole" => Some(whole as f64),
+        "requests.whole_ratio" => Some(whole as f64 / requests.due as f64),
         "errors.gateway_timeout" => Some((errors(BEFORE_MODEL) + errors(IN_MODEL)) as f64),
         _ => None,
     }

@@ -1,4 +1,4 @@
-//! Before, during and after the fault window, and how long things took to be well again.
+//! Before, during and after the fault window, the steps of the load, and how long things took to be well again.
 //!
 //! A request belongs to the phase in which it was due.
 
@@ -12,6 +12,24 @@ use crate::{counts, latencies, rank};
 
 /// Names of the phases.
 pub(crate) const NAMES: [&str; 3] = ["before", "during", "after"];
+/// What the names of steps begin with; they are counted from 1.
+const STEP: &str = "step-";
+
+/// Whether a phase may have this name.
+pub(crate) fn is_name(name: &str) -> bool {
+    let number = |step: &str| step.parse().is_ok_and(|step: u32| step > 0);
+    NAMES.contains(&name) || name.strip_prefix(STEP).is_some_and(number)
+}
+
+/// What to say after a figure of this phase.
+pub(crate) fn in_words(name: &str) -> String {
+    if NAMES.contains(&name) {
+        format!(" {name} the fault")
+    } else {
+        format!(" in {name}")
+    }
+}
+
 /// Width of the buckets in which recovery is looked for.
 const BUCKET: u64 = 5_000_000;
 
@@ -50,19 +68,37 @@ fn due_in<'j, 'a>(subset: &[&'j Joined<'a>], from: Micros, until: Micros) -> Vec
 
 /// A record for every phase that has any length.
 pub(crate) fn phases(subset: &[&Joined], windows: Windows, endpoint: Endpoint) -> Vec<PhaseRecord> {
-    let record = |(name, from, until): (&str, Micros, Micros)| {
-        let part = due_in(subset, from, until);
-        PhaseRecord {
-            name: name.to_owned(),
-            from_s: from.as_secs_f64(),
-            until_s: until.as_secs_f64(),
-            requests: counts::requests(&part),
-            errors: counts::errors(&part),
-            latency: latencies::latency(&part),
-            ttft: latencies::ttft(&part, endpoint),
-        }
-    };
+    let record = |(name, from, until): (&str, Micros, Micros)| phase(subset, name.to_owned(), (from, until), endpoint);
     windows.phases().map(record).collect()
+}
+
+/// A record for every one of `steps` that has any part between `start` and `end`.
+pub(crate) fn steps(
+    subset: &[&Joined],
+    steps: &[(Micros, Micros)],
+    (start, end): (Micros, Micros),
+    endpoint: Endpoint,
+) -> Vec<PhaseRecord> {
+    let within = |(from, until): &(Micros, Micros)| ((*from).max(start), (*until).min(end));
+    (1..)
+        .zip(steps.iter().map(within))
+        .filter(|(_, (from, until))| from < until)
+        .map(|(number, window)| phase(subset, format!("{STEP}{number}"), window, endpoint))
+        .collect()
+}
+
+fn phase(subset: &[&Joined], name: String, (from, until): (Micros, Micros), endpoint: Endpoint) -> PhaseRecord {
+    let part = due_in(subset, from, until);
+    PhaseRecord {
+        name,
+        from_s: from.as_secs_f64(),
+        until_s: until.as_secs_f64(),
+        requests: counts::requests(&part),
+        errors: counts::errors(&part),
+        latency: latencies::latency(&part),
+        ttft: latencies::ttft(&part, endpoint),
+        ..PhaseRecord::default()
+    }
 }
 
 /// How a stretch of the run went.
@@ -75,7 +111,7 @@ struct Health {
 impl Health {
     fn of(part: &[&Joined], endpoint: Endpoint) -> Self {
         let time = |joined: &&Joined| {
-            if endpoint == Endpoint::Stream {
+            if endpoint.is_stream() {
                 joined.ttft()
             } else {
                 joined.latency()
@@ -152,6 +188,21 @@ mod tests {
             .map(|phase| (phase.name.as_str(), phase.requests.due))
             .collect();
         assert_eq!(due, [("before", 5), ("during", 10), ("after", 20)]);
+    }
+
+    #[test]
+    fn a_step_has_the_requests_that_were_due_in_it_after_the_warm_up() {
+        let requests = each_second(|_| 100);
+        let join = join(&requests, &[], Endpoint::Chat);
+        let seconds = |from, until| (Micros::from_secs(from), Micros::from_secs(until));
+        let planned = [seconds(0, 3), seconds(3, 10), seconds(10, 40)];
+        let subset = join.requests.iter().collect::<Vec<_>>();
+        let steps = steps(&subset, &planned, seconds(5, 30), Endpoint::Chat);
+        let due: Vec<_> = steps
+            .iter()
+            .map(|step| (step.name.as_str(), step.requests.due))
+            .collect();
+        assert_eq!(due, [("step-2", 5), ("step-3", 20)]);
     }
 
     #[test]

@@ -159,13 +159,25 @@ pub struct VariantRecord {
     pub attribution_us: BTreeMap<String, u64>,
     /// The phase that took most of the p99, with the sentence that says so.
     pub culprit: Option<String>,
-    /// Before, during and after the fault window, where there is one.
+    /// Before, during and after the fault window, where there is one, and the steps of a load that goes in steps.
     pub phases: Vec<PhaseRecord>,
     /// From the end of the fault window until latency was back at its old level; `None` without a window, or if it
     /// never came back.
     pub recovery_s: Option<f64>,
     /// Second by second, by due time.
     pub timeline: Vec<TimelinePoint>,
+    /// By kind of client, of those kinds that have a name.
+    #[serde(default)]
+    pub clients: BTreeMap<String, ClientRecord>,
+    /// What became of the target's processes.
+    #[serde(default)]
+    pub hosts: HostRecord,
+    /// Questions after their health.
+    #[serde(default)]
+    pub probes: ProbeRecords,
+    /// Second by second, where the processes were watched.
+    #[serde(default)]
+    pub replicas: Vec<ReplicaPoint>,
     /// Whether the books balance.
     pub books: Books,
     /// The fault window, in seconds from the start of the run.
@@ -189,6 +201,9 @@ pub struct RequestCounts {
     pub aborted: u64,
     /// Never left.
     pub not_sent: u64,
+    /// Of the answered, those whose client took a part of an answer for all of it.
+    #[serde(default)]
+    pub incomplete: u64,
 }
 
 /// A latency distribution with its histogram.
@@ -297,7 +312,7 @@ pub struct AttemptRecord {
 /// A part of the run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct PhaseRecord {
-    /// `before`, `during` or `after` the fault window.
+    /// `before`, `during` or `after` the fault window, or a step of the load such as `step-1`.
     pub name: String,
     /// Start, in seconds from the start of the run.
     pub from_s: f64,
@@ -311,6 +326,81 @@ pub struct PhaseRecord {
     pub latency: Distribution,
     /// From due to the first word.
     pub ttft: Distribution,
+    /// What became of the target's processes in it.
+    #[serde(default)]
+    pub hosts: HostRecord,
+}
+
+/// One kind of client.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ClientRecord {
+    /// Its requests.
+    pub requests: RequestCounts,
+    /// Failures by class.
+    pub errors: BTreeMap<String, u64>,
+    /// From due to the usable answer.
+    pub latency: Distribution,
+    /// From due to the first word.
+    pub ttft: Distribution,
+}
+
+/// What became of the target's processes. A replica is one that serves requests; workers are not.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct HostRecord {
+    /// Processes started, workers and replacements included.
+    pub started: u64,
+    /// Of these, in place of one that had been there before.
+    pub restarts: u64,
+    /// Told to end in good order.
+    pub terminated: u64,
+    /// Ended without a word.
+    pub killed: u64,
+    /// Told to end because they failed their liveness probe.
+    pub failed_liveness: u64,
+    /// Times the load balancer stopped sending requests to a replica.
+    pub ejected: u64,
+    /// Times it sent them again.
+    pub admitted: u64,
+    /// The most replicas that were ready at once.
+    pub most_ready: u64,
+    /// The fewest.
+    pub least_ready: u64,
+    /// Seconds that replicas were there, ready or not, all added up: the bill.
+    pub replica_seconds: f64,
+}
+
+/// Questions after the health of processes.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ProbeRecords {
+    /// The orchestrator's.
+    pub liveness: ProbeRecord,
+    /// The load balancer's.
+    pub readiness: ProbeRecord,
+}
+
+/// How long answers to a probe took, or were waited for.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ProbeRecord {
+    /// Without an answer in time, or with another than 2xx.
+    pub failed: u64,
+    /// From the question to the answer, or to the end of the wait.
+    #[serde(flatten)]
+    pub took: Distribution,
+}
+
+/// One second of the target's processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ReplicaPoint {
+    /// Its start, in seconds from the start of the run.
+    pub second: u64,
+    /// The fewest replicas that were ready at once.
+    pub least_ready: u64,
+    /// The most.
+    pub most_ready: u64,
+    /// Processes started in place of others.
+    pub restarts: u64,
+    /// Processes that were ended, in good order or not.
+    pub ended: u64,
 }
 
 /// One second of the run, by due time.

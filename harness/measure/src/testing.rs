@@ -17,7 +17,7 @@ use crate::run::{RunMeta, assemble};
 use crate::{Observations, measure};
 
 /// Every way to fail.
-pub(crate) const ALL_CLASSES: [FailureClass; 14] = [
+pub(crate) const ALL_CLASSES: [FailureClass; 15] = [
     FailureClass::GatewayTimeout,
     FailureClass::BadGateway,
     FailureClass::Unavailable,
@@ -31,6 +31,7 @@ pub(crate) const ALL_CLASSES: [FailureClass; 14] = [
     FailureClass::Malformed,
     FailureClass::ClientTimeout,
     FailureClass::JobFailed,
+    FailureClass::JobLost,
     FailureClass::Unfinished,
 ];
 

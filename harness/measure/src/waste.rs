@@ -99,10 +99,55 @@ pub fn fates(request: &RequestObservation, rows: &[&LedgerRow], endpoint: Endpoi
     }
 }
 
-/// The attempt whose answer the client got: the last one that was handed over whole and is long enough.
-pub fn used_attempt(request: &RequestObservation, rows: &[&LedgerRow]) -> Option<usize> {
-    rows.iter()
-        .rposition(|row| is_whole(row) && row.flushed >= request.delivered.tokens)
+/// The attempt whose answer a client has that takes what it got for complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Given {
+    /// It was handed over whole.
+    Whole(usize),
+    /// It broke off: the client was told that a part is all.
+    Part(usize),
+}
+
+impl Given {
+    /// The position of the attempt.
+    pub const fn position(self) -> usize {
+        match self {
+            Self::Whole(position) | Self::Part(position) => position,
+        }
+    }
+}
+
+/// The attempt whose answer the client got: the last one that is whole and exactly as long; else the last one that broke
+/// off and was long enough; else the last one that is whole and longer, which is the books' business. Attempts that began
+/// after the client had its answer are looked at only if no other gave as much.
+pub fn given(request: &RequestObservation, rows: &[&LedgerRow]) -> Option<Given> {
+    let in_time = rows.partition_point(|row| row.arrived <= request.ended);
+    given_by(request.delivered.tokens, &rows[..in_time]).or_else(|| given_by(request.delivered.tokens, rows))
+}
+
+fn given_by(tokens: u64, rows: &[&LedgerRow]) -> Option<Given> {
+    let last = |is: &dyn Fn(&LedgerRow) -> bool| rows.iter().rposition(|row| is(row));
+    let whole = last(&|row| is_whole(row) && row.flushed == tokens);
+    let longer = || last(&|row| is_whole(row) && row.flushed > tokens).map(Given::Whole);
+    let part = || last(&|row| may_break(row) && row.flushed >= tokens).map(Given::Part);
+    let given = whole.map(Given::Whole);
+    if tokens > 0 {
+        given.or_else(part).or_else(longer)
+    } else {
+        // Nothing at all is a part of anything: a whole answer that did not arrive weighs more.
+        given.or_else(longer).or_else(part)
+    }
+}
+
+/// Whether the client took a part of an answer for all of it.
+pub fn is_incomplete(request: &RequestObservation, rows: &[&LedgerRow]) -> bool {
+    request.outcome == Outcome::Answered && matches!(given(request, rows), Some(Given::Part(_)))
+}
+
+/// Whether its caller may have got less than all: it broke off, or could not be read any further.
+fn may_break(row: &LedgerRow) -> bool {
+    let unreadable = |fault: &String| fault.starts_with("malformed_frame#");
+    row.status == 200 && (!is_whole(row) || row.fault.as_ref().is_some_and(unreadable))
 }
 
 /// Whether the provider handed over all that there was to be: an answer that is withheld from some point on is whole.
@@ -111,13 +156,13 @@ pub(crate) fn is_whole(row: &LedgerRow) -> bool {
 }
 
 fn answered(request: &RequestObservation, rows: &[&LedgerRow]) -> Vec<Fate> {
-    let used = used_attempt(request, rows);
-    let fate = |(position, row): (usize, &&LedgerRow)| {
-        if Some(position) == used {
-            Fate::used(row, request.delivered.tokens, Waste::Discarded)
-        } else {
-            Fate::unused(row, Waste::Superseded)
+    let given = given(request, rows);
+    let fate = |(position, row): (usize, &&LedgerRow)| match given {
+        Some(Given::Whole(used)) if position == used => Fate::used(row, request.delivered.tokens, Waste::Discarded),
+        Some(Given::Part(used)) if position == used => {
+            Fate::partly_used(row, request.delivered.tokens, Waste::Truncated)
         }
+        _ => Fate::unused(row, Waste::Superseded),
     };
     rows.iter().enumerate().map(fate).collect()
 }
@@ -186,7 +231,8 @@ fn why_failed(
         | Class::Connect
         | Class::HarnessExhausted
         | Class::Malformed
-        | Class::JobFailed => {
+        | Class::JobFailed
+        | Class::JobLost => {
             if is_last {
                 Waste::Discarded
             } else {

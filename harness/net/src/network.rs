@@ -3,10 +3,10 @@
 //! Nobody else needs to know which of the two a run uses. Does not speak HTTP and does not pool.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::connector::Connector;
 use crate::listener::Listener;
@@ -82,6 +82,19 @@ impl Network {
         }
     }
 
+    /// The same with a receive window of about `window` bytes: the other side soon feels that this one does not read. A kernel
+    /// rounds it up to what it can do.
+    pub async fn connect_narrow(&self, authority: &str, window: usize) -> io::Result<Stream> {
+        match &self.kind {
+            Kind::Tcp => Stream::over(narrow_tcp(authority, window).await?),
+            Kind::Memory(names) => {
+                let stream = names.connect(authority).await?;
+                stream.narrow(window);
+                Ok(Stream::in_memory(stream))
+            }
+        }
+    }
+
     /// This network as a connector for `hyper_util`'s client.
     pub fn connector(&self) -> Connector {
         Connector::new(self.clone())
@@ -102,6 +115,26 @@ impl Network {
             }
         }
     }
+}
+
+/// A connection whose receive buffer was made small before the other side could learn of a larger one.
+async fn narrow_tcp(authority: &str, window: usize) -> io::Result<TcpStream> {
+    let mut failure = io::Error::new(
+        io::ErrorKind::AddrNotAvailable,
+        format!("`{authority}` has no address: check the name"),
+    );
+    for address in tokio::net::lookup_host(with_port(authority)).await? {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_recv_buffer_size(u32::try_from(window).unwrap_or(u32::MAX))?;
+        match socket.connect(address).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }
 
 /// `authority` with the port of plain HTTP when it names none.

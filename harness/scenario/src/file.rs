@@ -1,10 +1,11 @@
 //! The shapes serde reads from a scenario file. Nothing here is valid yet: `resolve` makes it so.
 //!
 //! Keys are strict. A block that a variant may patch has all its keys optional and is used for both. Here is the file as
-//! a whole; `provider`, `fault`, `world` and `distribution` hold the shapes of these.
+//! a whole; `provider`, `fault`, `load`, `world` and `distribution` hold the shapes of these.
 
 mod distribution;
 mod fault;
+mod load;
 mod provider;
 mod world;
 
@@ -15,6 +16,7 @@ use toml::Spanned;
 
 pub(crate) use self::distribution::{Counts, Times};
 pub(crate) use self::fault::{BodyWord, FaultBlock, FaultKind, HeaderBlock, OutageWord};
+pub(crate) use self::load::{ArrivalsBlock, ClientBlock, DisconnectBlock, LoadBlock, ReadBlock, StepBlock};
 pub(crate) use self::provider::{
     CapacityBlock, OnDisconnectBlock, PriceBlock, PromptCacheBlock, ProviderBlock, RateLimitBlock, ServedBlock,
     SlowPeriodsBlock,
@@ -23,8 +25,7 @@ pub(crate) use self::world::{
     DependencyFaultBlock, DependencyWord, EventBlock, EventWord, GatewayBlock, HealthCheckBlock, OrchestratorBlock,
     ScaleBlock,
 };
-use crate::plan::{Endpoint, HangUp, Watch};
-use crate::units::{Micros, PerSecond, Share};
+use crate::units::Micros;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,52 +66,6 @@ pub(crate) struct ProvidersFile {
 #[serde(deny_unknown_fields)]
 pub(crate) struct LimitsBlock {
     pub(crate) lateness_p99: Option<Micros>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct LoadBlock {
-    pub(crate) arrivals: Option<Spanned<ArrivalsBlock>>,
-    pub(crate) endpoint: Option<Endpoint>,
-    pub(crate) watch: Option<Watch>,
-    pub(crate) poll: Option<Spanned<Micros>>,
-    pub(crate) prompt_tokens: Option<Spanned<Counts>>,
-    pub(crate) max_tokens: Option<Spanned<u64>>,
-    pub(crate) patience: Option<Micros>,
-    pub(crate) client: Option<Vec<Spanned<ClientBlock>>>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub(crate) enum ArrivalsBlock {
-    Constant { rate: PerSecond },
-    Poisson { rate: PerSecond },
-    Ramp { from: PerSecond, to: PerSecond },
-    Steps { steps: Vec<StepBlock> },
-    Closed { users: u32, think: Times },
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct StepBlock {
-    pub(crate) lasts: Micros,
-    pub(crate) rate: PerSecond,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ClientBlock {
-    pub(crate) share: Share,
-    pub(crate) disconnect: Option<Spanned<DisconnectBlock>>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct DisconnectBlock {
-    pub(crate) after_tokens: Option<Counts>,
-    pub(crate) after: Option<Times>,
-    #[serde(default)]
-    pub(crate) how: HangUp,
 }
 
 #[derive(Debug, Deserialize)]

@@ -87,8 +87,10 @@ pub enum FailureClass {
     Malformed,
     /// The client's own patience ran out.
     ClientTimeout,
-    /// A job ended failed, dead or unknown.
+    /// A job ended failed or dead.
     JobFailed,
+    /// A job that had been taken on is not known any more.
+    JobLost,
     /// Still open when the drain at the end of the run was over.
     Unfinished,
 }

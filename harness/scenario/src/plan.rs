@@ -6,6 +6,7 @@
 mod fault;
 mod load;
 mod provider;
+mod window;
 mod world;
 
 use serde::Serialize;
@@ -91,7 +92,8 @@ pub struct Expectation {
     pub variant: Option<String>,
     /// Path of the figure in the variant's record, such as `tokens.wasted_ratio`, `latency.p99_ms`, `errors.gateway_timeout`.
     pub metric: String,
-    /// Take the figure from this phase (`before`, `during`, `after` the fault window) and not from the whole run.
+    /// Take the figure from this phase (`before`, `during`, `after` the fault window, or `step-1` and so on) and not from
+    /// the whole run.
     pub phase: Option<String>,
     /// A quotient of two variants' figures and not one figure.
     pub compare: Option<Comparison>,
@@ -108,14 +110,6 @@ pub struct Comparison {
     pub numerator: String,
     /// The variant below the line.
     pub denominator: String,
-}
-
-impl Variant {
-    /// The hull of all fault windows of all providers, where there is one: what phases and charts mean by "the fault".
-    pub fn fault_window(&self) -> Option<(Micros, Micros)> {
-        let faults = || self.providers.iter().flat_map(|p| &p.faults);
-        Some((faults().map(|f| f.from).min()?, faults().map(|f| f.until).max()?))
-    }
 }
 
 impl Plan {

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::distribution::Distribution;
-use crate::plan::{Arrivals, Endpoint, HangUp, LeaveAfter, LoadPlan, Plan};
+use crate::plan::{Arrivals, ClientPlan, HangUp, LeaveAfter, LoadPlan, Plan};
 use crate::seed::{Purpose, SeedTree};
 use crate::units::{Micros, PerSecond, PromptId};
 
@@ -56,12 +56,29 @@ pub fn due_times(plan: &Plan, load: &LoadPlan) -> Option<Vec<Micros>> {
             Arrivals::Closed { .. } => return None,
             Arrivals::Constant { .. } if due.is_empty() => 0.0,
             Arrivals::Constant { .. } => 1.0,
-            Arrivals::Poisson { .. } | Arrivals::Ramp { .. } | Arrivals::Steps { .. } => unit.quantile(gaps.unit()),
+            Arrivals::Gamma { burstiness, .. } => clustered(burstiness).quantile(gaps.unit()),
+            Arrivals::Poisson { .. }
+            | Arrivals::Ramp { .. }
+            | Arrivals::Steps { .. }
+            | Arrivals::Spike { .. }
+            | Arrivals::OnOff { .. } => unit.quantile(gaps.unit()),
         };
         let at = match &load.arrivals {
-            Arrivals::Constant { rate } | Arrivals::Poisson { rate } => progress / rate.0,
+            Arrivals::Constant { rate } | Arrivals::Poisson { rate } | Arrivals::Gamma { rate, .. } => {
+                progress / rate.0
+            }
             Arrivals::Ramp { from, to } => ramp_time(from.0, to.0, end, progress),
             Arrivals::Steps { steps } => step_time(steps, progress),
+            Arrivals::Spike {
+                rate,
+                peak,
+                from,
+                until,
+            } => step_time(
+                &[(*from, *rate), (until.since(*from), *peak), (plan.duration, *rate)],
+                progress,
+            ),
+            Arrivals::OnOff { rate, on, off } => on_off_time(rate.0, on.as_secs_f64(), off.as_secs_f64(), progress),
             Arrivals::Closed { .. } => return None,
         };
         // A ramp down to nothing may never come to the next arrival: then `at` is not a number.
@@ -94,6 +111,20 @@ fn step_time(steps: &[(Micros, PerSecond)], count: f64) -> f64 {
         begins += lasts.as_secs_f64();
     }
     f64::NAN
+}
+
+/// Gaps of mean 1 with `burstiness` times the variance of independent arrivals.
+const fn clustered(burstiness: f64) -> Distribution {
+    Distribution::Gamma {
+        mean: 1.0,
+        shape: 1.0 / burstiness,
+    }
+}
+
+/// When a rate that is there for `on` seconds and away for `off` has produced `count` arrivals.
+fn on_off_time(rate: f64, on: f64, off: f64, count: f64) -> f64 {
+    let busy = count / rate;
+    busy + libm::floor(busy / on) * off
 }
 
 /// Request `index` of the schedule.
@@ -146,14 +177,16 @@ pub fn think_time(plan: &Plan, think: &Distribution, index: u64) -> Micros {
     )
 }
 
-/// Whether anybody in this load hangs up before the end: then a provider must be able to see it.
+/// Whether anybody in this load hangs up before the end, or reads so slowly that others may: then a provider must be able
+/// to see it.
 pub fn somebody_leaves(load: &LoadPlan) -> bool {
-    load.patience.is_some() || load.clients.iter().any(|client| client.disconnect.is_some())
+    let leaves = |client: &ClientPlan| client.disconnect.is_some() || client.reads.is_some();
+    load.patience.is_some() || load.clients.iter().any(leaves)
 }
 
 /// Whether the clients read streams.
 pub fn streams(load: &LoadPlan) -> bool {
-    matches!(load.endpoint, Endpoint::Stream | Endpoint::CompletionsStream)
+    load.endpoint.is_stream()
 }
 
 #[cfg(test)]
@@ -202,6 +235,50 @@ mod tests {
                 (early / due.len() as f64 - first_half).abs() < 0.05,
                 "{from} to {to}: {early}"
             );
+        }
+    }
+
+    #[test]
+    fn steps_and_spikes_give_each_stretch_its_rate() {
+        let within = |due: &[Micros], from, until| {
+            let inside = |d: &&Micros| (Micros::from_secs(from)..Micros::from_secs(until)).contains(*d);
+            due.iter().filter(inside).count() as f64
+        };
+        let near = |seen: f64, expected: f64| {
+            assert!(
+                (seen - expected).abs() < 4.5 * expected.sqrt(),
+                "{seen} and not {expected}"
+            );
+        };
+        let steps = "{ kind = \"steps\", steps = [{ rate = \"5/s\", lasts = \"20s\" }, { rate = \"50/s\", lasts = \"30s\" }, { rate = \"10/s\", lasts = \"20s\" }] }";
+        let seen = due(steps);
+        near(within(&seen, 0, 20), 100.0);
+        near(within(&seen, 20, 50), 1500.0);
+        near(within(&seen, 50, 100), 500.0);
+        let spike = "{ kind = \"spike\", rate = \"5/s\", peak = \"80/s\", from = \"40s\", until = \"50s\" }";
+        let seen = due(spike);
+        near(within(&seen, 0, 40), 200.0);
+        near(within(&seen, 40, 50), 800.0);
+        near(within(&seen, 50, 100), 250.0);
+        let seen = due("{ kind = \"on_off\", rate = \"40/s\", on = \"5s\", off = \"15s\" }");
+        near(seen.len() as f64, 1000.0);
+        let away = |d: &Micros| d.0 % 20_000_000 >= 5_000_000;
+        assert_eq!(seen.iter().filter(|d| away(d)).count(), 0);
+    }
+
+    #[test]
+    fn clustered_arrivals_have_the_rate_and_scatter_more_or_less_as_told() {
+        for burstiness in [0.25, 1.0, 9.0] {
+            let due = due(&format!(
+                "{{ kind = \"gamma\", rate = \"50/s\", burstiness = {burstiness} }}"
+            ));
+            let n = due.len() as f64;
+            assert!((n - 5000.0).abs() < 4.0 * (5000.0_f64 * burstiness).sqrt(), "{n}");
+            let gaps: Vec<f64> = due.windows(2).map(|w| w[1].since(w[0]).as_secs_f64()).collect();
+            let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+            let variance = gaps.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
+            let seen = variance / (mean * mean);
+            assert!((seen / burstiness - 1.0).abs() < 0.25, "{seen} and not {burstiness}");
         }
     }
 

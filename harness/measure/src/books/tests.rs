@@ -214,6 +214,56 @@ fn a_broken_answer_is_billed_as_far_as_it_came_or_not_at_all() {
     });
 }
 
+/// The second request has only the twelve tokens of an attempt that broke off, and its client was told that this is all.
+fn cut_unnoticed() -> World {
+    let mut world = broken_off(true);
+    world.ledger.remove(2);
+    let request = &mut world.requests[1];
+    request.delivered.tokens = 12;
+    request.reported = None;
+    world
+}
+
+#[test]
+fn an_answer_that_was_cut_unnoticed_is_a_defect_of_the_service_and_none_of_the_books() {
+    let books = cut_unnoticed().books();
+    assert!(books.balanced, "{books:?}");
+    let mut lost_on_the_way = cut_unnoticed();
+    lost_on_the_way.requests[1].delivered.tokens = 9;
+    assert!(lost_on_the_way.books().balanced);
+    unbalances_in(
+        cut_unnoticed(),
+        "answered with 13 tokens, but no attempt gave as many",
+        |world| {
+            world.requests[1].delivered.tokens = 13;
+        },
+    );
+    unbalances_in(
+        cut_unnoticed(),
+        "reports 13 completion tokens, but 12 generated",
+        |world| {
+            world.requests[1].reported = Some(Usage {
+                prompt_tokens: 10,
+                completion_tokens: 13,
+            });
+        },
+    );
+    unbalances_in(cut_unnoticed(), "1 foreign and 0 repeated words", |world| {
+        world.requests[1].delivered.foreign = 1;
+    });
+}
+
+#[test]
+fn a_job_that_is_done_again_after_its_worker_died_is_billed_twice_and_read_once() {
+    let mut world = balanced();
+    world.ledger[1] = row(2, 205, 215, 30);
+    let books = world.books();
+    assert!(books.balanced, "{books:?}");
+    world.ledger.push(row(2, world.requests[1].ended.0 + 1, 900, 30));
+    let books = world.books();
+    assert!(books.balanced, "{books:?}");
+}
+
 #[test]
 fn a_filtered_answer_is_an_answer() {
     let mut world = balanced();

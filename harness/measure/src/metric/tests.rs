@@ -67,6 +67,66 @@ fn a_distribution_of_nothing_has_a_count_and_no_percentiles() {
 }
 
 #[test]
+fn an_answer_that_was_cut_unnoticed_is_answered_but_not_whole() {
+    let mut record = record();
+    record.requests.incomplete = 9;
+    let found = |path: &str| resolve(&record, path, None);
+    assert_eq!(
+        (found("requests.answered"), found("requests.incomplete")),
+        (Ok(90.0), Ok(9.0))
+    );
+    assert_eq!(
+        (found("requests.whole"), found("requests.whole_ratio")),
+        (Ok(81.0), Ok(0.9))
+    );
+}
+
+#[test]
+fn a_kind_of_client_has_figures_of_its_own() {
+    let mut record = record();
+    let client = ClientRecord {
+        requests: phase("", 10).requests,
+        latency: phase("", 10).latency,
+        ..ClientRecord::default()
+    };
+    record.clients.insert("noisy".to_owned(), client);
+    record.clients.insert("absent".to_owned(), ClientRecord::default());
+    let found = |path: &str| resolve(&record, path, None);
+    assert_eq!(found("clients.noisy.requests.due"), Ok(10.0));
+    assert_eq!(found("clients.noisy.requests.answered_ratio"), Ok(1.0));
+    assert_eq!(found("clients.noisy.latency.p99_ms"), Ok(5.0));
+    assert_eq!(found("clients.noisy.errors.rate_limited"), Ok(0.0));
+    assert!(found("clients.noisy.ttft.p99_ms").is_err(), "no answer was streamed");
+    assert!(found("clients.absent.requests.failed").is_err(), "none of them came");
+    assert!(found("clients.nobody.requests.due").is_err());
+    let message = |path: &str| metric_exists(path).expect_err(path).to_string();
+    assert!(message("clients.noisy.latency.p99").contains("did you mean `clients.noisy.latency.p99_ms`?"));
+    assert!(message("clients.noisy.tokens.billed").contains("no figure is called"));
+    assert!(metric_exists_in("clients.noisy.latency.p99_ms", Some("during")).is_err());
+}
+
+#[test]
+fn processes_that_nobody_watched_are_unknown_and_not_none() {
+    let mut record = record();
+    assert!(resolve(&record, "hosts.restarts", None).is_err());
+    assert!(resolve(&record, "probes.liveness.p99_ms", None).is_err());
+    record.hosts.started = 3;
+    assert_eq!(resolve(&record, "hosts.restarts", None), Ok(0.0));
+}
+
+#[test]
+fn a_step_of_the_load_is_a_phase() {
+    let mut record = record();
+    record.phases = vec![phase("step-2", 4)];
+    assert_eq!(resolve(&record, "requests.due", Some("step-2")), Ok(4.0));
+    assert!(resolve(&record, "requests.due", Some("step-3")).is_err());
+    assert_eq!(metric_exists_in("hosts.most_ready", Some("step-12")), Ok(()));
+    for wrong in ["step-0", "step-", "step-x", "step"] {
+        assert!(metric_exists_in("requests.due", Some(wrong)).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn tokens_of_an_unjoined_target_are_unknown() {
     let mut record = record();
     record.books.joined = false;

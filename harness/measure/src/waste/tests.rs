@@ -51,6 +51,47 @@ fn an_attempt_cut_off_by_the_service_is_superseded_by_the_answer() {
 }
 
 #[test]
+fn a_part_that_is_taken_for_all_is_used_as_far_as_it_was_read_and_truncated_beyond() {
+    let answered = outcome(Outcome::Answered, 100, 12);
+    let rows = [cut_off(10, 30, 5), cut_off(40, 90, 15)];
+    let seen = sorted(&answered, &rows, Endpoint::Stream);
+    assert_eq!(seen, [(0, 5, Waste::Superseded), (12, 3, Waste::Truncated)]);
+    let rows: Vec<&LedgerRow> = rows.iter().collect();
+    assert!(is_incomplete(&answered, &rows));
+    assert_eq!(given(&answered, &rows), Some(Given::Part(1)));
+    assert_eq!(given(&outcome(Outcome::Answered, 100, 16), &rows), None);
+}
+
+#[test]
+fn a_whole_answer_of_that_length_goes_before_a_part_and_a_part_before_a_longer_whole() {
+    let answered = outcome(Outcome::Answered, 100, 12);
+    let of = |rows: &[LedgerRow]| given(&answered, &rows.iter().collect::<Vec<_>>());
+    assert_eq!(of(&[row(1, 10, 20, 12), cut_off(30, 90, 15)]), Some(Given::Whole(0)));
+    assert_eq!(of(&[cut_off(10, 20, 15), row(1, 30, 90, 30)]), Some(Given::Part(0)));
+    assert_eq!(of(&[cut_off(10, 20, 11), row(1, 30, 90, 30)]), Some(Given::Whole(1)));
+    assert_eq!(
+        of(&[row(1, 30, 90, 12), row(1, 101, 190, 12)]),
+        Some(Given::Whole(0)),
+        "not one of the future"
+    );
+    let nothing = outcome(Outcome::Answered, 100, 0);
+    let rows = [cut_off(10, 20, 15), row(1, 30, 90, 30)];
+    assert_eq!(given(&nothing, &rows.iter().collect::<Vec<_>>()), Some(Given::Whole(1)));
+}
+
+#[test]
+fn what_came_after_half_a_frame_may_be_missing() {
+    let unreadable = LedgerRow {
+        fault: Some("malformed_frame#0".to_owned()),
+        ..row(1, 10, 90, 30)
+    };
+    let answered = |tokens| outcome(Outcome::Answered, 100, tokens);
+    assert!(is_incomplete(&answered(12), &[&unreadable]));
+    assert!(!is_incomplete(&answered(30), &[&unreadable]));
+    assert!(!is_incomplete(&answered(12), &[&row(1, 10, 90, 30)]));
+}
+
+#[test]
 fn a_client_that_leaves_has_used_what_it_read() {
     let rows = [cut_off(10, 30, 5), cut_off(40, 120, 60)];
     let seen = sorted(&outcome(Outcome::Aborted, 100, 20), &rows, Endpoint::Stream);

@@ -42,6 +42,8 @@ struct Segment {
 #[derive(Debug)]
 pub(super) struct Pipe {
     latency: Duration,
+    /// Bytes that may be under way or unread.
+    window: usize,
     segments: VecDeque<Segment>,
     /// Bytes that count against the window.
     held: usize,
@@ -59,6 +61,7 @@ impl Pipe {
     pub(super) fn new(latency: Duration) -> Self {
         Self {
             latency,
+            window: WINDOW,
             segments: VecDeque::new(),
             held: 0,
             finished: None,
@@ -67,6 +70,11 @@ impl Pipe {
             reader: None,
             writer: None,
         }
+    }
+
+    /// Admits no more than `window` bytes under way or unread from now on.
+    pub(super) fn narrow(&mut self, window: usize) {
+        self.window = window.max(1);
     }
 
     /// Takes what has arrived, up to the room in `buf`.
@@ -110,7 +118,7 @@ impl Pipe {
             (Some(_), _) => return Step::Done(Err(broken())),
             _ => {}
         }
-        let part = data.len().min(WINDOW - self.held);
+        let part = data.len().min(self.window.saturating_sub(self.held));
         if part == 0 && !data.is_empty() {
             self.writer = Some(waker.clone());
             return Step::Wait(self.left.map(|(at, _)| at));

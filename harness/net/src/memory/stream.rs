@@ -37,6 +37,11 @@ impl MemoryStream {
         (near, far)
     }
 
+    /// Lets the other side send no more than `window` bytes ahead of what is read here.
+    pub(crate) fn narrow(&self, window: usize) {
+        lock(&self.inward.pipe).narrow(window);
+    }
+
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let moved = self.inward.poll(cx, |pipe, now, waker| pipe.read(now, buf, waker));
         moved.map_ok(drop)

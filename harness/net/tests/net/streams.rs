@@ -189,3 +189,44 @@ async fn a_closed_tcp_port_refuses() {
     );
     assert!(network.set_latency("host", MOMENT).is_err());
 }
+
+/// How many bytes can be written to somebody who reads none.
+async fn swallowed(near: &mut Stream) -> usize {
+    let (mut swallowed, chunk) = (0, [0; 1_024]);
+    while swallowed < 64 << 20 {
+        match timeout(Duration::from_millis(200), near.write(&chunk)).await {
+            Ok(written) => swallowed += written.unwrap(),
+            Err(_) => break,
+        }
+    }
+    swallowed
+}
+
+/// What a peer with a receive window of 4 KiB swallows, and one that stated none.
+async fn narrow_and_wide(network: &Network) -> (usize, usize) {
+    let mut listener = network.listen("host").unwrap();
+    let authority = listener.authority().to_owned();
+    let (_narrow, far) = tokio::join!(network.connect_narrow(&authority, 4_096), listener.accept());
+    let narrow = swallowed(&mut far.unwrap()).await;
+    let (_wide, far) = tokio::join!(network.connect(&authority), listener.accept());
+    (narrow, swallowed(&mut far.unwrap()).await)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_narrow_connection_in_memory_takes_no_more_than_its_window() {
+    assert_eq!(narrow_and_wide(&Network::memory()).await, (4_096, 64 * 1_024));
+}
+
+#[tokio::test]
+async fn a_narrow_connection_over_tcp_takes_far_less_than_another() {
+    let (narrow, wide) = narrow_and_wide(&Network::tcp()).await;
+    assert!(narrow < wide, "{narrow} and {wide} bytes");
+}
+
+#[tokio::test]
+async fn a_narrow_connection_to_nobody_is_refused() {
+    let network = Network::tcp();
+    let authority = network.listen("").unwrap().authority().to_owned();
+    let refused = network.connect_narrow(&authority, 4_096).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+}

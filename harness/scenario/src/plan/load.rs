@@ -52,6 +52,33 @@ pub enum Arrivals {
         /// How long each step lasts, and its rate; the last one lasts to the end of the run.
         steps: Vec<(Micros, PerSecond)>,
     },
+    /// In clusters: gaps that are gamma distributed.
+    Gamma {
+        /// Mean requests per second.
+        rate: PerSecond,
+        /// Variance of the gaps, of that of independent arrivals: 1 is as independent ones, 4 comes in clusters.
+        burstiness: f64,
+    },
+    /// Independent of each other, at one rate and for a while at another.
+    Spike {
+        /// Rate before and after.
+        rate: PerSecond,
+        /// Rate in between.
+        peak: PerSecond,
+        /// The other rate begins.
+        from: Micros,
+        /// It is over.
+        until: Micros,
+    },
+    /// Independent of each other for a while, then none for a while, and so on.
+    OnOff {
+        /// Requests per second while they come.
+        rate: PerSecond,
+        /// How long they come.
+        on: Micros,
+        /// How long they stay away.
+        off: Micros,
+    },
     /// Users who wait for their answer, think, and ask again.
     Closed {
         /// How many.
@@ -77,6 +104,13 @@ pub enum Endpoint {
     CompletionsStream,
 }
 
+impl Endpoint {
+    /// Whether its answers come word by word.
+    pub const fn is_stream(self) -> bool {
+        matches!(self, Self::Stream | Self::CompletionsStream)
+    }
+}
+
 /// How a client learns what came of its job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -97,6 +131,8 @@ pub struct ClientPlan {
     pub share: Share,
     /// The API key that it sends, if any.
     pub key: Option<String>,
+    /// Whether its requests carry a key that makes them safe to send again.
+    pub idempotent: bool,
     /// How slowly it reads an answer, if not as fast as it comes.
     pub reads: Option<SlowRead>,
     /// When it leaves, if it does.

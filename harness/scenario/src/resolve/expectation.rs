@@ -65,22 +65,10 @@ pub(super) fn expectation(
             "remove variant or compare",
         );
     }
-    if let Some(phase) = &raw.phase {
-        if !["before", "during", "after"].contains(&phase.get_ref().as_str()) {
-            return context.fail(
-                phase.span(),
-                format!("there is no phase `{}`", phase.get_ref()),
-                "phases are before, during and after, seen from the fault window",
-            );
-        }
-        if variants.iter().all(|v| v.fault_window().is_none()) {
-            return context.fail(
-                phase.span(),
-                "without a fault there are no phases",
-                "add a [[provider.fault]] with from and until, or remove phase",
-            );
-        }
+    if let Some(name) = &raw.phase {
+        phase(context, variants, name)?;
     }
+    client(context, variants, &raw.metric)?;
     let variant = raw.variant.as_ref().map(|v| known(v.get_ref(), v.span())).transpose()?;
     Ok(Expectation {
         because: raw.because.clone(),
@@ -91,4 +79,64 @@ pub(super) fn expectation(
         at_least: raw.at_least,
         at_most: raw.at_most,
     })
+}
+
+/// Whether some variant has the phase.
+fn phase(context: &Context<'_>, variants: &[Variant], phase: &Spanned<String>) -> Resolved<()> {
+    let name = phase.get_ref().as_str();
+    if let Some(step) = name.strip_prefix("step-") {
+        let most = variants.iter().map(|v| v.load.steps(context.duration).len()).max();
+        let most = most.unwrap_or(0);
+        if step.parse().is_ok_and(|step: usize| (1..=most).contains(&step)) {
+            return Ok(());
+        }
+        return context.fail(
+            phase.span(),
+            format!("the load has no `{name}`"),
+            match most {
+                0 => "steps come from arrivals = { kind = \"steps\", ... }".to_owned(),
+                most => format!("its steps are step-1 to step-{most}"),
+            },
+        );
+    }
+    if !["before", "during", "after"].contains(&name) {
+        return context.fail(
+            phase.span(),
+            format!("there is no phase `{name}`"),
+            "phases are before, during and after, seen from the fault window, and step-1 and so on of a load in steps",
+        );
+    }
+    if variants.iter().all(|v| v.fault_window().is_none()) {
+        return context.fail(
+            phase.span(),
+            "without a fault there are no phases",
+            "add a [[provider.fault]] with from and until, or remove phase",
+        );
+    }
+    Ok(())
+}
+
+/// Whether some variant has the kind of client that the metric is about.
+fn client(context: &Context<'_>, variants: &[Variant], metric: &Spanned<String>) -> Resolved<()> {
+    let Some(name) = metric
+        .get_ref()
+        .strip_prefix("clients.")
+        .and_then(|rest| rest.split('.').next())
+    else {
+        return Ok(());
+    };
+    let clients = || variants.iter().flat_map(|v| &v.load.clients);
+    let known: BTreeSet<&str> = clients().filter_map(|client| client.name.as_deref()).collect();
+    if known.contains(name) {
+        return Ok(());
+    }
+    context.fail(
+        metric.span(),
+        format!("no kind of client is named `{name}`"),
+        if known.is_empty() {
+            "give a [[load.client]] a name".to_owned()
+        } else {
+            format!("the kinds are: {}", known.into_iter().collect::<Vec<_>>().join(", "))
+        },
+    )
 }

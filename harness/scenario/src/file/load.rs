@@ -1,0 +1,93 @@
+//! The shapes of what clients do: arrivals, kinds of clients, how they read and leave.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::distribution::{Counts, Times};
+use crate::plan::{Endpoint, HangUp, Watch};
+use crate::units::{Micros, PerSecond, Share};
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LoadBlock {
+    pub(crate) arrivals: Option<Spanned<ArrivalsBlock>>,
+    pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) watch: Option<Watch>,
+    pub(crate) poll: Option<Spanned<Micros>>,
+    pub(crate) prompt_tokens: Option<Spanned<Counts>>,
+    pub(crate) max_tokens: Option<Spanned<u64>>,
+    pub(crate) patience: Option<Micros>,
+    pub(crate) client: Option<Vec<Spanned<ClientBlock>>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum ArrivalsBlock {
+    Constant {
+        rate: PerSecond,
+    },
+    Poisson {
+        rate: PerSecond,
+    },
+    Ramp {
+        from: PerSecond,
+        to: PerSecond,
+    },
+    Steps {
+        steps: Vec<StepBlock>,
+    },
+    Gamma {
+        rate: PerSecond,
+        burstiness: f64,
+    },
+    Spike {
+        rate: PerSecond,
+        peak: PerSecond,
+        from: Micros,
+        until: Micros,
+    },
+    OnOff {
+        rate: PerSecond,
+        on: Micros,
+        off: Micros,
+    },
+    Closed {
+        users: u32,
+        think: Times,
+    },
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StepBlock {
+    pub(crate) lasts: Micros,
+    pub(crate) rate: PerSecond,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClientBlock {
+    pub(crate) name: Option<Spanned<String>>,
+    pub(crate) share: Share,
+    pub(crate) key: Option<Spanned<String>>,
+    pub(crate) idempotent: Option<bool>,
+    pub(crate) read: Option<Spanned<ReadBlock>>,
+    pub(crate) disconnect: Option<Spanned<DisconnectBlock>>,
+}
+
+/// How slowly a kind of clients reads: exactly one of the two.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReadBlock {
+    pub(crate) bytes_per_second: Option<u64>,
+    pub(crate) stops_after_bytes: Option<u64>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DisconnectBlock {
+    pub(crate) after_tokens: Option<Counts>,
+    pub(crate) after: Option<Times>,
+    #[serde(default)]
+    pub(crate) how: HangUp,
+}
