@@ -96,13 +96,13 @@ struct Hosts<'a> {
 }
 
 impl<'a> Hosts<'a> {
-    /// `None` where nobody watched the processes.
+    /// `None` where nothing happened to the processes, and nobody asked after them.
     fn of(variant: &'a VariantRecord) -> Option<Self> {
         let probe = |probe: &'a ProbeRecord| (probe.failed, probe.took.hdr.as_str());
         let (counts, replica_us) = host_integers(&variant.hosts);
         let probes = [probe(&variant.probes.liveness), probe(&variant.probes.readiness)];
-        let watched = variant.hosts.started > 0 || probes.iter().any(|(_, hdr)| !hdr.is_empty());
-        watched.then_some(Self {
+        let asked = probes.iter().any(|(_, hdr)| !hdr.is_empty());
+        (asked || variant.hosts.is_eventful()).then_some(Self {
             counts,
             replica_us,
             probes,

@@ -218,7 +218,7 @@ fn later_figures(variant: &VariantRecord) -> Vec<(String, u64)> {
         put(format!("clients.{name}.requests.failed"), client.requests.failed);
     }
     let hosts = &variant.hosts;
-    if hosts.started > 0 {
+    if hosts.is_eventful() {
         put("hosts.started".to_owned(), hosts.started);
         put("hosts.restarts".to_owned(), hosts.restarts);
         put("hosts.killed".to_owned(), hosts.killed);

@@ -75,14 +75,15 @@ impl<'a> Hosts<'a> {
         }
     }
 
-    /// The whole run: counts from its first moment to its last, levels and the bill over the measured time.
+    /// The whole run: counts from its first moment on, levels and the bill over the measured time. What ends in the drain
+    /// or after it ends with the run.
     pub(crate) fn whole(&self, start: Micros, end: Micros) -> HostRecord {
         let levels = self.between(start, end);
         HostRecord {
             most_ready: levels.most_ready,
             least_ready: levels.least_ready,
             replica_seconds: levels.replica_seconds,
-            ..self.between(Micros::ZERO, Micros(u64::MAX))
+            ..self.between(Micros::ZERO, end)
         }
     }
 

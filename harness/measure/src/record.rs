@@ -369,6 +369,14 @@ pub struct HostRecord {
     pub replica_seconds: f64,
 }
 
+impl HostRecord {
+    /// Whether anything happened to the processes at all, beyond that they were there.
+    pub fn is_eventful(&self) -> bool {
+        let happened = self.restarts + self.terminated + self.killed + self.failed_liveness + self.ejected;
+        happened > 0 || self.least_ready != self.most_ready
+    }
+}
+
 /// Questions after the health of processes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ProbeRecords {

@@ -35,6 +35,8 @@ pub(crate) enum Unit {
     Usd,
     /// Times.
     Factor,
+    /// Things, also parts of them.
+    Number,
 }
 
 /// Which direction is good.
@@ -80,6 +82,7 @@ impl Unit {
             Self::Count => figures::count(value as u64),
             Self::Usd => figures::usd(value),
             Self::Factor => figures::factor(value),
+            Self::Number => figures::number(value),
         }
     }
 }
@@ -89,8 +92,15 @@ fn known(distribution: &Distribution, ms: f64) -> Option<f64> {
     (distribution.count > 0).then_some(ms)
 }
 
+/// Figures that most runs do not need, and whether a variant makes them worth a column.
+const RARE: [(&str, fn(&VariantRecord) -> bool); 3] = [
+    ("cut short", |v| v.requests.incomplete > 0),
+    ("restarts", |v| v.hosts.restarts > 0),
+    ("replicas", |v| v.hosts.is_eventful()),
+];
+
 /// All of them, in the order of tables.
-pub(crate) const KEY_FIGURES: [KeyFigure; 15] = [
+pub(crate) const KEY_FIGURES: [KeyFigure; 18] = [
     KeyFigure {
         label: "answered",
         meaning: "of the requests that fell due, those with a complete, usable answer",
@@ -104,6 +114,13 @@ pub(crate) const KEY_FIGURES: [KeyFigure; 15] = [
         unit: Unit::Share,
         better: Better::Lower,
         of: |v| figures::ratio(v.requests.failed, v.requests.due),
+    },
+    KeyFigure {
+        label: "cut short",
+        meaning: "of the requests that fell due, those whose client took a part of an answer for all of it",
+        unit: Unit::Share,
+        better: Better::Lower,
+        of: |v| figures::ratio(v.requests.incomplete, v.requests.due),
     },
     KeyFigure {
         label: "p50",
@@ -196,11 +213,29 @@ pub(crate) const KEY_FIGURES: [KeyFigure; 15] = [
         better: Better::Neither,
         of: |v| (v.requests.sent > 0).then_some(v.attempts.amplification),
     },
+    KeyFigure {
+        label: "restarts",
+        meaning: "processes started in place of others",
+        unit: Unit::Count,
+        better: Better::Lower,
+        of: |v| (v.hosts.started > 0).then_some(v.hosts.restarts as f64),
+    },
+    KeyFigure {
+        label: "replicas",
+        meaning: "processes that serve requests, on average over the measured time",
+        unit: Unit::Number,
+        better: Better::Lower,
+        of: |v| (v.hosts.started > 0 && v.duration_s > 0.0).then(|| v.hosts.replica_seconds / v.duration_s),
+    },
 ];
 
 /// Those that at least one of the variants has.
 pub(crate) fn present<'v>(variants: impl IntoIterator<Item = &'v VariantRecord>) -> Vec<&'static KeyFigure> {
     let variants: Vec<_> = variants.into_iter().collect();
     let anybody = |figure: &&KeyFigure| variants.iter().any(|variant| (figure.of)(variant).is_some());
-    KEY_FIGURES.iter().filter(anybody).collect()
+    let needed = |figure: &&KeyFigure| {
+        let rare = RARE.iter().find(|(label, _)| *label == figure.label);
+        rare.is_none_or(|(_, is_needed)| variants.iter().any(|variant| is_needed(variant)))
+    };
+    KEY_FIGURES.iter().filter(anybody).filter(needed).collect()
 }

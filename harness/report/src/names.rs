@@ -73,6 +73,7 @@ pub(crate) fn failure(class: &str) -> String {
         "malformed" => "answer not understood",
         "client_timeout" => "client's patience ran out",
         "job_failed" => "job failed",
+        "job_lost" => "job lost after it was taken on",
         "unfinished" => "still open at the end",
         _ => return spelled(class),
     };

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use brownout_measure::histogram::Histogram;
 use brownout_measure::record::{
-    AttemptRecord, Books, ClockKind, Distribution, Environment, ExpectationRecord, PhaseRecord, RequestCounts, Results,
-    RunRecord, SCHEMA, TimelinePoint, TokenHistograms, TokenRecord, VariantRecord, Verdict, WastedBy,
+    AttemptRecord, Books, ClockKind, Distribution, Environment, ExpectationRecord, HostRecord, PhaseRecord,
+    ProbeRecords, RequestCounts, Results, RunRecord, SCHEMA, TimelinePoint, TokenHistograms, TokenRecord,
+    VariantRecord, Verdict, WastedBy,
 };
 
 const SECONDS: u64 = 60;
@@ -145,6 +146,10 @@ pub(crate) fn bare(name: &str) -> VariantRecord {
         phases: Vec::new(),
         recovery_s: None,
         timeline: Vec::new(),
+        clients: BTreeMap::new(),
+        hosts: HostRecord::default(),
+        probes: ProbeRecords::default(),
+        replicas: Vec::new(),
         books: Books {
             balanced: true,
             joined: true,
@@ -384,6 +389,7 @@ impl Tally {
             errors: stretch.errors.clone(),
             latency: stretch.latency.distribution(),
             ttft: stretch.ttft.distribution(),
+            ..PhaseRecord::default()
         };
         self.phases.iter().zip(bounds).map(phase).collect()
     }

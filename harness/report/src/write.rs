@@ -64,7 +64,7 @@ pub fn write_run(record: &RunRecord, dir: &Path) -> Result<Written, WriteError> 
     }
     folder.write("index.html", page::run_page(record)?.as_bytes())?;
     let mut charts = Folder::open(&dir.join("charts"))?;
-    for chart in Chart::ALL {
+    for chart in Chart::of(record) {
         charts.write(
             &format!("{}.svg", chart.name()),
             chart.svg(record, Shape::Wide)?.as_bytes(),

@@ -1,4 +1,4 @@
-//! The five charts of a run, each drawn by one function for SVG and for PNG alike.
+//! The charts of a run, each drawn by one function for SVG and for PNG alike.
 //!
 //! - `axis`: scales and their ticks; `font`, `palette`: letters and colours;
 //! - `face`: what stands above a plot: title, note, legend; `panel`, `bars`: the two kinds of plot;
@@ -20,6 +20,7 @@ mod outcomes_over_time;
 mod palette;
 mod panel;
 mod percentiles;
+mod replicas;
 mod svg;
 mod titles;
 mod token_histograms;
@@ -49,6 +50,8 @@ pub enum Chart {
     Percentiles,
     /// Second by second: the median and the slowest.
     LatencyOverTime,
+    /// Second by second: replicas that were ready, and restarts.
+    Replicas,
     /// Second by second: what became of the requests.
     OutcomesOverTime,
     /// Billed, delivered and wasted tokens.
@@ -88,19 +91,27 @@ impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for Chart
 
 impl Chart {
     /// All of them, in the order of the page.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Percentiles,
         Self::LatencyOverTime,
+        Self::Replicas,
         Self::OutcomesOverTime,
         Self::Tokens,
         Self::Attribution,
     ];
+
+    /// Those that are drawn of this run: all, but for what only some runs have and this one has not.
+    pub fn of(record: &RunRecord) -> Vec<Self> {
+        let is_there = |chart: &Self| *chart != Self::Replicas || replicas::is_eventful(record);
+        Self::ALL.into_iter().filter(is_there).collect()
+    }
 
     /// The stem of its files.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Percentiles => "percentiles",
             Self::LatencyOverTime => "latency-over-time",
+            Self::Replicas => "replicas",
             Self::OutcomesOverTime => "outcomes-over-time",
             Self::Tokens => "tokens",
             Self::Attribution => "attribution",
@@ -154,6 +165,7 @@ impl<'r> Sketch<'r> {
         let face = match chart {
             Chart::Percentiles => percentiles::face(record, shape),
             Chart::LatencyOverTime => latency_over_time::face(record, shape),
+            Chart::Replicas => replicas::face(record, shape),
             Chart::OutcomesOverTime => outcomes_over_time::face(record, shape),
             Chart::Tokens => tokens::face(record, shape),
             Chart::Attribution => attribution::face(record, shape),
@@ -203,6 +215,7 @@ impl<'r> Sketch<'r> {
             (Some(why), _) => face::draw_missing(&body, why)?,
             (None, Chart::Percentiles) => percentiles::draw(&body, self.record)?,
             (None, Chart::LatencyOverTime) => latency_over_time::draw(&body, self.record, self.shape)?,
+            (None, Chart::Replicas) => replicas::draw(&body, self.record, self.shape)?,
             (None, Chart::OutcomesOverTime) => outcomes_over_time::draw(&body, self.record, self.shape)?,
             (None, Chart::Tokens) => tokens::draw(&body, self.record, self.shape)?,
             (None, Chart::Attribution) => attribution::draw(&body, self.record)?,

@@ -3,6 +3,33 @@ use brownout_measure::record::RunRecord;
 use super::*;
 use crate::sample;
 
+/// A run in which the first variant lost a replica for a while.
+fn restarted() -> RunRecord {
+    use brownout_measure::record::{HostRecord, ReplicaPoint};
+    let mut record = sample::record();
+    for (n, variant) in record.results.variants.iter_mut().enumerate() {
+        let down = |second: u64| n == 0 && (22..30).contains(&second);
+        variant.replicas = (0..60)
+            .map(|second| ReplicaPoint {
+                second,
+                least_ready: 3 - u64::from(down(second)),
+                most_ready: 3 - u64::from(down(second) && second != 22),
+                restarts: u64::from(n == 0 && second == 24),
+                ended: u64::from(n == 0 && second == 22),
+            })
+            .collect();
+        variant.hosts = HostRecord {
+            started: 3 + u64::from(n == 0),
+            restarts: u64::from(n == 0),
+            most_ready: 3,
+            least_ready: 3 - u64::from(n == 0),
+            replica_seconds: 178.0,
+            ..HostRecord::default()
+        };
+    }
+    record
+}
+
 fn drawn(record: &RunRecord) -> Vec<(Chart, String, Vec<u8>)> {
     let both = |chart: Chart| {
         let svg = chart.svg(record, Shape::Narrow).expect("draws");
@@ -30,9 +57,25 @@ fn a_run_without_data_says_so_on_every_chart() {
 
 #[test]
 fn a_run_with_data_never_claims_to_have_none() {
-    for (chart, svg, _) in drawn(&sample::record()) {
+    for (chart, svg, _) in drawn(&restarted()) {
         assert!(!svg.contains("no data"), "{chart:?}");
     }
+}
+
+#[test]
+fn replicas_are_drawn_where_something_happened_to_them() {
+    assert!(!Chart::of(&sample::record()).contains(&Chart::Replicas));
+    let record = restarted();
+    assert_eq!(Chart::of(&record), Chart::ALL);
+    assert_eq!(
+        Chart::Replicas.title(&record),
+        "Processes restarted: 1 with naive and 0 with resilient"
+    );
+    let mut calm = restarted();
+    for variant in &mut calm.results.variants {
+        (variant.hosts.restarts, variant.hosts.least_ready) = (0, 3);
+    }
+    assert!(!Chart::of(&calm).contains(&Chart::Replicas));
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub(super) fn of(chart: Chart, record: &RunRecord) -> String {
     match chart {
         Chart::Percentiles => percentiles(variants),
         Chart::LatencyOverTime => latency(variants),
+        Chart::Replicas => replicas(variants),
         Chart::OutcomesOverTime => outcomes(variants),
         Chart::Tokens => tokens(variants),
         Chart::Attribution => attribution(variants),
@@ -94,6 +95,25 @@ fn latency(variants: &[VariantRecord]) -> String {
             )
         },
     )
+}
+
+fn replicas(variants: &[VariantRecord]) -> String {
+    let watched = |v: &VariantRecord| v.hosts.started > 0;
+    let restarts = named(variants, |v| watched(v).then_some(v.hosts.restarts as f64));
+    let least = named(variants, |v| watched(v).then_some(v.hosts.least_ready as f64));
+    let (known, what) = if restarts.iter().any(|(_, restarts)| *restarts > 0.0) {
+        (restarts, "Processes restarted")
+    } else {
+        (least, "Fewest replicas ready at once")
+    };
+    let parts: Vec<_> = known
+        .iter()
+        .map(|(v, count)| format!("{} with {}", figures::number(*count), v.name))
+        .collect();
+    match parts.as_slice() {
+        [] => "Replicas over time".to_owned(),
+        parts => format!("{what}: {}", list(parts)),
+    }
 }
 
 fn outcomes(variants: &[VariantRecord]) -> String {

@@ -19,9 +19,9 @@ use crate::{bill, figures, names};
 
 /// The page over one run.
 pub fn run_page(record: &RunRecord) -> Result<String, ChartError> {
-    let charts = Chart::ALL
-        .iter()
-        .map(|chart| figure(*chart, record))
+    let charts = Chart::of(record)
+        .into_iter()
+        .map(|chart| figure(chart, record))
         .collect::<Result<Vec<_>, _>>()?;
     let body = html! {
         (opening(record))
@@ -30,6 +30,7 @@ pub fn run_page(record: &RunRecord) -> Result<String, ChartError> {
             @if !record.results.expectations.is_empty() {
                 section #expectations { h2 { "Expectations" } (decision::expectations(record)) }
             }
+            (clients(record))
             (bill(record))
             section #charts { h2 { "Charts" } @for chart in &charts { (chart) } }
             section #numbers { h2 { "All numbers" } (numbers::all(record)) }
@@ -55,6 +56,16 @@ fn bill(record: &RunRecord) -> Markup {
                 (frame::table(bill::TITLE, &bill::HEAD.map(str::to_owned), &rows))
                 p.faint { (bill::NOTE) }
             }
+        }
+    }
+}
+
+/// How each kind of client fared, where kinds have names.
+fn clients(record: &RunRecord) -> Markup {
+    let variants = &record.results.variants;
+    html! {
+        @if variants.iter().any(|variant| !variant.clients.is_empty()) {
+            section #clients { h2 { "Kinds of clients" } (numbers::clients(variants)) }
         }
     }
 }

@@ -1,5 +1,9 @@
 //! Every number of the record that is not in a list of seconds, folded away by topic.
 
+mod world;
+
+pub(super) use self::world::clients;
+
 use brownout_measure::record::{Distribution, RunRecord, VariantRecord, WastedBy};
 use maud::{Markup, html};
 
@@ -16,6 +20,7 @@ pub(super) fn all(record: &RunRecord) -> Markup {
         (folded("Tokens and cost", &tokens(variants)))
         (folded("Attempts at the providers", &attempts(variants)))
         (folded("Before, during and after the fault window", &phases(variants)))
+        @if variants.iter().any(|v| v.hosts.started > 0) { (folded("Processes and probes", &world::processes(variants))) }
         (folded("Where the p99 went", &attribution(variants)))
     }
 }
@@ -216,7 +221,7 @@ fn attempts(variants: &[VariantRecord]) -> Markup {
 
 fn phases(variants: &[VariantRecord]) -> Markup {
     if variants.iter().all(|v| v.phases.is_empty()) {
-        return html! { p { "No provider has a fault in this scenario." } };
+        return html! { p { "Nothing goes wrong in this scenario, and its load has no steps." } };
     }
     let head = strings(&[
         "variant",
@@ -264,6 +269,9 @@ fn phases(variants: &[VariantRecord]) -> Markup {
             |s| format!("{} s", figures::number(s)),
         )
     };
+    if variants.iter().all(|v| v.fault_window_s.is_none()) {
+        return table("Phases", &head, &rows);
+    }
     html! {
         (table("Phases", &head, &rows))
         h3 { "Back to the old latency after the fault" }

@@ -78,6 +78,40 @@ fn text_from_a_record_stays_text() {
 }
 
 #[test]
+fn kinds_of_clients_and_processes_have_a_place_where_there_are_any() {
+    use brownout_measure::record::{ClientRecord, HostRecord, RequestCounts};
+    let calm = run_page(&sample::record()).expect("draws");
+    assert!(!calm.contains("Kinds of clients") && !calm.contains("Processes and probes"));
+    let mut record = sample::record();
+    let client = ClientRecord {
+        requests: RequestCounts {
+            due: 10,
+            answered: 7,
+            failed: 3,
+            ..RequestCounts::default()
+        },
+        errors: [("rate_limited".to_owned(), 3)].into(),
+        ..ClientRecord::default()
+    };
+    record.results.variants[0].clients.insert("noisy".to_owned(), client);
+    record.results.variants[0].hosts = HostRecord {
+        started: 2,
+        restarts: 1,
+        ..HostRecord::default()
+    };
+    let page = run_page(&record).expect("draws");
+    for text in [
+        "Kinds of clients",
+        "noisy",
+        "rate limited (429): 3",
+        "Processes and probes",
+        "id=\"replicas\"",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+}
+
+#[test]
 fn the_page_opens_with_verdict_question_and_answer() {
     let record = sample::record();
     let page = run_page(&record).expect("draws");
