@@ -1,7 +1,7 @@
 //! The `brownout` command: arguments, terminal, exit codes.
 //!
 //! In reading order: [`args`] (the command line), [`exit`] (what the exit code says), [`scenarios`] (files to plans),
-//! [`commands`] (one file each), [`mount`] (the reference service, offered to the harness), `terminal` (progress).
+//! [`commands`] (one file each), [`mount`] (the reference service, offered to the harness) with [`dependencies`] (its stores when they fail), `terminal` (progress).
 //!
 //! The only harness crate that prints, reads the environment or exits; nothing else is in it.
 
@@ -24,6 +24,7 @@ macro_rules! complain {
 pub mod args;
 pub mod built_in;
 pub mod commands;
+pub mod dependencies;
 pub mod exit;
 pub mod mount;
 pub mod scenarios;

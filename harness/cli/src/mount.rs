@@ -12,6 +12,8 @@ use brownout_service::{Clock, Ports, Stores, Upstream, WorkerPorts, upstream};
 use brownout_world::mount::{HostIo, HostSpec, Mount, MountError, Role, Running, SettingProblem};
 use serde_json::{Map, Value, json};
 
+use crate::dependencies::troubled;
+
 /// Keys that only a host knows.
 const HOST_KEYS: [&str; 3] = ["providers", "otlp_endpoint", "database_path"];
 /// A child that is told to end has this long for what is open: less than the harness waits for it.
@@ -66,7 +68,7 @@ impl Mount for ReferenceService {
             let ports = Ports {
                 listener,
                 upstream: provider_client(&settings, &io),
-                stores: shared.replica(),
+                stores: stores(&shared, &settings, &io),
                 clock: Clock::starting_at(io.unix_us),
                 seed: spec.seed,
                 shutdown: io.shutdown,
@@ -82,7 +84,7 @@ impl Mount for ReferenceService {
             let settings = settings(&spec)?;
             let ports = WorkerPorts {
                 upstream: provider_client(&settings, &io),
-                stores: shared.replica(),
+                stores: stores(&shared, &settings, &io),
                 clock: Clock::starting_at(io.unix_us),
                 seed: spec.seed,
                 shutdown: io.shutdown,
@@ -122,6 +124,11 @@ pub fn provider_client(settings: &Settings, io: &HostIo) -> Arc<dyn Upstream> {
         io.network.connector(),
         settings.deadline.connect,
     ))
+}
+
+/// A host's own way to what all hosts share.
+fn stores(shared: &Stores, settings: &Settings, io: &HostIo) -> Stores {
+    troubled(shared.replica(), &io.dependencies, settings.database.acquire_timeout)
 }
 
 /// The settings that a host described by `spec` runs on.

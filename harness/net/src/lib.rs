@@ -3,7 +3,7 @@
 //! In reading order: [`clock`] (how far into the run it is), [`network`] (the one type that knows on which clock it
 //! runs), [`listener`] and [`stream`] (what it hands out), [`closed`] (a listener that refuses for a while), [`connector`]
 //! (the same for HTTP clients), [`mod@serve`] (the accept loop), [`connection`] (one connection of it), `opening` (which
-//! HTTP a peer speaks), [`gateway`] (the load balancer), [`link`] (a TCP link to a dependency that can be troubled). The
+//! HTTP a peer speaks), [`probe`] (one question after health), [`gateway`] (the load balancer), [`link`] (a TCP link to a dependency that can be troubled). The
 //! in-memory network itself is private: a registry of names and hosts, and pipes with a receive window, a latency and two
 //! ways to end.
 //!
@@ -19,6 +19,7 @@ pub mod listener;
 mod memory;
 pub mod network;
 mod opening;
+pub mod probe;
 pub mod serve;
 pub mod stream;
 

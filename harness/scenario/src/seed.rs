@@ -46,6 +46,8 @@ pub enum Purpose {
     SlowPeriod = 15,
     /// Whether an answer is a call of a tool.
     ToolCall = 16,
+    /// How long a process takes to start.
+    StartTime = 17,
 }
 
 /// The root of all draws of a run.

@@ -19,7 +19,6 @@ const LONGEST_LAST_WORDS: u64 = 4096;
 
 /// A child that is ready.
 pub(crate) struct Child {
-    name: String,
     process: Process,
     authority: Option<String>,
 }
@@ -49,7 +48,6 @@ impl Child {
             Ok(Some(authority)) => {
                 forward_quietly(&mut process);
                 Ok(Self {
-                    name: spec.name.clone(),
                     process,
                     authority: authority.filter(|_| role == Role::Serve),
                 })
@@ -72,32 +70,43 @@ impl Child {
         self.authority.as_deref()
     }
 
-    /// An error if it has ended by itself.
-    pub(crate) fn is_up(&mut self) -> Result<(), MountError> {
-        match self.process.try_wait() {
-            Ok(None) => Ok(()),
-            Ok(Some(status)) => Err(MountError(format!(
-                "{} ended in the middle of the run: {status}",
-                self.name
-            ))),
-            Err(error) => Err(MountError(format!(
-                "{} cannot be asked whether it is up: {error}",
-                self.name
-            ))),
+    /// Waits for its end: `Ok` if it was in good order. Dropping the future loses nothing.
+    pub(crate) async fn ended(&mut self) -> Result<(), MountError> {
+        match self.process.wait().await {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(MountError(status.to_string())),
+            Err(error) => Err(MountError(format!("it cannot be asked whether it is up: {error}"))),
         }
     }
 
-    /// Closes the lifeline at once; the rest waits, and kills a child that does not end within `bound`.
-    pub(crate) fn stop(mut self, bound: Duration) -> impl Future<Output = ()> {
+    /// Sends SIGTERM. Of this child only, by its number, which stays its own until its end was waited for.
+    pub(crate) async fn terminate(&mut self) {
+        let Some(id) = self.process.id() else {
+            return;
+        };
+        let mut kill = Command::new("kill");
+        kill.args(["-s", "TERM", &id.to_string()]);
+        let sent = kill
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .await;
+        if !sent.is_ok_and(|status| status.success()) {
+            // No such command, or no such process: the other way to ask for an end in good order.
+            self.cut_lifeline();
+        }
+    }
+
+    /// Closes the lifeline: the child ends in good order.
+    pub(crate) fn cut_lifeline(&mut self) {
         drop(self.process.stdin.take());
-        async move { self.ended(bound).await }
     }
 
-    async fn ended(&mut self, bound: Duration) {
-        if tokio::time::timeout(bound, self.process.wait()).await.is_err() {
-            // Already gone is as good as killed.
-            let _ = self.process.kill().await;
-        }
+    /// Sends SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        // Already gone is as good as killed.
+        let _ = self.process.start_kill();
     }
 }
 

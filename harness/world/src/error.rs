@@ -13,6 +13,14 @@ pub enum WorldError {
         /// What it said.
         reason: String,
     },
+    /// The plan asks for something that this clock does not have.
+    #[error("variant `{variant}` cannot be played on this clock: {reason}")]
+    Clock {
+        /// Which variant.
+        variant: String,
+        /// What, and what to do instead.
+        reason: String,
+    },
     /// A provider did not start.
     #[error("provider `{provider}` could not listen: {source}")]
     Provider {

@@ -1,20 +1,38 @@
-//! The target's processes: tasks in this process on the virtual clock, children on the real one.
+//! The target's processes: started, watched, restarted, multiplied and ended, the same way on both clocks.
 //!
-//! Both are told the same, end the same way, and hand back the addresses on which the target answers.
+//! In reading order: `site` (what they have in common), `process` (one of them: a task on the virtual clock, a child on the
+//! real one), `life` (one host, through all its processes), with `liveness` and `backoff`; `events` and `scale` (who gives
+//! the orders); `diary` (what came of it). Here they are brought together.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+mod backoff;
+mod diary;
+mod events;
+mod life;
+mod liveness;
+mod process;
+mod scale;
+mod site;
 
-use brownout_net::Network;
-use tokio::task::JoinSet;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use brownout_net::RunClock;
+use brownout_scenario::plan::{EventPlan, ScalePlan};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::time::{Instant, interval_at, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::children::Child;
-use crate::mount::{HostIo, HostSpec, Mount, MountError, Role};
+use crate::mount::{Mount, MountError, Role};
+use life::{LONGEST_FAREWELL, Life, Order, Phase};
+use scale::Scaler;
 
-/// Longest a host may take to end once it is told to.
-const LONGEST_FAREWELL: Duration = Duration::from_secs(6);
+pub(crate) use diary::Diary;
+pub(crate) use site::{Incarnations, Place, Site, host_of};
+
+/// Orders that a host may have before it; nobody gives more at a time.
+const MOST_ORDERS: usize = 64;
 
 /// How many processes of each kind.
 #[derive(Debug, Clone, Copy)]
@@ -23,120 +41,179 @@ pub(crate) struct Numbers {
     pub(crate) workers: u32,
 }
 
-/// Where the hosts live.
-#[derive(Clone)]
-pub(crate) enum Place {
-    /// In this process, over `Network::memory`.
-    InProcess {
-        /// Unix time in microseconds, now.
-        unix_us: u64,
-    },
-    /// In processes of their own, with their files in this folder.
-    Children {
-        /// The variant's folder.
-        dir: PathBuf,
-    },
+/// Every host by name, also those on their way out.
+type Roll = Arc<Mutex<BTreeMap<String, Post>>>;
+
+/// The way to a host.
+#[derive(Debug, Clone)]
+struct Post {
+    orders: mpsc::Sender<Order>,
+    /// It is not needed any more, and was told so.
+    retired: bool,
 }
 
 /// The hosts of a variant.
-pub(crate) struct Hosts {
-    /// Where the replicas answer.
-    pub(crate) authorities: Vec<String>,
-    shutdown: CancellationToken,
-    tasks: JoinSet<Result<(), MountError>>,
-    children: Vec<Child>,
+pub(crate) struct Hosts<M: Mount> {
+    /// Where the first replica answers, if there is one.
+    pub(crate) authority: Option<String>,
+    site: Arc<Site<M>>,
+    roll: Roll,
+    lives: JoinSet<(String, Result<(), MountError>)>,
 }
 
-impl Hosts {
-    /// Starts them all; on an error nothing is left running.
-    pub(crate) async fn start<M: Mount>(
-        mount: &Arc<M>,
-        spec: &HostSpec,
-        numbers: Numbers,
-        place: &Place,
-        network: &Network,
-    ) -> Result<Self, MountError> {
+impl<M: Mount> Hosts<M> {
+    /// Starts those that are there from the beginning; on an error nothing is left running.
+    pub(crate) async fn start(site: Arc<Site<M>>, numbers: Numbers) -> Result<Self, MountError> {
         let mut hosts = Self {
-            authorities: Vec::new(),
-            shutdown: CancellationToken::new(),
-            tasks: JoinSet::new(),
-            children: Vec::new(),
+            authority: None,
+            site,
+            roll: Roll::default(),
+            lives: JoinSet::new(),
         };
-        match place {
-            Place::InProcess { unix_us } => hosts.in_process(mount, spec, numbers, network, *unix_us)?,
-            Place::Children { dir } => {
-                for named in named_specs(spec, numbers) {
-                    let (role, spec) = named;
-                    let child = Child::start(mount.as_ref(), role, &spec, dir).await?;
-                    hosts.authorities.extend(child.authority().map(str::to_owned));
-                    hosts.children.push(child);
-                }
-            }
+        for name in (0..numbers.replicas).map(replica) {
+            hosts.add(Role::Serve, name).await?;
+        }
+        for name in (0..numbers.workers).map(|n| format!("worker-{n}")) {
+            hosts.add(Role::Work, name).await?;
         }
         Ok(hosts)
     }
 
-    fn in_process<M: Mount>(
-        &mut self,
-        mount: &Arc<M>,
-        spec: &HostSpec,
-        numbers: Numbers,
-        network: &Network,
-        unix_us: u64,
-    ) -> Result<(), MountError> {
-        let shared = mount.shared(spec)?;
-        for (role, spec) in named_specs(spec, numbers) {
-            let io = HostIo {
-                network: network.clone(),
-                unix_us,
-                shutdown: self.shutdown.clone(),
-            };
-            let running = match role {
-                Role::Serve => {
-                    let listener = network.listen(&spec.name).map_err(|e| MountError(e.to_string()))?;
-                    self.authorities.push(listener.authority().to_owned());
-                    mount.serve(spec, shared.clone(), io, listener)
-                }
-                Role::Work => mount.work(spec, shared.clone(), io),
-            };
-            self.tasks.spawn(running);
+    async fn add(&mut self, role: Role, name: String) -> Result<(), MountError> {
+        let (orders, received) = mpsc::channel(MOST_ORDERS);
+        let life = Life::new(Arc::clone(&self.site), role, name.clone(), received);
+        let phase = life.begin().await?;
+        if let (None, Phase::Up(_, process)) = (&self.authority, &phase) {
+            self.authority = process.authority().map(str::to_owned);
         }
+        self.spawn(name, orders, life, phase);
         Ok(())
     }
 
-    /// Tells every host to stop and waits for it, within a bound.
-    pub(crate) async fn stop(mut self) -> Result<(), MountError> {
-        let mut lost = Ok(());
-        for child in &mut self.children {
-            lost = lost.and(child.is_up());
+    fn spawn(&mut self, name: String, orders: mpsc::Sender<Order>, life: Life<M>, phase: Phase) {
+        let post = Post { orders, retired: false };
+        lock(&self.roll).insert(name.clone(), post);
+        self.lives.spawn(async move { (name, life.live(phase).await) });
+    }
+
+    /// Begins the run: from now on `events` happen at their times, and the number of replicas follows the load.
+    pub(crate) fn begin(self, clock: RunClock, events: Vec<EventPlan>) -> Begun {
+        let events = events::play(events, clock, Arc::clone(&self.roll));
+        let over = CancellationToken::new();
+        let scaler = self.site.orchestrator.as_ref().and_then(|o| o.scale.clone());
+        Begun {
+            over: over.clone(),
+            conducting: tokio::spawn(self.conduct(scaler, over)),
+            _events: AbortOnDropHandle::new(tokio::spawn(events)),
         }
-        self.shutdown.cancel();
-        // All lifelines first, so that the slowest farewell is the whole wait.
-        let farewells: Vec<_> = self
-            .children
-            .into_iter()
-            .map(|child| child.stop(LONGEST_FAREWELL))
-            .collect();
-        futures::future::join_all(farewells).await;
-        lost?;
-        let all_ended = async {
-            let mut result = Ok(());
-            while let Some(ended) = self.tasks.join_next().await {
-                let ended = ended.unwrap_or_else(|e| Err(MountError(format!("the service panicked: {e}"))));
-                result = result.and(ended);
+    }
+
+    /// Looks after the hosts until the run is over, then sees all of them off.
+    async fn conduct(mut self, scale: Option<ScalePlan>, over: CancellationToken) -> Result<(), MountError> {
+        let mut lost = None;
+        let mut scaler = scale.map(|plan| (interval_at(Instant::now(), plan.every.into()), Scaler::new(plan)));
+        loop {
+            let time_to_look = async {
+                match &mut scaler {
+                    Some((tick, _)) => tick.tick().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = over.cancelled() => break,
+                Some(ended) = self.lives.join_next() => lost = lost.or(self.bury(ended).err()),
+                now = time_to_look => {
+                    if let Some((_, scaler)) = &mut scaler {
+                        let backends = &self.site.backends;
+                        let in_flight = backends.total_in_flight() + backends.waiting();
+                        self.scale_to(scaler.replicas(now, in_flight) as usize);
+                    }
+                }
             }
-            result
-        };
-        // A host that does not end in time is dropped with its tasks: what it measured is at the collector already.
-        tokio::time::timeout(LONGEST_FAREWELL, all_ended)
-            .await
-            .unwrap_or(Ok(()))
+        }
+        self.dismiss().await;
+        let deadline = Instant::now() + LONGEST_FAREWELL * 2;
+        // What is left at the deadline is dropped with its processes.
+        while let Ok(Some(ended)) = timeout_at(deadline, self.lives.join_next()).await {
+            lost = lost.or(self.bury(ended).err());
+        }
+        lost.map_or(Ok(()), Err)
+    }
+
+    async fn dismiss(&self) {
+        let everybody: Vec<Post> = lock(&self.roll).values().cloned().collect();
+        for post in everybody {
+            // Who does not hear it is gone.
+            let _ = post.orders.send(Order::Dismiss).await;
+        }
+    }
+
+    /// Strikes a host off the roll that is no more.
+    fn bury(&self, ended: Result<(String, Result<(), MountError>), JoinError>) -> Result<(), MountError> {
+        let (name, result) = ended.map_err(|e| MountError(format!("the harness lost a host: {e}")))?;
+        lock(&self.roll).remove(&name);
+        result
+    }
+
+    fn scale_to(&mut self, wanted: usize) {
+        let present: Vec<String> = replicas(&self.roll).into_iter().map(|(name, _)| name).collect();
+        let missing = wanted.saturating_sub(present.len());
+        let free = (0..).map(replica).filter(|name| !lock(&self.roll).contains_key(name));
+        for name in free.take(missing).collect::<Vec<_>>() {
+            let (orders, received) = mpsc::channel(MOST_ORDERS);
+            let life = Life::new(Arc::clone(&self.site), Role::Serve, name.clone(), received);
+            self.spawn(name, orders, life, Phase::Starting(None));
+        }
+        // The least busy first; among equals the one with the highest number.
+        let mut by_load: Vec<_> = present.iter().rev().map(|name| (self.in_flight(name), name)).collect();
+        by_load.sort_by_key(|(load, _)| *load);
+        for (_, name) in by_load.into_iter().take(present.len().saturating_sub(wanted)) {
+            if let Some(post) = lock(&self.roll).get_mut(name) {
+                // A host with too many orders before it is told at the next look.
+                post.retired = post.orders.try_send(Order::Retire).is_ok();
+            }
+        }
+    }
+
+    fn in_flight(&self, host: &str) -> u64 {
+        self.site.backends.in_flight(&self.site.incarnations.latest(host))
     }
 }
 
-fn named_specs(spec: &HostSpec, numbers: Numbers) -> Vec<(Role, HostSpec)> {
-    let named = |role, name: String| (role, HostSpec { name, ..spec.clone() });
-    let replicas = (0..numbers.replicas).map(|n| named(Role::Serve, format!("service-{n}")));
-    let workers = (0..numbers.workers).map(|n| named(Role::Work, format!("worker-{n}")));
-    replicas.chain(workers).collect()
+/// Hosts while the run lasts.
+pub(crate) struct Begun {
+    over: CancellationToken,
+    conducting: JoinHandle<Result<(), MountError>>,
+    _events: AbortOnDropHandle<()>,
+}
+
+impl Begun {
+    /// Ends the run for all hosts and waits for them, within a bound. An error is a host that was lost on the way.
+    pub(crate) async fn stop(self) -> Result<(), MountError> {
+        self.over.cancel();
+        let ended = self.conducting.await;
+        ended.unwrap_or_else(|e| Err(MountError(format!("the harness lost its hosts: {e}"))))
+    }
+}
+
+fn replica(number: u32) -> String {
+    format!("service-{number}")
+}
+
+/// The replicas that are not on their way out, by number.
+fn replicas(roll: &Roll) -> Vec<(String, mpsc::Sender<Order>)> {
+    let number = |name: &str| name.strip_prefix("service-")?.parse::<u32>().ok();
+    let mut replicas: Vec<_> = lock(roll)
+        .iter()
+        .filter(|(_, post)| !post.retired)
+        .filter_map(|(name, post)| Some((number(name)?, name.clone(), post.orders.clone())))
+        .collect();
+    replicas.sort_by_key(|(number, ..)| *number);
+    replicas.into_iter().map(|(_, name, orders)| (name, orders)).collect()
+}
+
+/// Locks over a panic elsewhere: every change is complete.
+fn lock(roll: &Roll) -> MutexGuard<'_, BTreeMap<String, Post>> {
+    roll.lock().unwrap_or_else(PoisonError::into_inner)
 }

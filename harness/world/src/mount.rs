@@ -9,11 +9,13 @@ use brownout_net::{Listener, Network};
 use brownout_scenario::units::Micros;
 use tokio_util::sync::CancellationToken;
 
+use crate::dependencies::DependencyFaults;
+
 /// A target that can be played on both clocks. The command line mounts the reference service; any axum application can
 /// be given its own.
 pub trait Mount: Send + Sync + 'static {
     /// What the hosts of one variant share and what outlives them: data stores.
-    type Shared: Clone + Send + 'static;
+    type Shared: Clone + Send + Sync + 'static;
 
     /// Reads a variant's settings without starting anything; every problem is listed.
     fn check(&self, settings: &serde_json::Map<String, serde_json::Value>) -> Result<(), Vec<SettingProblem>>;
@@ -53,7 +55,7 @@ pub enum Role {
 /// What a host is told.
 #[derive(Debug, Clone)]
 pub struct HostSpec {
-    /// Its name, unique in the variant.
+    /// Its name, which no other process of the variant has: `service-0`, and `service-0.1` for the one that replaces it.
     pub name: String,
     /// The variant's settings, as the scenario has them.
     pub settings: serde_json::Map<String, serde_json::Value>,
@@ -83,8 +85,11 @@ pub struct HostIo {
     pub network: Network,
     /// Unix time in microseconds at this moment of the run's clock.
     pub unix_us: u64,
-    /// Cancelled when it is to stop, as SIGTERM would.
+    /// Cancelled when it is to stop, as SIGTERM would. A crash is the end of the future that the host runs in: all that
+    /// it spawned must end with it.
     pub shutdown: CancellationToken,
+    /// What goes wrong between it and what it depends on.
+    pub dependencies: DependencyFaults,
 }
 
 /// A target that did not start, or did not stay up.

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::WorldError;
 use crate::event::Event;
 use crate::hosts::Place;
+use crate::limits::playable_in_real_time;
 use crate::mount::Mount;
 use crate::stage::{Played, Stage};
 
@@ -58,7 +59,10 @@ pub fn run<M: Mount>(plan: &Plan, mount: &Arc<M>, options: &Options, events: &Ev
     let began = stopwatch();
     let played = match options.clock {
         ClockKind::Virtual => side_by_side(plan, mount, options, events),
-        ClockKind::Real => one_by_one(plan, mount, options, events)?,
+        ClockKind::Real => {
+            playable_in_real_time(plan)?;
+            one_by_one(plan, mount, options, events)?
+        }
     };
     let (mut measured, mut notes, mut failure) = (Vec::new(), notes(options.clock), None);
     for (variant, result) in played {

@@ -11,11 +11,11 @@ use std::time::Duration;
 use brownout_load::Audience;
 use brownout_measure::Observations;
 use brownout_measure::record::ClockKind;
-use brownout_net::gateway::{self, Backends, GatewayConfig};
+use brownout_net::gateway::Backends;
 use brownout_net::{Listener, Network, RunClock, serve};
 use brownout_provider::{EngineKind, Needs, Provider, base_url, choose};
 use brownout_scenario::observe::RequestObservation;
-use brownout_scenario::plan::{GatewayPlan, Plan, ProviderPlan, Variant};
+use brownout_scenario::plan::{Plan, ProviderPlan, Variant};
 use brownout_scenario::schedule;
 use brownout_scenario::seed::SeedTree;
 use brownout_scenario::units::Micros;
@@ -23,17 +23,17 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::collector::Collector;
+use crate::dependencies::Beginning;
 use crate::error::WorldError;
 use crate::event::Event;
-use crate::hosts::{Hosts, Numbers, Place};
-use crate::mount::{HostSpec, Mount, ProviderEndpoint};
+use crate::front::{self, Front};
+use crate::hosts::{Diary, Hosts, Incarnations, Numbers, Place, Site};
+use crate::mount::{HostSpec, Mount, MountError, ProviderEndpoint};
 
 /// How often it is asked whether the providers are done with what clients left behind.
 const SETTLING_STEP: Duration = Duration::from_millis(50);
 /// Connections still open when the world ends get this long.
 const FAREWELL: Duration = Duration::from_millis(100);
-/// A load balancer between replicas that the scenario does not speak of: patient for the whole run.
-const PATIENT: Micros = Micros::from_secs(24 * 3600);
 
 /// A variant, played.
 pub(crate) struct Played {
@@ -77,22 +77,23 @@ impl<M: Mount> Stage<'_, M> {
         world.spawn(serve(telemetry, collector.service(), shutdown.clone(), FAREWELL));
 
         let spec = self.spec(&seats, telemetry_url);
+        let (beginning, backends) = (Beginning::default(), Backends::new());
+        let diary = Diary::new(Arc::clone(&beginning));
+        let site = self.site(spec, &beginning, &backends, &diary, set_up)?;
         let service = &self.variant.service;
         let numbers = Numbers {
             replicas: service.replicas,
             workers: service.workers,
         };
-        let hosts = Hosts::start(&self.mount, &spec, numbers, &self.place, &self.network)
-            .await
-            .map_err(|e| WorldError::Service {
-                variant: self.variant.name.clone(),
-                reason: e.to_string(),
-            })?;
-        let authority = self.front(&hosts, &mut world, &shutdown)?;
+        let hosts = Hosts::start(site, numbers).await.map_err(|e| self.lost(&e))?;
+        let authority = self.front(&hosts, backends, &diary, &mut world, &shutdown).await?;
 
         // The run begins here: everything before was setting up.
         let origin_unix_us = self.unix_us + set_up.now_us();
         let clock = RunClock::start();
+        // Set once, here.
+        let _ = beginning.set(clock);
+        let hosts = hosts.begin(clock, self.variant.events.clone());
         let seed = SeedTree::new(self.plan.seed);
         let mut providers = Vec::with_capacity(seats.len());
         let mut engines = BTreeMap::new();
@@ -109,22 +110,20 @@ impl<M: Mount> Stage<'_, M> {
             provider.ledger.close(clock.now_us());
             ledger.extend(provider.ledger.rows());
         }
+        let (host_rows, probe_rows) = diary.close();
         let clean_end = hosts.stop().await;
         shutdown.cancel();
         while world.join_next().await.is_some() {}
         // A host that was lost is told beside what was seen, never in its place.
-        let failure = clean_end.err().map(|e| WorldError::Service {
-            variant: self.variant.name.clone(),
-            reason: e.to_string(),
-        });
+        let failure = clean_end.err().map(|e| self.lost(&e));
         let spans = collector.rows(origin_unix_us);
         let observations = Observations {
             requests,
             ledger,
             spans,
             engines,
-            hosts: Vec::new(),
-            probes: Vec::new(),
+            hosts: host_rows,
+            probes: probe_rows,
             interrupted_at,
         };
         let mut notes = self.notes(&collector);
@@ -148,19 +147,26 @@ impl<M: Mount> Stage<'_, M> {
     fn needs(&self, plan: &ProviderPlan) -> Needs {
         Needs {
             streams: schedule::streams(&self.variant.load),
-            sees_hang_ups: schedule::somebody_leaves(&self.variant.load) || self.may_be_cut_off(plan),
+            sees_hang_ups: schedule::somebody_leaves(&self.variant.load)
+                || self.hosts_may_go()
+                || self.may_be_cut_off(plan),
             virtual_clock: self.clock == ClockKind::Virtual,
         }
+    }
+
+    /// Whether processes may end in the middle of the run.
+    fn hosts_may_go(&self) -> bool {
+        self.variant.orchestrator.is_some() || !self.variant.events.is_empty()
     }
 
     /// Whether the load balancer or the service may hang up on an attempt before its answer is complete.
     fn may_be_cut_off(&self, plan: &ProviderPlan) -> bool {
         let slowest = plan.slowest_answer();
-        let gateway = self
-            .variant
-            .gateway
-            .as_ref()
-            .map(|g| g.request_timeout.min(g.idle_timeout));
+        let gateway = self.variant.gateway.as_ref().map(|g| {
+            g.total_timeout
+                .into_iter()
+                .fold(g.request_timeout.min(g.idle_timeout), Micros::min)
+        });
         let service = self.mount.shortest_patience(&self.variant.service.settings);
         gateway.into_iter().chain(service).any(|patience| patience <= slowest)
     }
@@ -190,46 +196,67 @@ impl<M: Mount> Stage<'_, M> {
         }
     }
 
-    /// Puts the load balancer up, where there is one, and says whom the clients call.
-    fn front(
+    fn lost(&self, error: &MountError) -> WorldError {
+        WorldError::Service {
+            variant: self.variant.name.clone(),
+            reason: error.to_string(),
+        }
+    }
+
+    fn site(
         &self,
-        hosts: &Hosts,
+        spec: HostSpec,
+        beginning: &Beginning,
+        backends: &Backends,
+        diary: &Diary,
+        set_up: RunClock,
+    ) -> Result<Arc<Site<M>>, WorldError> {
+        let shared = match self.clock {
+            ClockKind::Virtual => Some(self.mount.shared(&spec).map_err(|e| self.lost(&e))?),
+            ClockKind::Real => None,
+        };
+        Ok(Arc::new(Site {
+            mount: Arc::clone(&self.mount),
+            spec,
+            place: self.place.clone(),
+            network: self.network.clone(),
+            shared,
+            set_up,
+            beginning: Arc::clone(beginning),
+            orchestrator: self.variant.orchestrator.clone(),
+            dependency_faults: self.variant.dependency_faults.clone(),
+            backends: backends.clone(),
+            probing_gateway: self.variant.gateway.as_ref().is_some_and(|g| g.health.is_some()),
+            diary: diary.clone(),
+            incarnations: Incarnations::default(),
+        }))
+    }
+
+    /// Puts the load balancer up, where there is one, and says whom the clients call.
+    async fn front(
+        &self,
+        hosts: &Hosts<M>,
+        backends: Backends,
+        diary: &Diary,
         world: &mut JoinSet<()>,
         shutdown: &CancellationToken,
     ) -> Result<String, WorldError> {
-        let planned = self.variant.gateway.clone();
-        let patient = || GatewayPlan {
-            request_timeout: PATIENT,
-            idle_timeout: PATIENT,
-            total_timeout: None,
-            health: None,
-        };
-        let plan = match planned {
-            None if hosts.authorities.len() == 1 => return Ok(hosts.authorities[0].clone()),
-            other => other.unwrap_or_else(patient),
+        let plan = match (front::planned(self.variant), &hosts.authority) {
+            (None, Some(authority)) => return Ok(authority.clone()),
+            (plan, _) => plan.unwrap_or_else(front::patient),
         };
         let listener = self.listen("gateway")?;
         let authority = listener.authority().to_owned();
-        let config = GatewayConfig {
-            request_timeout: plan.request_timeout.into(),
-            idle_timeout: plan.idle_timeout.into(),
-            total_timeout: plan.total_timeout.map(Into::into),
-            health: None,
-            wait_for_backend: false,
-        };
-        let backends = Backends::new();
-        for (n, authority) in hosts.authorities.iter().enumerate() {
-            backends.add(&format!("service-{n}"), authority);
-        }
-        world.spawn(gateway::run(
+        let scale = self.variant.orchestrator.as_ref().and_then(|o| o.scale.as_ref());
+        let front = Front {
             listener,
-            self.network.clone(),
+            network: self.network.clone(),
             backends,
-            config,
-            Arc::new(|_| {}),
-            shutdown.clone(),
-            FAREWELL,
-        ));
+            diary: diary.clone(),
+            wait_for_backend: scale.is_some_and(|scale| scale.min == 0),
+        };
+        front.open(&plan, world, shutdown.clone(), FAREWELL);
+        front::first_admissions(&plan, self.variant.service.replicas, diary).await;
         Ok(authority)
     }
 

@@ -68,6 +68,7 @@ fn told(error: &WorldError) -> Exit {
     let exit = match error {
         WorldError::Service { .. } => Exit::ServiceNotStarted,
         WorldError::Provider { .. } => Exit::ProviderNotStarted,
+        WorldError::Clock { .. } => Exit::ScenarioInvalid,
         WorldError::Listen { .. } | WorldError::Begin(_) => Exit::Unexpected,
     };
     fail(exit, error)
