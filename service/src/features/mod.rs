@@ -8,6 +8,7 @@ mod health;
 mod jobs;
 mod metrics;
 mod named;
+mod pages;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(jobs::routes())
         .merge(health::routes())
         .merge(metrics::routes())
+        .merge(pages::routes())
         .fallback(|| async { Error::NotFound("page").into_response() })
         .method_not_allowed_fallback(|| async { Error::MethodNotAllowed.into_response() })
         .layer(DefaultBodyLimit::max(limit))
