@@ -220,6 +220,9 @@ pub struct ServeArgs {
     /// Only check the settings
     #[arg(long)]
     pub check: bool,
+    /// Only ask the service that runs at --listen already for this path; ends with 0 if the answer is a 2xx
+    #[arg(long, value_name = "PATH", conflicts_with = "check")]
+    pub probe: Option<String>,
     /// End when standard input closes
     #[arg(long, hide = true)]
     pub lifeline: bool,

@@ -6,6 +6,7 @@ pub mod compare;
 pub mod fidelity;
 pub mod list;
 pub mod play;
+pub mod probe;
 pub mod provider;
 pub mod report;
 pub mod run;

@@ -10,11 +10,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::fail;
 use super::play::wait_for_signal;
+use super::probe::probe;
 use crate::args::{ServeArgs, WorkerArgs};
 use crate::exit::Exit;
 
 /// Serves until SIGTERM, Ctrl-C, or the end of its lifeline.
 pub fn serve(args: &ServeArgs) -> Exit {
+    if let Some(path) = &args.probe {
+        return probe(args.listen, path);
+    }
     let settings = match load(args.config.as_deref()) {
         Ok(settings) => settings,
         Err(exit) => return exit,
