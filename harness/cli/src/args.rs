@@ -114,6 +114,13 @@ pub struct RunArgs {
     /// Leave the real-clock spot check of the headline suite out
     #[arg(long)]
     pub no_spot_check: bool,
+    /// Real clock: the service's data in this database, postgres://... (a schema of its own per variant, which stays);
+    /// default: SQLite
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// Real clock: the service's queue in this Redis, redis://... (keys of its own per variant, which stay)
+    #[arg(long, value_name = "URL")]
+    pub redis_url: Option<String>,
 }
 
 /// Arguments of `check`.

@@ -1,6 +1,8 @@
 //! The reference service, offered to the harness: in process on the virtual clock, as children of this binary on the
 //! real one. The only place where the two meet.
 
+mod stores;
+
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -12,10 +14,19 @@ use brownout_service::{Clock, Ports, Stores, Upstream, WorkerPorts, upstream};
 use brownout_world::mount::{HostIo, HostSpec, Mount, MountError, Role, Running, SettingProblem};
 use serde_json::{Map, Value, json};
 
+pub use self::stores::OnStores;
 use crate::dependencies::troubled;
 
 /// Keys that only a host knows.
-const HOST_KEYS: [&str; 3] = ["providers", "otlp_endpoint", "database_path"];
+const HOST_KEYS: [&str; 7] = [
+    "providers",
+    "otlp_endpoint",
+    "database_url",
+    "database_path",
+    "redis_url",
+    "queue",
+    "namespace",
+];
 /// A child that is told to end has this long for what is open: less than the harness waits for it.
 const CHILD_GRACE: &str = "3s";
 /// Simulated providers take any key; this one says whose it is.
@@ -97,25 +108,30 @@ impl Mount for ReferenceService {
     }
 
     fn command(&self, role: Role, spec: &HostSpec, dir: &Path, shared: &Path) -> std::io::Result<Command> {
-        let mut keys = with_host_keys(&spec.settings, &spec.providers, &spec.telemetry_url);
-        keys.insert("database_path".to_owned(), json!(shared.join("service.db")));
-        keys.entry("shutdown_grace").or_insert_with(|| json!(CHILD_GRACE));
-        let config = dir.join("service.toml");
-        let text = toml::to_string(&keys).map_err(std::io::Error::other)?;
-        std::fs::write(&config, text)?;
-        let mut command = Command::new(std::env::current_exe()?);
-        match role {
-            Role::Serve => command.args(["serve", "--listen", "127.0.0.1:0"]),
-            Role::Work => command.args(["worker", "--name", &spec.name]),
-        };
-        command
-            .arg("--lifeline")
-            .arg("--config")
-            .arg(config)
-            .arg("--seed")
-            .arg(spec.seed.to_string());
-        Ok(command)
+        OnStores::default().command(role, spec, dir, shared)
     }
+}
+
+/// The command for a child whose `stores` are where these keys say.
+fn child(role: Role, spec: &HostSpec, dir: &Path, stores: Map<String, Value>) -> std::io::Result<Command> {
+    let mut keys = with_host_keys(&spec.settings, &spec.providers, &spec.telemetry_url);
+    keys.extend(stores);
+    keys.entry("shutdown_grace").or_insert_with(|| json!(CHILD_GRACE));
+    let config = dir.join("service.toml");
+    let text = toml::to_string(&keys).map_err(std::io::Error::other)?;
+    std::fs::write(&config, text)?;
+    let mut command = Command::new(std::env::current_exe()?);
+    match role {
+        Role::Serve => command.args(["serve", "--listen", "127.0.0.1:0"]),
+        Role::Work => command.args(["worker", "--name", &spec.name]),
+    };
+    command
+        .arg("--lifeline")
+        .arg("--config")
+        .arg(config)
+        .arg("--seed")
+        .arg(spec.seed.to_string());
+    Ok(command)
 }
 
 /// The way to the providers over the in-memory network, with the connect deadline that reqwest keeps on the real clock.

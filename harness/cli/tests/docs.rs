@@ -334,7 +334,10 @@ fn every_setting_of_the_service_is_explained_with_its_two_defaults() {
         environment: Some("e".to_owned()),
         instance: Some("i".to_owned()),
         otlp_endpoint: Some("o".to_owned()),
+        database_url: Some("postgres://h/d".to_owned().into()),
         database_path: Some("p".into()),
+        redis_url: Some("redis://h/".to_owned().into()),
+        namespace: Some("n".to_owned()),
         ..Settings::preset(Preset::Naive)
     };
     let host = host.to_map(Secrets::Included);

@@ -38,6 +38,11 @@ pub trait Mount: Send + Sync + 'static {
     /// The child serves on a free loopback port, prints `listening on ADDRESS` (a worker: `working`) as a line of its
     /// own once it is ready, and ends by itself when its standard input closes.
     fn command(&self, role: Role, spec: &HostSpec, dir: &Path, shared: &Path) -> std::io::Result<Command>;
+
+    /// What its children keep their data in, in words, for the record.
+    fn stores(&self) -> String {
+        "SQLite on disk".to_owned()
+    }
 }
 
 /// A host at work.

@@ -64,7 +64,7 @@ pub fn run<M: Mount>(plan: &Plan, mount: &Arc<M>, options: &Options, events: &Ev
             one_by_one(plan, mount, options, events)?
         }
     };
-    let (mut measured, mut notes, mut failure) = (Vec::new(), notes(options.clock), None);
+    let (mut measured, mut notes, mut failure) = (Vec::new(), notes(options.clock, mount.as_ref()), None);
     for (variant, result) in played {
         match result {
             Ok(played) => {
@@ -99,7 +99,7 @@ pub fn run<M: Mount>(plan: &Plan, mount: &Arc<M>, options: &Options, events: &Ev
     })
 }
 
-fn notes(clock: ClockKind) -> Vec<String> {
+fn notes(clock: ClockKind, mount: &impl Mount) -> Vec<String> {
     match clock {
         ClockKind::Virtual => vec![
             "Virtual clock: CPU time is not modelled; times are whole milliseconds.".to_owned(),
@@ -108,7 +108,8 @@ fn notes(clock: ClockKind) -> Vec<String> {
                 .to_owned(),
         ],
         ClockKind::Real => {
-            vec!["Real clock: child processes, loopback sockets, SQLite on disk.".to_owned()]
+            let stores = mount.stores();
+            vec![format!("Real clock: child processes, loopback sockets, {stores}.")]
         }
     }
 }

@@ -92,7 +92,7 @@ async fn postgres_keeps_the_laws_and_its_end_is_an_error() {
     })
     .await;
     let store = open("end").await;
-    server.stop();
+    drop(server);
     everything_fails(store.as_ref()).await;
 }
 
@@ -106,7 +106,7 @@ async fn redis_keeps_the_laws_and_its_end_is_an_error() {
     };
     keeps_the_laws(async |name| Pair(open(name).await, open(name).await)).await;
     let store = open("end").await;
-    server.stop();
+    drop(server);
     everything_fails(store.as_ref()).await;
 }
 

@@ -73,9 +73,12 @@ impl RedisJobs {
             .set_response_timeout(Some(RESPONSE_TIME))
             .set_max_delay(Duration::from_secs(1))
             .set_number_of_retries(RECONNECTS);
-        let connection = ConnectionManager::new_with_config(client, config)
-            .await
-            .map_err(|error| refused(place, error))?;
+        let connected = async {
+            let mut connection = ConnectionManager::new_with_config(client, config).await?;
+            // Who gives no password where one is wanted is let in, and refused at the first command.
+            ping(&mut connection).await.map(|()| connection)
+        };
+        let connection = connected.await.map_err(|error| refused(place, error))?;
         Ok(Self {
             connection,
             queue: format!("{{{}}}", namespace.unwrap_or(NAMESPACE)),
@@ -207,9 +210,13 @@ impl JobStore for RedisJobs {
     }
 
     async fn ping(&self) -> Result<(), QueueError> {
-        let _: String = ::redis::cmd("PING").query_async(&mut self.connection.clone()).await?;
-        Ok(())
+        Ok(ping(&mut self.connection.clone()).await?)
     }
+}
+
+async fn ping(connection: &mut ConnectionManager) -> Result<(), RedisError> {
+    let _: String = ::redis::cmd("PING").query_async(connection).await?;
+    Ok(())
 }
 
 fn number(us: Option<u64>) -> String {

@@ -16,8 +16,8 @@ use sqlx::{ConnectOptions as _, Connection as _, Postgres, Row};
 
 use super::{Connection, Database, DatabaseError, DatabaseSettings, OpenError, Session, UsageRow, migrate};
 
-/// Longest wait for a connection at the start; afterwards `database.acquire_timeout` bounds it.
-const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// Longest wait for a connection at the start, one to a server that is starting too included; afterwards `database.acquire_timeout` bounds it.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// When the server gives up: on a statement, on a lock, on a transaction whose client has fallen silent (it may be dead,
 /// and hold the lock on a job).
 const SERVER_BOUNDS: [(&str, &str); 3] = [
@@ -27,6 +27,10 @@ const SERVER_BOUNDS: [(&str, &str); 3] = [
 ];
 /// When we give up on the server.
 const ANSWER_TIME: Duration = Duration::from_secs(8);
+/// What a server answers that is starting: cannot_connect_now.
+const STARTING: &str = "57P03";
+/// Pause before it is asked again.
+const STARTING_PAUSE: Duration = Duration::from_millis(200);
 /// The setting, for messages.
 const KEY: &str = "database_url";
 
@@ -76,7 +80,7 @@ pub(crate) async fn prepare(url: &SecretString, namespace: Option<&str>) -> Resu
         migrator.create_schema(format!("\"{namespace}\""));
     }
     let place = format!("{}:{}", options.get_host(), options.get_port());
-    let mut connection = match tokio::time::timeout(CONNECT_TIME, options.connect()).await {
+    let mut connection = match tokio::time::timeout(CONNECT_TIME, connected(&options)).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return Err(refused(error, place, &options)),
         Err(_) => return Err(OpenError::Late { place }),
@@ -85,6 +89,18 @@ pub(crate) async fn prepare(url: &SecretString, namespace: Option<&str>) -> Resu
     // Nothing depends on a farewell.
     let _ = connection.close().await;
     Ok(options.options(SERVER_BOUNDS))
+}
+
+/// Connects; a server that is just starting is waited for.
+async fn connected(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    loop {
+        match options.connect().await {
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(STARTING) => {
+                tokio::time::sleep(STARTING_PAUSE).await;
+            }
+            result => return result,
+        }
+    }
 }
 
 fn refused(error: sqlx::Error, place: String, options: &PgConnectOptions) -> OpenError {

@@ -5,6 +5,7 @@ mod designs;
 mod disconnect;
 mod jobs;
 mod observed;
+mod opening;
 mod provider;
 mod resilience;
 mod storage;

@@ -3,6 +3,7 @@
 //! A test that needs one asks for it; where the program is missing it is told so, aloud, and nothing else happens. In CI
 //! (`CI` is set) a missing program is a failure. Shared by unit tests and integration tests of several crates.
 
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -59,7 +60,7 @@ impl Server {
             .arg("-D")
             .arg(&data)
             .stdout(Stdio::null())
-            .stderr(std::fs::File::create(folder.path().join("log")).unwrap())
+            .stderr(log_file(folder.path()))
             .spawn()
             .unwrap();
         let server = Self::ready(process, port, folder);
@@ -97,7 +98,11 @@ impl Server {
 
     fn ready(mut process: Child, port: u16, folder: tempfile::TempDir) -> Self {
         for _ in 0..POLLS {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            // PostgreSQL listens before it is ready, and says in its log when it is.
+            let said = log(folder.path());
+            if (said.is_empty() || said.contains("ready to accept connections"))
+                && TcpStream::connect(("127.0.0.1", port)).is_ok()
+            {
                 return Self {
                     process,
                     port,
@@ -123,11 +128,6 @@ impl Server {
     /// `redis://...`.
     pub(crate) fn redis_url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
-    }
-
-    /// Stops it at once, as a machine that dies would.
-    pub(crate) fn stop(self) {
-        drop(self);
     }
 }
 
@@ -210,8 +210,16 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
+/// With a first line, so that a server that has said nothing yet is not taken for one that never does.
+fn log_file(folder: &Path) -> std::fs::File {
+    let mut file = std::fs::File::create(folder.join("log")).unwrap();
+    writeln!(file, "starting").unwrap();
+    file
+}
+
+/// What it said: PostgreSQL, that is; Redis says nothing.
 fn log(folder: &Path) -> String {
-    std::fs::read_to_string(folder.join("log")).unwrap_or_else(|_| "it said nothing".to_owned())
+    std::fs::read_to_string(folder.join("log")).unwrap_or_default()
 }
 
 #[expect(

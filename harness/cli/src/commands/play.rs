@@ -14,13 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::fail;
 use crate::exit::Exit;
-use crate::mount::ReferenceService;
+use crate::mount::OnStores;
 use crate::{ENGINE, VERSION, terminal};
 
 /// Plays plans until it is told to stop.
 pub struct Player {
     events: Events,
     stop: CancellationToken,
+    mount: Arc<OnStores>,
 }
 
 impl Player {
@@ -31,6 +32,16 @@ impl Player {
         Self {
             events: terminal::watch(quiet),
             stop,
+            mount: Arc::default(),
+        }
+    }
+
+    /// With the service's data in these stores, on the real clock.
+    #[must_use]
+    pub fn on(self, stores: OnStores) -> Self {
+        Self {
+            mount: Arc::new(stores),
+            ..self
         }
     }
 
@@ -57,7 +68,7 @@ impl Player {
             scratch: scratch.path().to_owned(),
             stop: self.stop.clone(),
         };
-        let ran = brownout_world::run(plan, &Arc::new(ReferenceService), &options, &self.events);
+        let ran = brownout_world::run(plan, &self.mount, &options, &self.events);
         let Ran { record, failure } = ran.map_err(|error| told(&error))?;
         Ok((record, failure.map_or(Exit::Pass, |error| told(&error))))
     }

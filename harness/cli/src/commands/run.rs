@@ -11,6 +11,7 @@ use super::fail;
 use super::play::{Player, command, default_out};
 use crate::args::{Clock, RunArgs};
 use crate::exit::Exit;
+use crate::mount::OnStores;
 use crate::scenarios;
 
 /// The spot check: this much of this scenario, on both clocks. It asks for unary answers only, so wiremock serves it.
@@ -23,6 +24,10 @@ pub fn run(args: &RunArgs) -> Exit {
         Ok(scenarios) => scenarios,
         Err(exit) => return exit,
     };
+    let stores = match stores(args) {
+        Ok(stores) => stores,
+        Err(exit) => return exit,
+    };
     let out = match writable_out(args) {
         Ok(out) => out,
         Err(exit) => return exit,
@@ -32,7 +37,7 @@ pub fn run(args: &RunArgs) -> Exit {
         Clock::Real => ClockKind::Real,
     };
     let quiet = args.quiet || args.json;
-    let player = Player::new(quiet);
+    let player = Player::new(quiet).on(stores);
     let (records, mut exit) = play_all(&scenarios, &player, clock, args, &out);
     if player.interrupted() {
         exit = exit.or_worse(Exit::Interrupted);
@@ -53,6 +58,16 @@ pub fn run(args: &RunArgs) -> Exit {
         say!("report: {}", out.join("index.html").display());
     }
     exit
+}
+
+/// Where the service keeps its data, if not in SQLite.
+fn stores(args: &RunArgs) -> Result<OnStores, Exit> {
+    let named = args.database_url.is_some() || args.redis_url.is_some();
+    if named && args.clock == Clock::Virtual {
+        let message = "--database-url and --redis-url are for --clock real: on the virtual clock stores are in memory";
+        return Err(fail(Exit::Usage, &message));
+    }
+    OnStores::at(args.database_url.clone(), args.redis_url.clone()).map_err(|error| fail(Exit::Usage, &error))
 }
 
 /// Plays the scenarios one after the other and writes each record as soon as it is there.

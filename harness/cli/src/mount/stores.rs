@@ -1,0 +1,116 @@
+//! The reference service on data stores of the caller's: PostgreSQL, Redis. Real clock only; in process it is the same.
+//!
+//! Variants must not meet there, nor two runs: each gets a namespace of its own, named after its folder. It stays when
+//! the run is over, to be looked at; a server for tests is thrown away as a whole.
+
+use std::path::Path;
+use std::process::Command;
+
+use brownout_net::Listener;
+use brownout_scenario::units::Micros;
+use brownout_service::settings::{Settings, SettingsError};
+use brownout_world::mount::{HostIo, HostSpec, Mount, MountError, Role, Running, SettingProblem};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{ReferenceService, Stores};
+
+/// The reference service, its children on these stores. Without any: SQLite, in the variant's folder.
+#[derive(Clone, Default)]
+pub struct OnStores {
+    database_url: Option<String>,
+    redis_url: Option<String>,
+}
+
+impl OnStores {
+    /// Takes the addresses as the service's own settings take them.
+    pub fn at(database_url: Option<String>, redis_url: Option<String>) -> Result<Self, SettingsError> {
+        let stores = Self {
+            database_url,
+            redis_url,
+        };
+        Settings::from_map(stores.keys(None)).map(|_| stores)
+    }
+
+    /// The keys that lead to the stores; `folder` is the variant's.
+    fn keys(&self, folder: Option<&Path>) -> Map<String, Value> {
+        let mut keys = Map::new();
+        if let Some(url) = &self.database_url {
+            keys.insert("database_url".to_owned(), json!(url));
+        } else if let Some(folder) = folder {
+            keys.insert("database_path".to_owned(), json!(folder.join("service.db")));
+        }
+        if let Some(url) = &self.redis_url {
+            keys.insert("redis_url".to_owned(), json!(url));
+            keys.insert("queue".to_owned(), json!("redis"));
+        }
+        if let Some(folder) = folder {
+            keys.insert("namespace".to_owned(), json!(namespace(folder)));
+        }
+        keys
+    }
+}
+
+/// A name that no other run and no other variant has: folders of runs have random names.
+fn namespace(folder: &Path) -> String {
+    let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
+    let digits: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("run_{digits}")
+}
+
+impl Mount for OnStores {
+    type Shared = Stores;
+
+    fn check(&self, settings: &Map<String, Value>) -> Result<(), Vec<SettingProblem>> {
+        ReferenceService.check(settings)
+    }
+
+    fn shortest_patience(&self, settings: &Map<String, Value>) -> Option<Micros> {
+        ReferenceService.shortest_patience(settings)
+    }
+
+    fn shared(&self, spec: &HostSpec) -> Result<Stores, MountError> {
+        ReferenceService.shared(spec)
+    }
+
+    fn serve(&self, spec: HostSpec, shared: Stores, io: HostIo, listener: Listener) -> Running {
+        ReferenceService.serve(spec, shared, io, listener)
+    }
+
+    fn work(&self, spec: HostSpec, shared: Stores, io: HostIo) -> Running {
+        ReferenceService.work(spec, shared, io)
+    }
+
+    fn command(&self, role: Role, spec: &HostSpec, dir: &Path, shared: &Path) -> std::io::Result<Command> {
+        super::child(role, spec, dir, self.keys(Some(shared)))
+    }
+
+    fn stores(&self) -> String {
+        let database = match &self.database_url {
+            Some(url) if url.starts_with("postgres") => "PostgreSQL",
+            _ => "SQLite on disk",
+        };
+        match self.redis_url {
+            Some(_) => format!("{database}, the queue in Redis"),
+            None => database.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variants_and_runs_do_not_meet_and_nothing_but_an_address_is_taken_for_one() {
+        let names: std::collections::BTreeSet<_> = ["/tmp/a/naive", "/tmp/a/resilient", "/tmp/b/naive"]
+            .map(|folder| namespace(Path::new(folder)))
+            .into();
+        assert_eq!(names.len(), 3);
+        let redis = OnStores::at(None, Some("redis://h/".to_owned())).unwrap();
+        let keys = redis.keys(Some(Path::new("/tmp/a/naive")));
+        assert!(Settings::from_map(keys).is_ok());
+        assert_eq!(redis.stores(), "SQLite on disk, the queue in Redis");
+        assert!(OnStores::at(Some("mysql://h/".to_owned()), None).is_err());
+    }
+}
