@@ -121,7 +121,7 @@ impl World {
         let settings = format!(
             "design = \"queued\"\n{stores}\n[database]\npool = 4\n\
              [jobs]\nlease = \"1500ms\"\nheartbeat = \"300ms\"\npoll = \"50ms\"\nmax_attempts = 50\nconcurrency = 6\n\
-             [[providers]]\nname = \"p\"\nmodel = \"gpt-4o-mini\"\nbase_url = \"{base_url}\"\n"
+             [[providers]]\nname = \"p\"\nmodel = \"gpt-4o-mini\"\nbase_url = \"{base_url}\"\napi_key = \"simulated\"\n"
         );
         std::fs::write(&config, settings).unwrap();
         Self {

@@ -50,6 +50,7 @@ async fn keeps_the_laws(fresh: impl AsyncFn(&str) -> Pair) {
         two_processes_see_one_queue_and_share_its_jobs_out,
         many_who_change_one_job_change_it_one_at_a_time,
         times_keys_and_texts_of_any_kind_come_back,
+        a_step_that_is_dropped_half_way_harms_nobody,
     );
 }
 
@@ -472,4 +473,28 @@ async fn times_keys_and_texts_of_any_kind_come_back(Pair(store, _): Pair) {
     assert_eq!(store.depth(now + 7).await.unwrap().oldest_us, 7);
     let claimed = store.claim("w", now).await.unwrap().unwrap();
     assert_eq!((claimed.id.as_str(), claimed.attempts), ("odd:1", 1));
+}
+
+/// A worker that drops a heartbeat because its job is done does this all day.
+async fn a_step_that_is_dropped_half_way_harms_nobody(Pair(store, other): Pair) {
+    store.enqueue(job("a", 0)).await.unwrap();
+    store.claim("w", 0).await.unwrap().unwrap();
+    for n in 0..30_u64 {
+        let beats = (0..4).map(|_| store.update("a", Event::Heartbeat { lease: lease("w", 1) }, n));
+        let dropped = tokio::time::timeout(Duration::from_micros(n * 150), join_all(beats)).await;
+        drop(dropped);
+        let new = (0..4).map(|k| format!("{n}-{k}"));
+        for id in new {
+            store.enqueue(job(&id, 0)).await.unwrap();
+            assert!(
+                other.get(&id).await.unwrap().is_some(),
+                "{id} was accepted and is not there"
+            );
+            other.update(&id, Event::Cancel, 1).await.unwrap();
+        }
+    }
+    assert!(matches!(
+        other.get("a").await.unwrap().unwrap().state,
+        State::Running { .. }
+    ));
 }

@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use secrecy::SecretString;
 use sqlx::Row;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 
 use super::filed::{Filed, is_lent, read, write};
 use super::lease::{Event, Job, LeasePolicy};
@@ -32,10 +32,9 @@ impl PostgresJobs {
 
     /// A queue in a database that has been prepared.
     pub(crate) fn over(options: PgConnectOptions, policy: LeasePolicy) -> Self {
-        let pool = PgPoolOptions::new()
+        let pool = postgres::pool_options()
             .max_connections(CONNECTIONS)
             .acquire_timeout(CONNECT_TIME)
-            .test_before_acquire(true)
             .connect_lazy_with(options);
         Self {
             pool,

@@ -18,9 +18,10 @@ use super::{Connection, Database, DatabaseError, DatabaseSettings, OpenError, Se
 
 /// Longest wait for a connection at the start, one to a server that is starting too included; afterwards `database.acquire_timeout` bounds it.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
-/// When the server gives up: on a statement, on a lock, on a transaction whose client has fallen silent (it may be dead,
+/// What the server says (no notices), and when it gives up: on a statement, on a lock, on a transaction whose client has fallen silent (it may be dead,
 /// and hold the lock on a job).
-const SERVER_BOUNDS: [(&str, &str); 3] = [
+const SESSION: [(&str, &str); 4] = [
+    ("client_min_messages", "error"),
     ("statement_timeout", "5s"),
     ("lock_timeout", "4s"),
     ("idle_in_transaction_session_timeout", "10s"),
@@ -53,17 +54,34 @@ impl PostgresDatabase {
 
     /// A database that has been prepared.
     pub(crate) fn over(options: PgConnectOptions, settings: DatabaseSettings) -> Self {
-        let pool = PgPoolOptions::new()
+        let pool = pool_options()
             .max_connections(settings.pool)
             // One is kept warm, so that neither a probe nor the first request after a quiet hour pays for a handshake.
             .min_connections(1)
             .idle_timeout(settings.idle_timeout)
-            // A server restarts, a firewall forgets: one more round trip finds out before a request does.
-            .test_before_acquire(true)
             // Waiting for a place and connecting together.
             .acquire_timeout(settings.acquire_timeout)
             .connect_lazy_with(options);
         Self { pool, settings }
+    }
+}
+
+/// What all pools of the service have in common.
+pub(crate) fn pool_options() -> PgPoolOptions {
+    PgPoolOptions::new()
+        // A server restarts, a firewall forgets: one more round trip finds out before a request does.
+        .test_before_acquire(true)
+        // Whoever is dropped while `BEGIN` is on its way leaves a transaction that its connection does not know of, and
+        // the next one's writes would never be committed. Nothing comes back into a pool in a transaction.
+        .after_release(|connection, _| Box::pin(async move { rolled_back(connection).await }))
+}
+
+/// Ends whatever transaction there is; without one it is a notice that `client_min_messages` keeps away.
+async fn rolled_back(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let ending = sqlx::raw_sql("ROLLBACK").execute(connection);
+    match tokio::time::timeout(ANSWER_TIME, ending).await {
+        Ok(ended) => ended.map(|_| true),
+        Err(_) => Ok(false),
     }
 }
 
@@ -88,7 +106,7 @@ pub(crate) async fn prepare(url: &SecretString, namespace: Option<&str>) -> Resu
     migrate::run(&migrator, &mut connection, &place).await?;
     // Nothing depends on a farewell.
     let _ = connection.close().await;
-    Ok(options.options(SERVER_BOUNDS))
+    Ok(options.options(SESSION))
 }
 
 /// Connects; a server that is just starting is waited for.
