@@ -5,10 +5,12 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::clock::Clock;
 use crate::designs::Workers;
 use crate::draws::Ids;
 use crate::error::ServiceError;
+use crate::features::Dependencies;
 use crate::ports::Stores;
 use crate::queue::{JobStore, MemoryJobs};
 use crate::settings::{Design, Settings};
@@ -23,10 +25,14 @@ pub(crate) struct App {
     pub(crate) clock: Clock,
     pub(crate) seed: u64,
     pub(crate) ids: Ids,
+    /// Who may call.
+    pub(crate) access: Access,
     pub(crate) metrics: Metrics,
     pub(crate) tracer: Tracer,
     pub(crate) models: ModelClient,
     pub(crate) accounts: Accounts,
+    /// What readiness asks.
+    pub(crate) dependencies: Dependencies,
     /// Where jobs are: the durable queue, or this process's memory in the background design.
     pub(crate) jobs: Arc<dyn JobStore>,
     /// The workers of the blocking design.
@@ -82,12 +88,15 @@ impl App {
         };
         let workers = (settings.design == Design::Blocking)
             .then(|| Workers::new(&settings, clock, tasks.clone(), metrics.clone()));
+        let dependencies = Dependencies::new(stores.database.as_ref(), &jobs, settings.design, settings.health, clock);
         let app = Self {
+            dependencies,
             tracer: Tracer::new(spans, metrics.clone(), clock, seed),
             models: ModelClient::new(&settings, upstream, metrics.clone(), seed)?,
             accounts: Accounts::new(stores.database, &settings.database, metrics.clone(), clock),
             job_slots: Arc::new(Semaphore::new(settings.jobs.concurrency as usize)),
             ids: Ids::new(seed),
+            access: Access::new(&settings, clock),
             give_back: CancellationToken::new(),
             settings,
             clock,

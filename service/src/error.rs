@@ -47,6 +47,29 @@ pub enum Error {
     /// The body is longer than `max_body_bytes`.
     #[error("the body is too large: shorten the conversation")]
     TooLarge,
+    /// No key, or none that is known. Which of the two is not said.
+    #[error("a key is needed: send it as `authorization: Bearer KEY`")]
+    Unauthenticated,
+    /// The key is known and refused.
+    #[error("this key is disabled: ask whoever gave it to you")]
+    KeyDisabled,
+    /// The key has made as many requests as it may.
+    #[error("this key has used up its requests per minute: try again later")]
+    KeyRateLimited {
+        /// When there is another.
+        retry_after: Duration,
+    },
+    /// The key has as many requests under way as it may.
+    #[error("this key has as many requests under way as it may: wait for one of them to end")]
+    TooManyAtOnce,
+    /// What the request can cost is more than the key may still spend.
+    #[error(
+        "this key's budget does not cover the request: ask for fewer max_tokens, or wait for the budget to be full again"
+    )]
+    BudgetExhausted {
+        /// When it is.
+        full_in: Duration,
+    },
     /// There is no such thing.
     #[error("there is no {0} here")]
     NotFound(&'static str),
@@ -103,6 +126,11 @@ impl Error {
         match self {
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::KeyDisabled => StatusCode::FORBIDDEN,
+            Self::KeyRateLimited { .. } | Self::TooManyAtOnce => StatusCode::TOO_MANY_REQUESTS,
+            // Not 429: clients take that for a matter of seconds, and retry by themselves.
+            Self::BudgetExhausted { .. } => StatusCode::PAYMENT_REQUIRED,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::JobFinished | Self::JobCancelled => StatusCode::CONFLICT,
@@ -121,6 +149,11 @@ impl Error {
         match self {
             Self::Invalid(_) => "invalid-request",
             Self::TooLarge => "body-too-large",
+            Self::Unauthenticated => "unauthenticated",
+            Self::KeyDisabled => "key-disabled",
+            Self::KeyRateLimited { .. } => "rate-limited",
+            Self::TooManyAtOnce => "too-many-at-once",
+            Self::BudgetExhausted { .. } => "budget-exhausted",
             Self::NotFound(_) => "not-found",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::JobFinished => "job-finished",
@@ -143,9 +176,14 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after } => Some(retry_after.unwrap_or(Duration::from_secs(1))),
-            Self::PoolTimeout | Self::DatabaseFull | Self::Overloaded | Self::Storage | Self::ShuttingDown => {
-                Some(Duration::from_secs(1))
-            }
+            Self::KeyRateLimited { retry_after } => Some(*retry_after),
+            Self::BudgetExhausted { full_in } => Some(*full_in),
+            Self::TooManyAtOnce
+            | Self::PoolTimeout
+            | Self::DatabaseFull
+            | Self::Overloaded
+            | Self::Storage
+            | Self::ShuttingDown => Some(Duration::from_secs(1)),
             _ => None,
         }
     }

@@ -28,6 +28,8 @@ use crate::telemetry::Exporter;
 const HEAD_TIME: Duration = Duration::from_secs(30);
 /// How long the last spans may take.
 const FLUSH_TIME: Duration = Duration::from_secs(3);
+/// How long it may take to tell clients that their answer ends here.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long it may take to give jobs back to the queue.
 const GIVE_BACK_TIME: Duration = Duration::from_secs(2);
 
@@ -49,11 +51,23 @@ pub async fn run<L: Listener>(settings: Settings, ports: Ports<L>) -> Result<(),
         app.tasks.spawn(designs::forget_finished(Arc::clone(&app)));
     }
     accept(ports.listener, &app).await;
-    if !app.tasks.drain(app.settings.shutdown_grace).await {
-        tracing::warn!("requests or jobs were cut off: they outlasted shutdown_grace");
-    }
+    farewell(&app).await;
     telemetry.stop().await;
     Ok(())
+}
+
+/// Lets what is under way come to its end. What does not within `shutdown_grace` is told, so that nobody takes half an answer
+/// for a whole one; without any grace nobody is told anything.
+async fn farewell(app: &App) {
+    let grace = app.settings.shutdown_grace;
+    if !app.tasks.wait(grace).await {
+        tracing::warn!("requests or jobs were cut off: they outlasted shutdown_grace");
+        if !grace.is_zero() {
+            app.give_back.cancel();
+            app.tasks.wait(LAST_WORDS).await;
+        }
+    }
+    app.tasks.end().await;
 }
 
 /// Works on the queue until `shutdown`, then ends in good order: what is not done within `shutdown_grace` is given back.
@@ -77,25 +91,30 @@ pub async fn worker(settings: Settings, ports: WorkerPorts) -> Result<(), Servic
     let telemetry = Telemetry::start(exporter);
     app.tasks.spawn(designs::forget_finished(Arc::clone(&app)));
     designs::work(&app).await;
-    let grace = app.settings.shutdown_grace;
-    let late = app.give_back.clone();
-    let giving_back = async {
-        tokio::time::sleep(grace).await;
-        late.cancel();
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        biased;
-        _ = app.tasks.drain(grace + GIVE_BACK_TIME) => {}
-        () = giving_back => {}
+    if !app.tasks.wait(app.settings.shutdown_grace).await {
+        app.give_back.cancel();
+        app.tasks.wait(GIVE_BACK_TIME).await;
     }
+    app.tasks.end().await;
     telemetry.stop().await;
     Ok(())
 }
 
+/// Accepts clients until `drain_delay` after the shutdown: as long as load balancers send some. Readiness is bad from the
+/// first moment of it.
 async fn accept<L: Listener>(mut listener: L, app: &Arc<App>) {
     let router = features::router(Arc::clone(app));
     let places = Arc::new(Semaphore::new(app.settings.max_connections as usize));
+    let closing = CancellationToken::new();
+    let _close = closing.clone().drop_guard();
+    let delay = app.settings.drain_delay;
+    let over = async {
+        app.shutdown.cancelled().await;
+        if !delay.is_zero() {
+            app.clock.sleep(delay).await;
+        }
+    };
+    let mut over = std::pin::pin!(over);
     loop {
         let next = async {
             // A place first, then a connection: those who find none wait in the kernel, not in here.
@@ -104,10 +123,10 @@ async fn accept<L: Listener>(mut listener: L, app: &Arc<App>) {
         };
         let (place, (io, _)) = tokio::select! {
             biased;
-            () = app.shutdown.cancelled() => return,
+            () = over.as_mut() => return,
             next = next => next,
         };
-        let connection = serve(io, router.clone(), app.clock.is_real(), app.shutdown.clone());
+        let connection = serve(io, router.clone(), app.clock.is_real(), closing.clone());
         app.tasks.spawn(async move {
             let _place = place;
             connection.await;
@@ -115,8 +134,9 @@ async fn accept<L: Listener>(mut listener: L, app: &Arc<App>) {
     }
 }
 
-/// Serves one connection. A client that hangs up ends it, and with it the request it was waiting for.
-async fn serve<Io>(io: Io, router: Router, date: bool, shutdown: CancellationToken)
+/// Serves one connection. A client that hangs up ends it, and with it the request it was waiting for. Once `closing` it takes
+/// no further request: an idle one closes, and what is being answered says `connection: close`.
+async fn serve<Io>(io: Io, router: Router, date: bool, closing: CancellationToken)
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -129,7 +149,7 @@ where
     let result = tokio::select! {
         biased;
         result = connection.as_mut() => result,
-        () = shutdown.cancelled() => {
+        () = closing.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

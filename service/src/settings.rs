@@ -1,12 +1,15 @@
 //! What an instance is told: typed, complete and valid, or refused with every problem at once.
 //!
 //! - `presets`: the two sets of defaults, `naive` and `resilient`. A preset sets every switch; keys override it.
-//! - `fields`: the one list of keys, used for reading and for writing.
-//! - `read`, `write`: from and to maps, files and the environment. `unit`: durations as text.
+//! - `fields`: the one list of keys, used for reading and for writing. `entries`: what its lists hold.
+//! - `read`, `write`: from and to maps, files and the environment. `rules`: values that do not fit together. `unit`:
+//!   durations as text.
 
+mod entries;
 mod fields;
 mod presets;
 mod read;
+mod rules;
 mod unit;
 mod write;
 
@@ -23,6 +26,7 @@ use crate::resilience::disconnect::DisconnectPolicy;
 use crate::resilience::retry::RetrySettings;
 use crate::storage::DatabaseSettings;
 
+pub use self::entries::{Digest, KeySettings, Price, ProviderSettings, Usd};
 pub use self::write::Secrets;
 
 /// All settings of an instance.
@@ -50,18 +54,22 @@ pub struct Settings {
     pub jobs: JobSettings,
     /// Longest silence on a stream to a client before a comment keeps it alive.
     pub heartbeat: Duration,
+    /// What the probes of health ask.
+    pub health: HealthSettings,
+    /// How long connections are still accepted after readiness has turned: the time a load balancer takes to notice.
+    pub drain_delay: Duration,
     /// How long an orderly end may take.
     pub shutdown_grace: Duration,
     /// Longest request body, in bytes.
     pub max_body_bytes: u32,
     /// Client connections at a time; more wait to be accepted.
     pub max_connections: u32,
-    /// The providers, in order of preference.
-    pub providers: Vec<ProviderSettings>,
     /// Where it is deployed, such as `production`; in spans.
     pub environment: Option<String>,
     /// Tells it from its replicas in spans; absent: the name of its role.
     pub instance: Option<String>,
+    /// Whether callers have to show a key.
+    pub auth: Auth,
     /// Where spans go, such as `http://localhost:4318`; absent: nowhere.
     pub otlp_endpoint: Option<String>,
     /// Where the database is, `sqlite:PATH` or `postgres://...`, for hosts that use one. May hold a password: never printed.
@@ -74,6 +82,41 @@ pub struct Settings {
     pub queue: QueueStore,
     /// The PostgreSQL schema, and what Redis keys begin with, where several services share a server.
     pub namespace: Option<String>,
+    /// The providers, in order of preference.
+    pub providers: Vec<ProviderSettings>,
+    /// The keys that callers may show.
+    pub keys: Vec<KeySettings>,
+}
+
+/// Whether callers have to show a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// Anybody may call.
+    Off,
+    /// A key of the list, as a bearer token.
+    Required,
+}
+
+/// What the probes of health ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HealthSettings {
+    /// What `/livez` depends on.
+    pub liveness: ProbeScope,
+    /// What `/readyz` depends on.
+    pub readiness: ProbeScope,
+    /// How long one dependency may take to answer.
+    pub timeout: Duration,
+    /// How long the answer about dependencies is good for; absent: each probe asks for itself.
+    pub cache: Option<Duration>,
+}
+
+/// What a probe depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeScope {
+    /// Nothing but the process that answers it.
+    Process,
+    /// What the service needs to do its work.
+    Dependencies,
 }
 
 /// Where the defaults come from.
@@ -137,19 +180,6 @@ impl JobSettings {
             expiry: self.expiry,
         }
     }
-}
-
-/// A provider.
-#[derive(Debug, Clone)]
-pub struct ProviderSettings {
-    /// Its name in spans, metrics and answers.
-    pub name: String,
-    /// Its address, as OpenAI's own clients take it: `https://api.openai.com/v1`.
-    pub base_url: String,
-    /// The model to ask for.
-    pub model: String,
-    /// The key. Never printed.
-    pub api_key: Option<SecretString>,
 }
 
 impl Settings {

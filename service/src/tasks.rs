@@ -1,6 +1,6 @@
 //! The tasks of one instance: all that it spawns ends with it.
 //!
-//! A graceful end drains them for a while. A crash (the instance's future is dropped) ends them at once, so that nothing
+//! A graceful end waits for them for a while. A crash (the instance's future is dropped) ends them at once, so that nothing
 //! of a dead instance goes on working inside a process that lives.
 
 use std::future::Future;
@@ -42,16 +42,16 @@ impl Tasks {
         self.killed.clone().drop_guard()
     }
 
-    /// Waits until all tasks are done, at most for `grace`; what is left then ends at once. True if nothing was left.
-    pub(crate) async fn drain(&self, grace: Duration) -> bool {
+    /// Waits until all tasks are done, at most for `limit`. True if they are.
+    pub(crate) async fn wait(&self, limit: Duration) -> bool {
         self.tracker.close();
-        let done = tokio::time::timeout(grace, self.tracker.wait()).await.is_ok();
+        tokio::time::timeout(limit, self.tracker.wait()).await.is_ok()
+    }
+
+    /// Ends all tasks at once. They record their spans on the way out.
+    pub(crate) async fn end(&self) {
         self.killed.cancel();
-        if !done {
-            // What was cut off records its spans on the way out.
-            let _ = tokio::time::timeout(LAST_WORDS, self.tracker.wait()).await;
-        }
-        done
+        self.wait(LAST_WORDS).await;
     }
 
     fn bounded(&self, work: impl Future<Output = ()> + Send + 'static) -> impl Future<Output = ()> + Send + 'static {

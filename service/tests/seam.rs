@@ -88,12 +88,46 @@ async fn shutdown_is_bounded_by_its_grace() {
     let settings = settings("http://a.sim", &json!({ "shutdown_grace": "2s" }));
     let stores = Stores::memory(&settings);
     let shutdown = mount(&network, "service.sim", settings, stores).await;
+    let answers = ["/chat", "/chat/stream"].map(|path| tokio::spawn(ask(network.connect("service.sim"), path)));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    shutdown.cancel();
+    let began = tokio::time::Instant::now();
+    for answer in answers {
+        let (status, body) = answer.await.unwrap().unwrap();
+        assert_eq!(status, 503, "{body}");
+        assert!(body.contains("shutting-down"), "{body}");
+    }
+    assert_eq!(began.elapsed().as_millis(), 2000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_grace_all_is_cut_at_once() {
+    let network = Network::default();
+    let _provider = provider(network.listen("a.sim"), Duration::from_secs(30));
+    let settings = settings("http://a.sim", &json!({ "preset": "naive" }));
+    let stores = Stores::memory(&settings);
+    let shutdown = mount(&network, "service.sim", settings, stores).await;
     let answer = tokio::spawn(ask(network.connect("service.sim"), "/chat"));
     tokio::time::sleep(Duration::from_secs(1)).await;
     shutdown.cancel();
     let began = tokio::time::Instant::now();
     assert!(answer.await.unwrap().is_err(), "the connection is cut");
-    assert_eq!(began.elapsed().as_millis(), 2000);
+    assert_eq!(began.elapsed().as_millis(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_drains_is_unready_and_still_takes_what_it_is_sent() {
+    let network = Network::default();
+    let _provider = provider(network.listen("a.sim"), DOING);
+    let settings = settings("http://a.sim", &json!({ "drain_delay": "5s" }));
+    let stores = Stores::memory(&settings);
+    let shutdown = mount(&network, "service.sim", settings, stores).await;
+    let get = |path| ask(network.connect("service.sim"), path);
+    shutdown.cancel();
+    tokio::time::sleep(Duration::from_millis(4900)).await;
+    assert_eq!(get("/chat").await.unwrap().0, 200);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(get("/chat").await.is_err(), "it is closed");
 }
 
 #[tokio::test(start_paused = true)]

@@ -224,12 +224,15 @@ pub struct ServeArgs {
     /// Where to listen; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
-    /// Only check the settings
+    /// Only check the settings, and print what would run
     #[arg(long)]
     pub check: bool,
     /// Only ask the service that runs at --listen already for this path; ends with 0 if the answer is a 2xx
     #[arg(long, value_name = "PATH", conflicts_with = "check")]
     pub probe: Option<String>,
+    /// Only read a key from standard input and print its SHA-256, for `keys` in the settings
+    #[arg(long, conflicts_with = "check")]
+    pub hash_key: bool,
     /// End when standard input closes
     #[arg(long, hide = true)]
     pub lifeline: bool,

@@ -6,9 +6,11 @@ mod stores;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use brownout_net::Listener;
-use brownout_scenario::units::Micros;
+use brownout_scenario::prices;
+use brownout_scenario::units::{Micros, Picodollars};
 use brownout_service::settings::Settings;
 use brownout_service::{Clock, Ports, Stores, Upstream, WorkerPorts, upstream};
 use brownout_world::mount::{HostIo, HostSpec, Mount, MountError, Role, Running, SettingProblem};
@@ -27,8 +29,8 @@ const HOST_KEYS: [&str; 7] = [
     "queue",
     "namespace",
 ];
-/// A child that is told to end has this long for what is open: less than the harness waits for it.
-const CHILD_GRACE: &str = "3s";
+/// A child that is told to end has at most this long for what is open: less than the harness waits for it.
+const CHILD_GRACE: Duration = Duration::from_secs(3);
 /// Simulated providers take any key; this one says whose it is.
 const API_KEY: &str = "brownout-simulated";
 
@@ -116,7 +118,11 @@ impl Mount for ReferenceService {
 fn child(role: Role, spec: &HostSpec, dir: &Path, stores: Map<String, Value>) -> std::io::Result<Command> {
     let mut keys = with_host_keys(&spec.settings, &spec.providers, &spec.telemetry_url);
     keys.extend(stores);
-    keys.entry("shutdown_grace").or_insert_with(|| json!(CHILD_GRACE));
+    let grace = Settings::from_map(spec.settings.clone())
+        .map_err(std::io::Error::other)?
+        .shutdown_grace;
+    keys.entry("shutdown_grace")
+        .or_insert_with(|| json!(format!("{}ms", grace.min(CHILD_GRACE).as_millis())));
     let config = dir.join("service.toml");
     let text = toml::to_string(&keys).map_err(std::io::Error::other)?;
     std::fs::write(&config, text)?;
@@ -160,11 +166,21 @@ fn with_host_keys(
     telemetry_url: &str,
 ) -> Map<String, Value> {
     let mut keys = settings.clone();
-    let providers: Vec<Value> = providers
-        .iter()
-        .map(|p| json!({ "name": p.name, "base_url": p.base_url, "model": p.model, "api_key": API_KEY }))
-        .collect();
+    let providers: Vec<Value> = providers.iter().map(provider_keys).collect();
     keys.insert("providers".to_owned(), Value::Array(providers));
     keys.insert("otlp_endpoint".to_owned(), json!(telemetry_url));
+    keys
+}
+
+/// A provider as the service is told of it, with its list price where there is one: budgets need it.
+fn provider_keys(provider: &brownout_world::ProviderEndpoint) -> Value {
+    let mut keys = json!({
+        "name": provider.name, "base_url": provider.base_url, "model": provider.model, "api_key": API_KEY,
+    });
+    let per_million = |price: Picodollars| json!(price.as_usd() * 1e6);
+    if let Some(listed) = prices::list_price(&provider.model) {
+        keys["prompt_usd_per_million"] = per_million(listed.price.prompt);
+        keys["completion_usd_per_million"] = per_million(listed.price.completion);
+    }
     keys
 }

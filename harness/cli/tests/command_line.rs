@@ -79,7 +79,7 @@ fn an_address_in_use_and_an_output_folder_that_cannot_be_are_told_and_leave_noth
         103,
         &[&address, "--listen"],
     );
-    says(&output(&["serve"]), 103, &["[[providers]]", "service/example.toml"]);
+    says(&output(&["serve"]), 2, &["[[providers]]", "service/example.toml"]);
     let file = tempfile::NamedTempFile::new().unwrap();
     let out = file.path().join("runs");
     says(

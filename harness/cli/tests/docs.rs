@@ -9,7 +9,7 @@ use brownout::scenarios::{LoadError, load};
 use brownout_measure::record::VariantRecord;
 use brownout_measure::{gate, metric, tolerance};
 use brownout_scenario::{prices, profiles};
-use brownout_service::settings::{Preset, ProviderSettings, Secrets, Settings};
+use brownout_service::settings::{Preset, Secrets, Settings};
 use serde_json::Value;
 
 const SCENARIOS: &str = include_str!("../../../docs/scenarios.md");
@@ -324,25 +324,20 @@ fn every_setting_of_the_service_is_explained_with_its_two_defaults() {
         let expected = [&naive[key], &resilient[key]].map(|value| format!("`{}`", word(value)));
         assert_eq!(cells[2..4], expected, "the defaults of {key}");
     }
-    let host = Settings {
-        providers: vec![ProviderSettings {
-            name: "n".to_owned(),
-            base_url: "u".to_owned(),
-            model: "m".to_owned(),
-            api_key: Some("k".to_owned().into()),
+    let host = serde_json::json!({
+        "otlp_endpoint": "http://o", "database_url": "postgres://h/d", "database_path": "p",
+        "redis_url": "redis://h/", "namespace": "n", "environment": "e", "instance": "i",
+        "providers": [{
+            "name": "n", "base_url": "http://u", "model": "m", "api_key": "k",
+            "prompt_usd_per_million": 1, "completion_usd_per_million": 1,
         }],
-        environment: Some("e".to_owned()),
-        instance: Some("i".to_owned()),
-        otlp_endpoint: Some("o".to_owned()),
-        database_url: Some("postgres://h/d".to_owned().into()),
-        database_path: Some("p".into()),
-        redis_url: Some("redis://h/".to_owned().into()),
-        namespace: Some("n".to_owned()),
-        ..Settings::preset(Preset::Naive)
-    };
+        "keys": [{ "name": "n", "sha256": "ab".repeat(32), "tenant": "t", "budget_usd": 1 }],
+    });
+    let host = Settings::from_map(host.as_object().unwrap().clone()).unwrap();
     let host = host.to_map(Secrets::Included);
-    let provider = host["providers"][0].as_object().unwrap();
-    let given = host.keys().chain(provider.keys()).map(String::as_str);
+    let entries = ["providers", "keys"].map(|list| host[list][0].as_object().unwrap());
+    let given = host.keys().chain(entries.into_iter().flat_map(|entry| entry.keys()));
+    let given = given.map(String::as_str);
     for key in given.chain(["replicas", "queue_workers"]) {
         assert!(code_words(text).contains(key), "`{key}` is not explained");
     }

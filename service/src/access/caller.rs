@@ -10,6 +10,12 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// The name under which something of this caller's is kept, out of the reach of other tenants. A tenant's name has no
+    /// slash in it, so no two tenants can come to the same name.
+    pub(crate) fn owned(&self, name: &str) -> String {
+        format!("{}/{name}", self.tenant)
+    }
+
     /// Anybody, where no key is asked for.
     pub(crate) fn anonymous() -> Self {
         Self {

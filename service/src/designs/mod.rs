@@ -31,7 +31,7 @@ use crate::telemetry::Trace;
 pub(crate) use self::blocking::Workers;
 pub(crate) use self::queued::work;
 
-/// Does `work` for a client who waits for the whole answer.
+/// Does `work` for a client who waits for the whole answer, until it is there or the instance can wait no longer.
 pub(crate) async fn answer<T: Send + 'static>(
     app: &App,
     trace: &Trace,
@@ -39,13 +39,20 @@ pub(crate) async fn answer<T: Send + 'static>(
 ) -> Result<T, Error> {
     // Detached or not, its log lines are the request's.
     let work: BoxFuture<'static, Result<T, Error>> = Box::pin(work.instrument(trace.log().clone()));
-    match &app.workers {
-        Some(workers) => workers.answer(trace, work).await,
-        None => coupled::answer(app, work).await,
+    let answer = async {
+        match &app.workers {
+            Some(workers) => workers.answer(trace, work).await,
+            None => coupled::answer(app, work).await,
+        }
+    };
+    tokio::select! {
+        biased;
+        answer = answer => answer,
+        () = app.give_back.cancelled() => Err(Error::ShuttingDown),
     }
 }
 
-/// Does work that yields events for a client who reads along.
+/// Does work that yields events for a client who reads along. They break off when the instance can wait no longer.
 pub(crate) fn stream<T, F>(app: &App, trace: &Trace, produce: impl FnOnce(Sink<T>) -> F) -> Result<Events<T>, Error>
 where
     T: Send + 'static,
@@ -53,10 +60,11 @@ where
 {
     let log = trace.log().clone();
     let produce = |sink| produce(sink).instrument(log);
-    match &app.workers {
-        Some(workers) => workers.stream(trace, produce),
-        None => Ok(coupled::stream(app, produce)),
-    }
+    let events = match &app.workers {
+        Some(workers) => workers.stream(trace, produce)?,
+        None => coupled::stream(app, produce),
+    };
+    Ok(events.until(app.give_back.clone()))
 }
 
 /// Takes a job on.

@@ -46,7 +46,7 @@ impl Exchange {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let parent = text("traceparent").and_then(TraceParent::parse);
         let (trace, root) = app.tracer.begin(parent, &request_id, endpoint);
-        let caller = Caller::anonymous();
+        let caller = app.access.caller(headers);
         trace.tenant(&caller.tenant);
         let exchange = Self {
             app: Arc::clone(app),

@@ -12,18 +12,20 @@ mod pages;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::{Router, middleware};
 
+use crate::access;
 use crate::app::App;
 use crate::error::Error;
 
 pub(crate) use self::exchange::Context;
+pub(crate) use self::health::Dependencies;
 
 /// All routes.
 pub(crate) fn router(app: Arc<App>) -> Router {
     let limit = app.settings.max_body_bytes as usize;
-    Router::new()
+    let router = Router::new()
         .merge(chat::routes())
         .merge(jobs::routes())
         .merge(health::routes())
@@ -31,7 +33,14 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(pages::routes())
         .fallback(|| async { Error::NotFound("page").into_response() })
         .method_not_allowed_fallback(|| async { Error::MethodNotAllowed.into_response() })
-        .layer(DefaultBodyLimit::max(limit))
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), named::name))
+        .layer(DefaultBodyLimit::max(limit));
+    // Around the fallbacks too: without a key nobody learns which paths there are.
+    let router = if app.access.is_required() {
+        router.layer(middleware::from_fn_with_state(Arc::clone(&app), access::guard))
+    } else {
+        router
+    };
+    router
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), named::name))
         .with_state(app)
 }

@@ -19,6 +19,8 @@ pub struct CallFailure {
     pub last: AttemptFailure,
     /// How many there were.
     pub attempts: u32,
+    /// Whether one of them got as far as an answer that somebody may bill.
+    pub may_be_billed: bool,
 }
 
 /// What a course needs to decide.
@@ -37,6 +39,7 @@ pub(crate) struct Course<'a> {
     trace: &'a Trace,
     request_id: &'a str,
     attempts: u32,
+    may_be_billed: bool,
     retries: u32,
 }
 
@@ -57,6 +60,7 @@ impl<'a> Course<'a> {
             trace,
             request_id,
             attempts: 0,
+            may_be_billed: false,
             retries: 0,
         }
     }
@@ -69,9 +73,11 @@ impl<'a> Course<'a> {
     /// An attempt failed. Returns when the next one is due, or with the failure that the call ends with.
     pub(crate) async fn after(&mut self, failure: AttemptFailure) -> Result<(), CallFailure> {
         self.attempts += 1;
+        self.may_be_billed |= failure.may_be_billed();
         let give_up = |last| CallFailure {
             last,
             attempts: self.attempts,
+            may_be_billed: self.may_be_billed,
         };
         if !failure.is_retryable() {
             return Err(give_up(failure));

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use futures::Stream;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::tasks::Tasks;
 
@@ -60,6 +61,7 @@ impl DisconnectPolicy {
                 Events {
                     events,
                     work: Some(Box::pin(produce(Sink(sender)))),
+                    over: None,
                 }
             }
             Self::RunOn => detached_stream(|task| tasks.spawn(task), produce),
@@ -91,7 +93,11 @@ where
 {
     let (sender, events) = mpsc::channel(AHEAD);
     spawn(Box::pin(produce(Sink(sender))));
-    Events { events, work: None }
+    Events {
+        events,
+        work: None,
+        over: None,
+    }
 }
 
 /// Where work puts its events.
@@ -109,12 +115,31 @@ impl<T> Sink<T> {
 pub(crate) struct Events<T> {
     events: mpsc::Receiver<T>,
     work: Option<BoxFuture<'static, ()>>,
+    over: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+}
+
+impl<T> Events<T> {
+    /// The same events, but none after `over` is cancelled: then they break off, and the work with them where it is tied.
+    pub(crate) fn until(self, over: CancellationToken) -> Self {
+        Self {
+            over: Some(Box::pin(over.cancelled_owned())),
+            ..self
+        }
+    }
 }
 
 impl<T> Stream for Events<T> {
     type Item = T;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
+        if let Some(over) = &mut self.over
+            && over.as_mut().poll(context).is_ready()
+        {
+            self.over = None;
+            self.work = None;
+            self.events.close();
+            while self.events.try_recv().is_ok() {}
+        }
         if let Poll::Ready(Some(event)) = self.events.poll_recv(context) {
             return Poll::Ready(Some(event));
         }

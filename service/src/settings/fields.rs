@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::{Design, Preset, QueueStore, Settings};
+use super::entries::Amount;
+use super::{Auth, Design, Digest, KeySettings, Preset, ProbeScope, ProviderSettings, QueueStore, Settings};
 use crate::resilience::disconnect::DisconnectPolicy;
 use crate::resilience::retry::Backoff;
 
@@ -29,8 +30,81 @@ pub(super) trait Visitor {
     fn text(&mut self, key: &'static str, value: &mut Option<String>);
     /// An address that may be absent, and may hold a password.
     fn address(&mut self, key: &'static str, value: &mut Option<SecretString>);
+    /// A text that must be there. Empty: it is not.
+    fn needed(&mut self, key: &'static str, value: &mut String);
+    /// A text that is never shown to anybody.
+    fn secret(&mut self, key: &'static str, value: &mut Option<SecretString>);
+    /// The sum of a secret; must be there.
+    fn digest(&mut self, key: &'static str, value: &mut Digest);
+    /// A whole number that may be absent: `"off"`.
+    fn bound(&mut self, key: &'static str, range: RangeInclusive<u32>, value: &mut Option<u32>);
+    /// A quantity that may be absent.
+    fn amount<T: Amount>(&mut self, key: &'static str, value: &mut Option<T>);
+    /// A list of tables, at most `most` of them.
+    fn list<T: Entry>(&mut self, key: &'static str, most: usize, entries: &mut Vec<T>);
     /// A table.
     fn table(&mut self, key: &'static str, visit: impl FnOnce(&mut Self));
+}
+
+/// What a list holds.
+pub(super) trait Entry {
+    /// An entry about which nothing is said.
+    fn blank() -> Self;
+    /// Walks over its keys.
+    fn visit<V: Visitor>(&mut self, visitor: &mut V);
+}
+
+/// Providers in a chain: one that is longer outlasts every deadline.
+const PROVIDERS: usize = 8;
+/// Keys: each is compared with what a caller shows.
+const KEYS: usize = 1000;
+
+impl Entry for ProviderSettings {
+    fn blank() -> Self {
+        Self {
+            name: String::new(),
+            base_url: String::new(),
+            model: String::new(),
+            api_key: None,
+            prompt_price: None,
+            completion_price: None,
+        }
+    }
+
+    fn visit<V: Visitor>(&mut self, visitor: &mut V) {
+        visitor.needed("name", &mut self.name);
+        visitor.needed("base_url", &mut self.base_url);
+        visitor.needed("model", &mut self.model);
+        visitor.secret("api_key", &mut self.api_key);
+        visitor.amount("prompt_usd_per_million", &mut self.prompt_price);
+        visitor.amount("completion_usd_per_million", &mut self.completion_price);
+    }
+}
+
+impl Entry for KeySettings {
+    fn blank() -> Self {
+        Self {
+            name: String::new(),
+            sha256: Digest::default(),
+            tenant: None,
+            requests_per_minute: None,
+            concurrent: None,
+            budget: None,
+            budget_window: Duration::from_hours(24),
+            disabled: false,
+        }
+    }
+
+    fn visit<V: Visitor>(&mut self, visitor: &mut V) {
+        visitor.needed("name", &mut self.name);
+        visitor.digest("sha256", &mut self.sha256);
+        visitor.text("tenant", &mut self.tenant);
+        visitor.bound("requests_per_minute", 1..=1_000_000, &mut self.requests_per_minute);
+        visitor.bound("concurrent", 1..=1_000_000, &mut self.concurrent);
+        visitor.amount("budget_usd", &mut self.budget);
+        visitor.duration("budget_window", &mut self.budget_window);
+        visitor.flag("disabled", &mut self.disabled);
+    }
 }
 
 /// A value that is one of a few words.
@@ -64,7 +138,15 @@ impl Choice for DisconnectPolicy {
     const WORDS: &'static [(&'static str, Self)] = &[("cancel", Self::Cancel), ("run_on", Self::RunOn)];
 }
 
-/// Walks over all keys but `providers`, which is a list.
+impl Choice for Auth {
+    const WORDS: &'static [(&'static str, Self)] = &[("off", Self::Off), ("required", Self::Required)];
+}
+
+impl Choice for ProbeScope {
+    const WORDS: &'static [(&'static str, Self)] = &[("process", Self::Process), ("dependencies", Self::Dependencies)];
+}
+
+/// Walks over all keys.
 pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
     visitor.choice("preset", &mut settings.preset);
     visitor.choice("design", &mut settings.design);
@@ -113,9 +195,18 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
         table.pause("retry_cap", &mut jobs.retry_cap);
     });
     visitor.duration("heartbeat", &mut settings.heartbeat);
+    visitor.table("health", |table| {
+        let health = &mut settings.health;
+        table.choice("liveness", &mut health.liveness);
+        table.choice("readiness", &mut health.readiness);
+        table.duration("timeout", &mut health.timeout);
+        table.limit("cache", &mut health.cache);
+    });
+    visitor.pause("drain_delay", &mut settings.drain_delay);
     visitor.pause("shutdown_grace", &mut settings.shutdown_grace);
     visitor.count("max_body_bytes", 1..=1 << 30, &mut settings.max_body_bytes);
     visitor.count("max_connections", 1..=1_000_000, &mut settings.max_connections);
+    visitor.choice("auth", &mut settings.auth);
     visitor.text("environment", &mut settings.environment);
     visitor.text("instance", &mut settings.instance);
     visitor.text("otlp_endpoint", &mut settings.otlp_endpoint);
@@ -129,4 +220,6 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
     visitor.address("redis_url", &mut settings.redis_url);
     visitor.choice("queue", &mut settings.queue);
     visitor.text("namespace", &mut settings.namespace);
+    visitor.list("providers", PROVIDERS, &mut settings.providers);
+    visitor.list("keys", KEYS, &mut settings.keys);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Design, JobSettings, Preset, QueueStore, Settings};
+use super::{Auth, Design, HealthSettings, JobSettings, Preset, ProbeScope, QueueStore, Settings};
 use crate::resilience::deadline::Deadlines;
 use crate::resilience::disconnect::DisconnectPolicy;
 use crate::resilience::retry::{Backoff, RetrySettings};
@@ -26,7 +26,8 @@ pub(super) fn of(preset: Preset) -> Settings {
 }
 
 /// Holds its database connection while it waits for the model, hammers a provider that is down, ignores what it says
-/// about when to come back, and finishes answers that nobody waits for.
+/// about when to come back, finishes answers that nobody waits for, says that it is dead when somebody else is, says that
+/// it is ready whatever happens, and cuts off what it is doing when it is told to end.
 fn naive(common: Settings) -> Settings {
     Settings {
         database: DatabaseSettings {
@@ -46,11 +47,19 @@ fn naive(common: Settings) -> Settings {
         },
         disconnect: DisconnectPolicy::RunOn,
         fallback: false,
+        health: HealthSettings {
+            liveness: ProbeScope::Dependencies,
+            readiness: ProbeScope::Process,
+            timeout: seconds(5),
+            cache: None,
+        },
+        shutdown_grace: Duration::ZERO,
         ..common
     }
 }
 
-/// Gives its connection back, backs off, listens, bounds every wait, asks somebody else, and stops when nobody waits.
+/// Gives its connection back, backs off, listens, bounds every wait, asks somebody else, stops when nobody waits, tells its
+/// own health from that of others, and finishes what it is doing.
 fn resilient(common: Settings) -> Settings {
     Settings {
         database: DatabaseSettings {
@@ -116,10 +125,17 @@ fn common(preset: Preset) -> Settings {
             retry_cap: seconds(30),
         },
         heartbeat: seconds(15),
+        health: HealthSettings {
+            liveness: ProbeScope::Process,
+            readiness: ProbeScope::Dependencies,
+            timeout: millis(800),
+            cache: Some(millis(500)),
+        },
+        drain_delay: Duration::ZERO,
         shutdown_grace: seconds(30),
         max_body_bytes: 1 << 20,
         max_connections: 10_000,
-        providers: Vec::new(),
+        auth: Auth::Off,
         environment: None,
         instance: None,
         otlp_endpoint: None,
@@ -128,5 +144,7 @@ fn common(preset: Preset) -> Settings {
         redis_url: None,
         queue: QueueStore::Database,
         namespace: None,
+        providers: Vec::new(),
+        keys: Vec::new(),
     }
 }

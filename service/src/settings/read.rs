@@ -4,54 +4,78 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
-use figment::Figment;
-use figment::providers::{Format, Serialized, Toml};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use super::fields::{self, Choice, Visitor};
-use super::{Preset, ProviderSettings, QueueStore, Settings, SettingsError, SettingsProblem, unit};
-use crate::storage::Place;
+use super::entries::Amount;
+use super::fields::{self, Choice, Entry, Visitor};
+use super::{Digest, Preset, Settings, SettingsError, SettingsProblem, rules, unit};
 
 /// What the names of the settings in the environment begin with.
 const PREFIX: &str = "BROWNOUT_SERVICE__";
-/// Providers in a chain.
-const PROVIDERS: usize = 8;
 
 /// See [`Settings::load`].
 pub(super) fn load(
     path: Option<&Path>,
     env: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Settings, SettingsError> {
-    let mut figment = Figment::new();
-    if let Some(path) = path {
-        figment = figment.merge(Toml::file_exact(path));
-    }
-    let figment = figment.merge(Serialized::globals(from_env(env)));
-    let map = figment.extract::<Map<String, Value>>().map_err(|error| SettingsError {
-        problems: error
-            .into_iter()
-            .map(|error| SettingsProblem {
-                key: path.map_or_else(|| "environment".to_owned(), |path| path.display().to_string()),
-                problem: error.to_string(),
-            })
-            .collect(),
-    })?;
+    let mut map = path.map_or_else(|| Ok(Map::new()), from_file)?;
+    merge(&mut map, from_env(env));
     from_map(map)
 }
 
-/// The settings in the environment as nested maps. Values are read as TOML would read them, and as text otherwise.
+/// The settings in a file. Its text is never quoted in an error: it may hold keys.
+fn from_file(path: &Path) -> Result<Map<String, Value>, SettingsError> {
+    let problem = |problem: String| SettingsError {
+        problems: vec![SettingsProblem {
+            key: path.display().to_string(),
+            problem,
+        }],
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| problem(format!("cannot be read: {error}")))?;
+    toml::from_str(&text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        problem(format!(
+            "is no TOML: line {}: {}",
+            before.matches('\n').count() + 1,
+            error.message()
+        ))
+    })
+}
+
+/// Lays `over` on `map`: tables are merged, everything else is replaced.
+fn merge(map: &mut Map<String, Value>, over: Map<String, Value>) {
+    for (key, value) in over {
+        match (map.get_mut(&key), value) {
+            (Some(Value::Object(known)), Value::Object(more)) => merge(known, more),
+            (_, value) => {
+                map.insert(key, value);
+            }
+        }
+    }
+}
+
+/// The settings in the environment as nested maps. Lists and tables may be JSON; other values are read as TOML would read
+/// them, and as text otherwise.
 fn from_env(env: impl IntoIterator<Item = (String, String)>) -> Map<String, Value> {
     let mut map = Map::new();
     for (name, text) in env {
         let Some(keys) = name.strip_prefix(PREFIX).map(str::to_ascii_lowercase) else {
             continue;
         };
-        let Ok(parsed) = text.parse::<figment::value::Value>();
-        let value = serde_json::to_value(parsed).unwrap_or(Value::String(text));
-        insert(&mut map, &keys, value);
+        insert(&mut map, &keys, from_variable(text));
     }
     map
+}
+
+fn from_variable(text: String) -> Value {
+    if text.trim_start().starts_with(['[', '{'])
+        && let Ok(value) = serde_json::from_str(&text)
+    {
+        return value;
+    }
+    let Ok(parsed) = text.parse::<figment::value::Value>();
+    serde_json::to_value(parsed).unwrap_or(Value::String(text))
 }
 
 fn insert(map: &mut Map<String, Value>, keys: &str, value: Value) {
@@ -77,84 +101,14 @@ pub(super) fn from_map(map: Map<String, Value>) -> Result<Settings, SettingsErro
     }
     let mut settings = Settings::preset(preset);
     fields::visit(&mut settings, &mut reader);
-    settings.providers = reader.providers();
     reader.refuse_unknown();
     let mut problems = reader.problems;
-    contradictions(&settings, &mut problems);
+    rules::check(&settings, &mut problems);
     if problems.is_empty() {
         Ok(settings)
     } else {
         Err(SettingsError { problems })
     }
-}
-
-/// Values that are valid each but not together.
-fn contradictions(settings: &Settings, problems: &mut Vec<SettingsProblem>) {
-    let mut check = |holds: bool, key: &str, problem: &str| {
-        if !holds {
-            problems.push(SettingsProblem {
-                key: key.to_owned(),
-                problem: problem.to_owned(),
-            });
-        }
-    };
-    let (jobs, retry) = (&settings.jobs, &settings.retry);
-    check(
-        jobs.heartbeat < jobs.lease,
-        "jobs.heartbeat",
-        "is not shorter than jobs.lease, so every job would be taken from its worker; use a third of the lease",
-    );
-    check(
-        jobs.retry_base <= jobs.retry_cap,
-        "jobs.retry_base",
-        "is longer than jobs.retry_cap; raise the cap or lower the base",
-    );
-    check(
-        retry.base <= retry.cap,
-        "retry.base",
-        "is longer than retry.cap; raise the cap or lower the base",
-    );
-    stores(settings, &mut check);
-}
-
-/// Addresses are never quoted back: they may hold passwords.
-fn stores(settings: &Settings, check: &mut impl FnMut(bool, &str, &str)) {
-    let database = settings.database_url.as_ref().map(ExposeSecret::expose_secret);
-    check(
-        database.is_none_or(|url| Place::of(url).is_some()),
-        "database_url",
-        "is no such address; write sqlite:PATH or postgres://USER:PASSWORD@HOST:5432/NAME",
-    );
-    check(
-        database.is_none() || settings.database_path.is_none(),
-        "database_path",
-        "says the same as database_url; keep one of them",
-    );
-    let redis = settings.redis_url.as_ref().map(ExposeSecret::expose_secret);
-    check(
-        redis.is_none_or(|url| ["redis://", "rediss://"].iter().any(|scheme| url.starts_with(scheme))),
-        "redis_url",
-        "is no such address; write redis://:PASSWORD@HOST:6379/0, or rediss:// for TLS",
-    );
-    check(
-        settings.queue == QueueStore::Database || redis.is_some(),
-        "queue",
-        "is to be kept in Redis, and redis_url is missing; name the server, or write queue = \"database\"",
-    );
-    check(
-        settings.namespace.as_deref().is_none_or(is_namespace),
-        "namespace",
-        "does not fit: write a letter, then letters, digits or _, all small, 48 at most",
-    );
-}
-
-/// A name that PostgreSQL takes without quotes.
-fn is_namespace(name: &str) -> bool {
-    name.len() <= 48
-        && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
 fn word_of<T: Choice>(word: &str) -> Option<T> {
@@ -204,6 +158,16 @@ impl Reader {
         result
     }
 
+    /// A text that is not empty. What does not fit is not quoted back: it may be a secret.
+    fn words(&mut self, key: &'static str) -> Option<String> {
+        let given = self.take(key)?;
+        let read = given.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        if read.is_none() {
+            self.refuse(key, "does not fit: write a text");
+        }
+        read
+    }
+
     fn refuse_unknown(&mut self) {
         let unknown: Vec<String> = self.map.keys().cloned().collect();
         for key in unknown {
@@ -216,52 +180,6 @@ impl Reader {
             };
             self.refuse(&key, problem);
         }
-    }
-
-    fn providers(&mut self) -> Vec<ProviderSettings> {
-        let Some(value) = self.take("providers") else {
-            return Vec::new();
-        };
-        let Value::Array(entries) = value else {
-            self.refuse("providers", "is not a list: write one [[providers]] table for each");
-            return Vec::new();
-        };
-        if entries.len() > PROVIDERS {
-            self.refuse(
-                "providers",
-                format!("more than {PROVIDERS}: a chain that long outlasts every deadline"),
-            );
-        }
-        let entries = entries.into_iter().enumerate();
-        entries.filter_map(|(n, entry)| self.provider(n, entry)).collect()
-    }
-
-    fn provider(&mut self, n: usize, entry: Value) -> Option<ProviderSettings> {
-        let Value::Object(map) = entry else {
-            self.refuse(
-                &format!("providers[{n}]"),
-                "is not a table: write name, base_url and model",
-            );
-            return None;
-        };
-        let mut table = Self::new(format!("{}providers[{n}].", self.path), map);
-        let (mut name, mut base_url, mut model, mut key) = (None, None, None, None);
-        for (field, value) in [("name", &mut name), ("base_url", &mut base_url), ("model", &mut model)] {
-            let given = table.map.contains_key(field);
-            table.text(field, value);
-            if !given {
-                table.refuse(field, "is missing");
-            }
-        }
-        table.text("api_key", &mut key);
-        table.refuse_unknown();
-        self.problems.append(&mut table.problems);
-        Some(ProviderSettings {
-            name: name?,
-            base_url: base_url?,
-            model: model?,
-            api_key: key.map(Into::into),
-        })
     }
 }
 
@@ -323,29 +241,100 @@ impl Visitor for Reader {
     }
 
     fn text(&mut self, key: &'static str, value: &mut Option<String>) {
-        let read = |given: &Value| given.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        if let Some(read) = self.words(key) {
+            *value = Some(read);
+        }
+    }
+
+    fn needed(&mut self, key: &'static str, value: &mut String) {
+        if !self.map.contains_key(key) {
+            self.known.push(key);
+            self.refuse(key, "is missing");
+        } else if let Some(read) = self.words(key) {
+            *value = read;
+        }
+    }
+
+    fn secret(&mut self, key: &'static str, value: &mut Option<SecretString>) {
+        if let Some(read) = self.words(key) {
+            *value = Some(read.into());
+        }
+    }
+
+    fn digest(&mut self, key: &'static str, value: &mut Digest) {
+        let given = self.take(key);
+        match given.as_ref().map(|given| given.as_str().and_then(Digest::from_hex)) {
+            Some(Some(read)) => *value = read,
+            // Not quoted back: it may be the key itself.
+            Some(None) => self.refuse(
+                key,
+                "does not fit: write the SHA-256 of the key as 64 hexadecimal digits; `brownout serve --hash-key` makes it",
+            ),
+            None => self.refuse(key, "is missing: `brownout serve --hash-key` makes it from a key"),
+        }
+    }
+
+    fn bound(&mut self, key: &'static str, range: RangeInclusive<u32>, value: &mut Option<u32>) {
+        let expected = format!(
+            "write a whole number from {} to {}, or \"off\" for no limit",
+            range.start(),
+            range.end()
+        );
+        let read = |given: &Value| match given {
+            Value::String(text) if text == "off" => Some(None),
+            given => u32::try_from(given.as_u64()?)
+                .ok()
+                .filter(|read| range.contains(read))
+                .map(Some),
+        };
+        if let Some(read) = self.read(key, &expected, read) {
+            *value = read;
+        }
+    }
+
+    fn amount<T: Amount>(&mut self, key: &'static str, value: &mut Option<T>) {
+        if let Some(read) = self.read(key, T::EXPECTED, |given| T::from_number(given.as_f64()?)) {
+            *value = Some(read);
+        }
+    }
+
+    fn list<T: Entry>(&mut self, key: &'static str, most: usize, entries: &mut Vec<T>) {
         let Some(given) = self.take(key) else { return };
-        match read(&given) {
-            Some(text) => *value = Some(text),
-            // Not quoted back: it may be a secret.
-            None => self.refuse(key, "does not fit: write a text"),
+        let Value::Array(given) = given else {
+            self.refuse(key, format!("is not a list: write one [[{key}]] table for each"));
+            return;
+        };
+        if given.len() > most {
+            self.refuse(key, format!("has {} entries: at most {most} fit", given.len()));
+        }
+        // One more than fit are read, so that what is wrong with them is said as well.
+        for (n, entry) in given.into_iter().take(most + 1).enumerate() {
+            let Value::Object(map) = entry else {
+                self.refuse(
+                    &format!("{key}[{n}]"),
+                    format!("is not a table: write [[{key}]] and its keys"),
+                );
+                continue;
+            };
+            let mut table = Self::new(format!("{}{key}[{n}].", self.path), map);
+            let mut read = T::blank();
+            read.visit(&mut table);
+            table.refuse_unknown();
+            self.problems.append(&mut table.problems);
+            entries.push(read);
         }
     }
 
     fn address(&mut self, key: &'static str, value: &mut Option<SecretString>) {
-        let mut given = None;
-        self.text(key, &mut given);
-        if let Some(given) = given {
-            *value = Some(given.into());
-        }
+        self.secret(key, value);
     }
 
     fn table(&mut self, key: &'static str, visit: impl FnOnce(&mut Self)) {
         let map = match self.take(key) {
             None => Map::new(),
             Some(Value::Object(map)) => map,
-            Some(other) => {
-                self.refuse(key, format!("{other} does not fit: write a table, [{key}]"));
+            Some(_) => {
+                self.refuse(key, format!("is not a table: write [{key}] and its keys below it"));
                 return;
             }
         };

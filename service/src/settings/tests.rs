@@ -55,14 +55,9 @@ fn every_problem_is_listed_with_its_key_and_a_remedy() {
         "colour": "red",
         "providers": [{ "name": "a", "api_key": "sk-1", "modell": "m" }],
     }));
-    // A key that is like no other is answered with all there are; the list itself would change with every key.
-    let found: Vec<String> = found
-        .into_iter()
-        .map(|problem| match problem.split_once("known here: preset, design, ") {
-            Some((before, _)) => format!("{before}known here: the list of all keys"),
-            None => problem,
-        })
-        .collect();
+    // Every key there is: the list is the code's.
+    let unknown = "colour: unknown key; known here: preset, design, ";
+    let unknown = found.iter().find(|line| line.starts_with(unknown)).unwrap().clone();
     assert_eq!(
         found,
         [
@@ -70,12 +65,12 @@ fn every_problem_is_listed_with_its_key_and_a_remedy() {
             "blocking_workers: 0 does not fit: write a whole number from 1 to 500",
             "database.pool: \"many\" does not fit: write a whole number from 1 to 10000",
             "retry.max_atempts: unknown key; did you mean max_attempts?",
-            "deadline.total: 60 does not fit: write a number and its unit (us, ms, s, m, h), such as \"350ms\" or \
+            "deadline.total: 60 does not fit: write a number and its unit (us, ms, s, m, h, d), such as \"350ms\" or \
              \"1.5s\", or \"off\" for no limit",
             "providers[0].base_url: is missing",
             "providers[0].model: is missing",
             "providers[0].modell: unknown key; did you mean model?",
-            "colour: unknown key; known here: the list of all keys",
+            &unknown,
             "jobs.heartbeat: is not shorter than jobs.lease, so every job would be taken from its worker; use a third \
              of the lease",
             "retry.base: is longer than retry.cap; raise the cap or lower the base",
@@ -161,4 +156,93 @@ fn the_environment_wins_over_the_file() {
 fn a_file_that_is_not_there_or_no_toml_is_named() {
     let error = Settings::load(Some(Path::new("nowhere.toml")), []).unwrap_err();
     assert_eq!(error.problems[0].key, "nowhere.toml");
+}
+
+#[test]
+fn lists_in_the_environment_may_be_json_or_toml() {
+    let json = r#"[{"name": "a", "base_url": "http://a", "model": "m", "api_key": "sk-1"}]"#;
+    let toml = r#"[{name="a", base_url="http://a", model="m", api_key="sk-1"}]"#;
+    for list in [json, toml] {
+        let env = [("BROWNOUT_SERVICE__PROVIDERS".to_owned(), list.to_owned())];
+        let settings = Settings::load(None, env).unwrap();
+        assert_eq!(settings.providers[0].base_url, "http://a");
+        assert_eq!(settings.providers[0].api_key.as_ref().unwrap().expose_secret(), "sk-1");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_keys_and_prices_is_said_all_at_once() {
+    let sum = "ab".repeat(32);
+    let found = problems(json!({
+        "auth": "required",
+        "providers": [{ "name": "a", "base_url": "a.sim", "model": "m", "prompt_usd_per_million": -1 }],
+        "keys": [
+            { "name": "one", "sha256": sum, "disabled": true },
+            { "name": "one", "sha256": sum, "tenant": "a/b", "disabled": true },
+            { "name": "no sum", "disabled": true },
+            { "name": "two", "sha256": "sk-the-key-itself", "concurrent": 0, "budget_usd": 0, "disabled": true },
+            { "name": "three", "sha256": "cd".repeat(32), "budget_usd": 5, "budget_window": "1d", "disabled": true },
+        ],
+    }));
+    let expected = [
+        "providers[0].prompt_usd_per_million: -1 does not fit: write dollars for a million tokens, from 0 to 10000, in \
+         steps of a thousandth",
+        "keys[2].sha256: is missing: `brownout serve --hash-key` makes it from a key",
+        "keys[3].sha256: does not fit: write the SHA-256 of the key as 64 hexadecimal digits; `brownout serve --hash-key` \
+         makes it",
+        "keys[3].concurrent: 0 does not fit: write a whole number from 1 to 1000000, or \"off\" for no limit",
+        "keys[3].budget_usd: 0 does not fit: write dollars, from 0.000001 to 1000000000",
+        "providers[0].base_url: is no address: write scheme and host, for example http://localhost:4318 or \
+         https://api.openai.com/v1",
+        "auth: is required, but no key is enabled, so nobody could call: add [[keys]] with name and sha256",
+        "keys[1].tenant: does not fit: write 1 to 64 letters, digits, dots, hyphens or underscores",
+        "keys[1].name: is the name of another key too",
+        "keys[1].sha256: is the sum of another key too: who shows it could be either",
+        "keys[2].name: does not fit: write 1 to 64 letters, digits, dots, hyphens or underscores",
+        "providers[0].prompt_usd_per_million: is missing: a key has a budget_usd, which cannot be kept without prices",
+        "providers[0].completion_usd_per_million: is missing: a key has a budget_usd, which cannot be kept without prices",
+    ];
+    assert_eq!(found, expected);
+}
+
+/// Settings with a secret in every place that takes one.
+fn with_secrets() -> Value {
+    json!({
+        "auth": "required",
+        "providers": [{ "name": "a", "base_url": "http://a", "model": "m", "api_key": "sk-secret" }],
+        "keys": [{ "name": "k", "sha256": "5ec2e7".repeat(11)[..64] }],
+    })
+}
+
+#[test]
+fn secrets_come_back_when_they_are_asked_for_and_are_shown_to_nobody() {
+    let settings = Settings::from_map(map(with_secrets())).unwrap();
+    let written = settings.to_toml(Secrets::Included);
+    assert!(written.contains("sk-secret") && written.contains("5ec2e7"));
+    let shown = format!("{settings:?}{}", settings.to_toml(Secrets::Excluded));
+    assert!(!shown.contains("sk-secret") && !shown.contains("5ec2e7"), "{shown}");
+}
+
+#[test]
+fn errors_do_not_quote_what_may_be_a_secret() {
+    let mut bad = with_secrets();
+    bad["keys"][0]["sha256"] = json!("sk-secret");
+    bad["providers"][0]["api_key"] = json!(["sk-secret"]);
+    bad["retry"] = json!("sk-secret");
+    let mut errors = problems(bad);
+    assert_eq!(errors.len(), 3, "{errors:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("service.toml");
+    for broken in ["[[providers]]\napi_key = \"sk-secret\nname = 1", "api_key = sk-secret"] {
+        std::fs::write(&path, broken).unwrap();
+        errors.push(Settings::load(Some(&path), []).unwrap_err().to_string());
+    }
+    let env = (
+        "BROWNOUT_SERVICE__PROVIDERS".to_owned(),
+        "[{\"api_key\": \"sk-secret\"".to_owned(),
+    );
+    errors.push(Settings::load(None, [env]).unwrap_err().to_string());
+    for error in errors {
+        assert!(!error.contains("sk-secret"), "{error}");
+    }
 }

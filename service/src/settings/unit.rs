@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// What to write.
-pub(super) const EXPECTED: &str = "write a number and its unit (us, ms, s, m, h), such as \"350ms\" or \"1.5s\"";
+pub(super) const EXPECTED: &str = "write a number and its unit (us, ms, s, m, h, d), such as \"350ms\" or \"1.5s\"";
 
 /// Longest duration that is taken: a year says "for ever" well enough.
 const LONGEST: f64 = 365.0 * 86_400e6;
@@ -18,6 +18,7 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
         "s" => 1e6,
         "m" | "min" => 6e7,
         "h" => 3.6e9,
+        "d" => 86_400e6,
         _ => return None,
     };
     let us = number.trim().parse::<f64>().ok()? * scale;

@@ -6,11 +6,12 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
-use super::fields::{self, Choice, Visitor};
-use super::{Settings, unit};
+use super::entries::Amount;
+use super::fields::{self, Choice, Entry, Visitor};
+use super::{Digest, Settings, unit};
 use crate::storage::without_password;
 
-/// What happens to the providers' keys, and to passwords in addresses.
+/// What happens to keys, their sums, and passwords in addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Secrets {
     /// They are left out (`***` in an address): for people and records.
@@ -28,22 +29,7 @@ pub(super) fn to_toml(settings: &Settings, secrets: Secrets) -> String {
 pub(super) fn to_map(settings: &Settings, secrets: Secrets) -> Map<String, Value> {
     let mut writer = Writer::new(secrets);
     fields::visit(&mut settings.clone(), &mut writer);
-    let mut map = writer.map;
-    if !settings.providers.is_empty() {
-        let providers = settings.providers.iter().map(|provider| {
-            let mut entry = Map::new();
-            let mut put = |key: &str, value: &str| entry.insert(key.to_owned(), value.into());
-            put("name", &provider.name);
-            put("base_url", &provider.base_url);
-            put("model", &provider.model);
-            if let (Secrets::Included, Some(key)) = (secrets, &provider.api_key) {
-                put("api_key", key.expose_secret());
-            }
-            Value::Object(entry)
-        });
-        map.insert("providers".to_owned(), providers.collect());
-    }
-    map
+    writer.map
 }
 
 struct Writer {
@@ -107,6 +93,46 @@ impl Visitor for Writer {
             Secrets::Excluded => self.put(key, without_password(address)),
             Secrets::Included => self.put(key, address),
         }
+    }
+
+    fn needed(&mut self, key: &'static str, value: &mut String) {
+        self.put(key, value.clone());
+    }
+
+    fn secret(&mut self, key: &'static str, value: &mut Option<SecretString>) {
+        if let (Secrets::Included, Some(secret)) = (self.secrets, value) {
+            self.put(key, secret.expose_secret());
+        }
+    }
+
+    fn digest(&mut self, key: &'static str, value: &mut Digest) {
+        if self.secrets == Secrets::Included {
+            self.put(key, value.to_hex());
+        }
+    }
+
+    fn bound(&mut self, key: &'static str, _: RangeInclusive<u32>, value: &mut Option<u32>) {
+        self.put(key, value.map_or_else(|| "off".into(), Value::from));
+    }
+
+    fn amount<T: Amount>(&mut self, key: &'static str, value: &mut Option<T>) {
+        if let Some(amount) = value {
+            self.put(key, amount.to_number());
+        }
+    }
+
+    /// An empty list is left out: it says nothing.
+    fn list<T: Entry>(&mut self, key: &'static str, _: usize, entries: &mut Vec<T>) {
+        if entries.is_empty() {
+            return;
+        }
+        let written = entries.iter_mut().map(|entry| {
+            let mut table = Self::new(self.secrets);
+            entry.visit(&mut table);
+            Value::Object(table.map)
+        });
+        let written: Value = written.collect();
+        self.put(key, written);
     }
 
     fn table(&mut self, key: &'static str, visit: impl FnOnce(&mut Self)) {

@@ -93,6 +93,7 @@ pub(crate) mod metric {
     pub(crate) const FIRST_TOKEN: &str = "time_to_first_token_seconds";
     pub(crate) const OUTPUT_TOKEN: &str = "time_per_output_token_seconds";
     pub(crate) const CANCELLED: &str = "cancelled";
+    pub(crate) const REFUSED: &str = "access_refused";
     pub(crate) const POOL_SIZE: &str = "pool_size";
     pub(crate) const POOL_IN_USE: &str = "pool_in_use";
     pub(crate) const POOL_WAITING: &str = "pool_waiting";

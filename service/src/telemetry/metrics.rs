@@ -65,6 +65,7 @@ pub(crate) struct Metrics {
     requests: Family<Answered, Counter>,
     errors: Family<EndpointKind, Counter>,
     cancelled: Family<Endpoint, Counter>,
+    refused: Family<Kind, Counter>,
     duration: Histograms<Endpoint>,
     first_token: Histograms<EndpointModel>,
     output_token: Histograms<Model>,
@@ -114,6 +115,7 @@ impl Default for Metrics {
             requests: Family::default(),
             errors: Family::default(),
             cancelled: Family::default(),
+            refused: Family::default(),
             duration: Family::new_with_constructor(seconds),
             first_token: Family::new_with_constructor(|| Histogram::new(buckets::FIRST_TOKEN_SECONDS)),
             output_token: Family::new_with_constructor(|| Histogram::new(buckets::OUTPUT_TOKEN_SECONDS)),
@@ -184,6 +186,8 @@ impl Metrics {
         add(to, metric::OUTPUT_TOKEN, help, &self.output_token);
         let help = "Requests whose client left before the end";
         add(to, metric::CANCELLED, help, &self.cancelled);
+        let help = "Requests that were refused for their key before they were read, by kind of problem";
+        add(to, metric::REFUSED, help, &self.refused);
     }
 
     fn register_providers(&self, to: &mut Registry) {
@@ -289,6 +293,11 @@ impl Metrics {
         self.output_token
             .get_or_create(&Model { model })
             .observe(each.as_secs_f64());
+    }
+
+    /// A request was refused for who sent it.
+    pub(crate) fn refused(&self, kind: &'static str) {
+        self.refused.get_or_create(&Kind { kind }).inc();
     }
 
     /// A connection was waited for.

@@ -68,7 +68,7 @@ impl Plant {
 
     async fn answers_counted(&self) -> u64 {
         let mut connection = self.stores.replica().database.acquire().await.unwrap();
-        connection.session("default").await.unwrap().answers
+        connection.session("anonymous/default").await.unwrap().answers
     }
 }
 

@@ -1,8 +1,10 @@
 //! The service as its clients see it, over a scripted provider, on the paused clock.
 
+mod access;
 mod api;
 mod designs;
 mod disconnect;
+mod health;
 mod jobs;
 mod observed;
 mod opening;

@@ -62,6 +62,7 @@ fn map(value: Value) -> Map<String, Value> {
 pub(super) struct Host {
     pub(super) app: Arc<App>,
     pub(super) began: Instant,
+    pub(super) stores: Stores,
     router: Router,
 }
 
@@ -77,7 +78,7 @@ impl Host {
     pub(super) fn with(provider: &Arc<Provider>, settings: Settings, stores: Stores) -> Self {
         let parts = Parts {
             upstream: Arc::clone(provider) as Arc<dyn Upstream>,
-            stores,
+            stores: stores.clone(),
             clock: Clock::starting_at(1_767_225_600_000_000),
             seed: 7,
             shutdown: CancellationToken::new(),
@@ -88,6 +89,7 @@ impl Host {
             tokio::spawn(exporter.run(app.shutdown.clone()));
         }
         Self {
+            stores,
             router: features::router(Arc::clone(&app)),
             app,
             began: Instant::now(),

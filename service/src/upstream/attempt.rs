@@ -65,6 +65,22 @@ impl AttemptFailure {
         }
     }
 
+    /// Whether the failure says something about the provider, and not about the request.
+    pub const fn is_the_providers(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => matches!(status, 408 | 429 | 500..),
+            _ => true,
+        }
+    }
+
+    /// Whether the provider may have worked on an answer before it failed. A refusal is not billed.
+    pub const fn may_be_billed(&self) -> bool {
+        !matches!(
+            self,
+            Self::Status { .. } | Self::Connect | Self::Expired(Expired(Phase::Connect))
+        )
+    }
+
     /// How long the provider asked to wait.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -121,6 +137,14 @@ pub(super) async fn whole(
     call.deadline.within(Phase::Attempt, answer).await?
 }
 
+/// Asks which models there are. Costs nothing, and uses no model.
+pub(super) async fn models(upstream: &dyn Upstream, provider: &Provider) -> Result<(), AttemptFailure> {
+    let mut request = http::Request::new(Bytes::new());
+    *request.uri_mut() = provider.models.clone();
+    authorise(&mut request, provider);
+    accepted(upstream.send(request).await?).await.map(drop)
+}
+
 /// The request of an attempt.
 pub(super) fn request(provider: &Provider, call: &Call, witness: &Witness, stream: bool) -> http::Request<Bytes> {
     let body = openai::request_body(&provider.model, &call.prompt.messages, call.prompt.max_tokens, stream);
@@ -135,12 +159,6 @@ pub(super) fn request(provider: &Provider, call: &Call, witness: &Witness, strea
         "application/json"
     };
     headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
-    if let Some(key) = &provider.api_key
-        && let Ok(mut bearer) = HeaderValue::try_from(format!("Bearer {}", key.expose_secret()))
-    {
-        bearer.set_sensitive(true);
-        headers.insert(header::AUTHORIZATION, bearer);
-    }
     let forwarded = [
         ("x-request-id", Some(call.request_id.clone())),
         ("traceparent", witness.traceparent()),
@@ -150,7 +168,17 @@ pub(super) fn request(provider: &Provider, call: &Call, witness: &Witness, strea
             headers.insert(name, value);
         }
     }
+    authorise(&mut request, provider);
     request
+}
+
+fn authorise(request: &mut http::Request<Bytes>, provider: &Provider) {
+    if let Some(key) = &provider.api_key
+        && let Ok(mut bearer) = HeaderValue::try_from(format!("Bearer {}", key.expose_secret()))
+    {
+        bearer.set_sensitive(true);
+        request.headers_mut().insert(header::AUTHORIZATION, bearer);
+    }
 }
 
 /// The body of a good response, or what the bad one said.

@@ -1,5 +1,6 @@
 //! One call to the model: the attempts it takes, along its course.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::Uri;
@@ -7,6 +8,7 @@ use secrecy::SecretString;
 
 use super::attempt;
 use super::openai::{Completion, Message};
+use super::streak::Streak;
 use super::stream::AnswerStream;
 use super::witness::Witness;
 use super::{AttemptFailure, Upstream};
@@ -37,8 +39,10 @@ pub(crate) struct Call {
 pub(super) struct Provider {
     pub(super) name: String,
     pub(super) endpoint: Uri,
+    pub(super) models: Uri,
     pub(super) model: String,
     pub(super) api_key: Option<SecretString>,
+    pub(super) streak: Streak,
 }
 
 /// Calls the providers of one instance.
@@ -108,6 +112,20 @@ impl ModelClient {
         }
     }
 
+    /// How each provider does, by name, from the attempts that were made anyway.
+    pub(crate) fn standings(&self) -> BTreeMap<String, &'static str> {
+        let standing = |provider: &Provider| (provider.name.clone(), provider.streak.standing());
+        self.providers.iter().map(standing).collect()
+    }
+
+    /// Asks the first provider which models it has: whether it can be reached at all.
+    pub(crate) async fn ping(&self) -> Result<(), AttemptFailure> {
+        match self.providers.first() {
+            Some(provider) => attempt::models(self.upstream.as_ref(), provider).await,
+            None => Ok(()),
+        }
+    }
+
     fn course<'a>(&'a self, call: &'a Call) -> Course<'a> {
         let rules = Rules {
             retry: &self.retry,
@@ -134,15 +152,17 @@ impl Provider {
     fn new(settings: &ProviderSettings) -> Result<Self, ServiceError> {
         Ok(Self {
             name: settings.name.clone(),
-            endpoint: endpoint(settings)?,
+            endpoint: address(settings, "chat/completions")?,
+            models: address(settings, "models")?,
             model: settings.model.clone(),
             api_key: settings.api_key.clone(),
+            streak: Streak::default(),
         })
     }
 }
 
 /// `base_url` as OpenAI's own clients take it, version included; a bare host gets `/v1`.
-fn endpoint(settings: &ProviderSettings) -> Result<Uri, ServiceError> {
+fn address(settings: &ProviderSettings, path: &str) -> Result<Uri, ServiceError> {
     let problem = |problem: String| ServiceError::ProviderAddress {
         name: settings.name.clone(),
         problem,
@@ -155,7 +175,7 @@ fn endpoint(settings: &ProviderSettings) -> Result<Uri, ServiceError> {
         return Err(problem("it has no scheme or no host".to_owned()));
     }
     let version = if uri.path() == "/" { "/v1" } else { "" };
-    format!("{base}{version}/chat/completions")
+    format!("{base}{version}/{path}")
         .parse()
         .map_err(|error: http::uri::InvalidUri| problem(error.to_string()))
 }
@@ -170,8 +190,10 @@ mod tests {
             base_url: base_url.into(),
             model: "m".into(),
             api_key: None,
+            prompt_price: None,
+            completion_price: None,
         };
-        endpoint(&settings).map(|uri| uri.to_string())
+        address(&settings, "chat/completions").map(|uri| uri.to_string())
     }
 
     #[test]

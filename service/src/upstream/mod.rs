@@ -3,7 +3,8 @@
 //! - [`Upstream`]: one narrow trait, a request out and a response in. What a test fakes and a harness decorates.
 //! - [`reqwest()`]: what a team would ship (TLS, pools); [`over_connector`]: the same protocol over any connector.
 //! - `openai`: the wire format, and nothing but the wire format.
-//! - `attempt`, `stream`: one attempt at one provider, whole or streamed; `witness`: what is told about it.
+//! - `attempt`, `stream`: one attempt at one provider, whole or streamed; `witness`: what is told about it; `streak`: how
+//!   many failed in a row.
 //! - `client`: the attempts of one call.
 //!
 //! Neither implementation retries, follows redirects or reads proxies from the environment: hidden attempts can't be
@@ -14,6 +15,7 @@ mod client;
 mod connector;
 mod openai;
 mod reqwest;
+mod streak;
 mod stream;
 mod witness;
 

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::AttemptFailure;
 use super::client::{Call, Provider};
 use super::openai::{Completion, Usage};
+use super::streak::Streak;
 use super::stream::StreamEnd;
 use crate::telemetry::conventions::{attempt_name, attribute, event, value};
 use crate::telemetry::{Metrics, Span, Trace, Wasted};
@@ -48,6 +49,7 @@ pub(super) struct Witness {
     provider: String,
     /// As asked for: known and few, whatever the provider answers.
     model: String,
+    streak: Streak,
     outcome: &'static str,
     began: Instant,
     first_token: Option<Instant>,
@@ -85,6 +87,7 @@ impl Witness {
             metrics: metrics.clone(),
             provider: provider.name.clone(),
             model: provider.model.clone(),
+            streak: provider.streak.clone(),
             outcome: "cancelled",
             began: Instant::now(),
             first_token: None,
@@ -117,6 +120,7 @@ impl Witness {
     pub(super) fn answered<'a>(&mut self, answer: impl Into<Good<'a>>) {
         let answer = answer.into();
         self.outcome = "ok";
+        self.streak.saw(None);
         self.span.set(attribute::RESPONSE_MODEL, answer.model.to_owned());
         let reasons = vec![answer.finish_reason.to_owned()];
         self.span.set(attribute::FINISH_REASONS, reasons);
@@ -141,6 +145,7 @@ impl Witness {
     /// The attempt failed.
     pub(super) fn failed(&mut self, failure: &AttemptFailure) {
         self.outcome = failure.outcome();
+        self.streak.saw(Some(failure));
         self.span.fail();
         if let AttemptFailure::Status { status, .. } = failure {
             self.span.set(attribute::STATUS, *status);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use brownout_net::Listener;
-use brownout_service::settings::Settings;
+use brownout_service::settings::{Auth, Digest, Secrets, Settings};
 use brownout_service::{Clock, Ports, Stores, WorkerPorts, upstream};
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
@@ -14,17 +14,23 @@ use super::probe::probe;
 use crate::args::{ServeArgs, WorkerArgs};
 use crate::exit::Exit;
 
+/// Shortest key that is taken, in characters: one that is guessed is not protected by its sum.
+const SHORTEST_KEY: usize = 16;
+
 /// Serves until SIGTERM, Ctrl-C, or the end of its lifeline.
 pub fn serve(args: &ServeArgs) -> Exit {
     if let Some(path) = &args.probe {
         return probe(args.listen, path);
+    }
+    if args.hash_key {
+        return hash_key();
     }
     let settings = match load(args.config.as_deref()) {
         Ok(settings) => settings,
         Err(exit) => return exit,
     };
     if args.check {
-        say!("the settings are good");
+        say!("{}", summary(&settings));
         return Exit::Pass;
     }
     in_runtime(async {
@@ -87,12 +93,51 @@ pub fn worker(args: &WorkerArgs) -> Exit {
 }
 
 fn load(config: Option<&Path>) -> Result<Settings, Exit> {
-    let settings = Settings::load(config, std::env::vars()).map_err(|error| fail(Exit::ServiceNotStarted, &error))?;
+    // One that is no UTF-8 is none of ours.
+    let env =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let settings = Settings::load(config, env).map_err(|error| fail(Exit::Usage, &error))?;
     if settings.providers.is_empty() {
         let message = "the settings name no provider: add a [[providers]] block, as in service/example.toml";
-        return Err(fail(Exit::ServiceNotStarted, &message));
+        return Err(fail(Exit::Usage, &message));
     }
     Ok(settings)
+}
+
+/// What would run: the settings as they are after file, environment and preset, without anything secret.
+fn summary(settings: &Settings) -> String {
+    let providers: Vec<&str> = settings.providers.iter().map(|p| p.name.as_str()).collect();
+    let enabled = settings.keys.iter().filter(|key| !key.disabled).count();
+    let callers = match settings.auth {
+        Auth::Off => "anybody".to_owned(),
+        Auth::Required => format!("{enabled} of {} keys", settings.keys.len()),
+    };
+    format!(
+        "the settings are good\n# providers: {}; callers: {callers}\n{}",
+        providers.join(", then "),
+        settings.to_toml(Secrets::Excluded).trim_end()
+    )
+}
+
+/// Reads a key from standard input and prints its sum, the only form in which the service knows it. Not from the command
+/// line: that is kept in histories and shown to whoever lists processes.
+fn hash_key() -> Exit {
+    let mut line = String::new();
+    if let Err(error) = std::io::stdin().read_line(&mut line) {
+        return fail(
+            Exit::Usage,
+            &format!("the key cannot be read from standard input: {error}"),
+        );
+    }
+    let key = line.trim();
+    if key.len() < SHORTEST_KEY || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let message = format!(
+            "write a key of at least {SHORTEST_KEY} printable characters to standard input; `openssl rand -hex 32` makes one"
+        );
+        return fail(Exit::Usage, &message);
+    }
+    say!("{}", Digest::of(key.as_bytes()).to_hex());
+    Exit::Pass
 }
 
 async fn parts(settings: &Settings) -> Result<(Stores, std::sync::Arc<dyn upstream::Upstream>), Exit> {
@@ -134,13 +179,16 @@ fn in_runtime(work: impl Future<Output = Exit>) -> Exit {
     }
 }
 
-/// A token that is cancelled by a signal, or by the end of standard input for a process on a lifeline.
+/// A token that is cancelled by a signal, or by the end of standard input for a process on a lifeline. A second signal ends
+/// the process at once.
 fn shutdown(lifeline: bool) -> CancellationToken {
     let token = CancellationToken::new();
     let on_signal = token.clone();
     tokio::spawn(async move {
         wait_for_signal().await;
         on_signal.cancel();
+        wait_for_signal().await;
+        std::process::exit(i32::from(Exit::Interrupted as u8));
     });
     if lifeline {
         let on_end = token.clone();

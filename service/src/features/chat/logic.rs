@@ -3,9 +3,11 @@
 //! Both functions read the same, top to bottom; every wait in them is bounded by the one deadline they start with.
 
 use super::models::{ChatEvent, ChatRequest, ChatResponse, StreamDone};
+use crate::access::Reservation;
 use crate::app::App;
 use crate::error::Error;
 use crate::features::Context;
+use crate::resilience::course::CallFailure;
 use crate::resilience::deadline::Deadline;
 use crate::resilience::disconnect::Sink;
 use crate::storage::UsageRow;
@@ -22,10 +24,13 @@ pub(crate) async fn answer(
     id: String,
 ) -> Result<ChatResponse, Error> {
     let deadline = Deadline::start(app.clock, app.settings.deadline);
-    let (session, call) = prepare(context, request, deadline);
+    let (session, call, mut money) = prepare(app, context, request, deadline)?;
     let account = app.accounts.open(&session, &context.trace, &deadline).await?;
-    let (completion, provider) = app.models.complete(&call).await?;
+    money.at_stake();
+    let answered = app.models.complete(&call).await;
+    let (completion, provider) = answered.inspect_err(|failure| refund(&mut money, failure))?;
     if let Some(usage) = completion.usage {
+        money.used(usage);
         account
             .close(&row(&id, session, provider, usage), &context.trace, &deadline)
             .await;
@@ -57,9 +62,11 @@ async fn pieces(
     sink: &Sink<ChatEvent>,
 ) -> Result<StreamDone, Error> {
     let deadline = Deadline::start(app.clock, app.settings.deadline);
-    let (session, call) = prepare(context, request, deadline);
+    let (session, call, mut money) = prepare(app, context, request, deadline)?;
     let account = app.accounts.open(&session, &context.trace, &deadline).await?;
-    let mut answer = app.models.open(&call).await?;
+    money.at_stake();
+    let opened = app.models.open(&call).await;
+    let mut answer = opened.inspect_err(|failure| refund(&mut money, failure))?;
     let end = loop {
         match answer.next().await? {
             Piece::Delta(text) => sink.send(ChatEvent::Delta(text)).await,
@@ -69,6 +76,7 @@ async fn pieces(
     // The attempt ends here, not after the database.
     drop(answer);
     if let Some(usage) = end.usage {
+        money.used(usage);
         account
             .close(&row(&id, session, &end.provider, usage), &context.trace, &deadline)
             .await;
@@ -82,18 +90,32 @@ async fn pieces(
     })
 }
 
-fn prepare(context: &Context, request: ChatRequest, deadline: Deadline) -> (String, Call) {
-    let session = request.session_id.unwrap_or_else(|| NO_SESSION.to_owned());
+fn prepare(
+    app: &App,
+    context: &Context,
+    request: ChatRequest,
+    deadline: Deadline,
+) -> Result<(String, Call, Reservation), Error> {
+    let bytes = request.messages.iter().map(|message| message.content.len()).sum();
+    let money = app.access.reserve(&context.caller, bytes, request.max_tokens)?;
+    let session = request.session_id.as_deref().unwrap_or(NO_SESSION);
     let call = Call {
         prompt: Prompt {
             messages: request.messages,
-            max_tokens: request.max_tokens,
+            max_tokens: money.max_tokens().or(request.max_tokens),
         },
         request_id: context.request_id.clone(),
         trace: context.trace.clone(),
         deadline,
     };
-    (session, call)
+    Ok((context.caller.owned(session), call, money))
+}
+
+/// A provider that began no answer bills nothing.
+fn refund(money: &mut Reservation, failure: &CallFailure) {
+    if !failure.may_be_billed {
+        money.unused();
+    }
 }
 
 fn row(id: &str, session: String, provider: &str, usage: Usage) -> UsageRow {

@@ -1,30 +1,62 @@
-//! The checks behind readiness. Liveness has none: restarting a process does not repair its database.
+//! What is said of the checks. Restarting a process repairs neither its database nor its provider, so liveness should depend
+//! on nothing; that it can is there to show what happens then.
 
-use std::future::Future;
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-use super::models::Readiness;
+use super::checks::check;
+use super::models::{CheckStatus, Checks, Liveness, Readiness, Status};
 use crate::app::App;
+use crate::settings::ProbeScope;
 
-/// How long a check may take. A dependency that is slower is not ready, whatever it would have said.
-const CHECK_TIME: Duration = Duration::from_secs(1);
-
-pub(super) async fn readiness(app: &App) -> Readiness {
-    let (database, queue) = futures::future::join(within(app, app.accounts.ping()), within(app, app.jobs.ping())).await;
-    let draining = app.shutdown.is_cancelled();
-    let ready = !draining && [database, queue] == ["ok", "ok"];
-    Readiness {
-        ready,
-        draining,
-        database,
-        queue,
+pub(super) async fn liveness(app: &App) -> Liveness {
+    let checks = match app.settings.health.liveness {
+        ProbeScope::Process => Checks::new(),
+        ProbeScope::Dependencies => ask_in_turn(app).await,
+    };
+    let alive = checks.values().all(|check| check.status.is_usable());
+    Liveness {
+        status: if alive { "alive" } else { "failing" },
+        checks,
     }
 }
 
-async fn within<E>(app: &App, check: impl Future<Output = Result<(), E>>) -> &'static str {
-    match app.clock.timeout(CHECK_TIME, check).await {
-        Ok(Ok(())) => "ok",
-        Ok(Err(_)) => "failed",
-        Err(_) => "too slow",
+/// One after the other and through the requests' own pool, as it is written on the first day.
+async fn ask_in_turn(app: &App) -> Checks {
+    let limit = app.settings.health.timeout;
+    let database = check(app.clock, limit, app.accounts.ping()).await;
+    let queue = check(app.clock, limit, app.jobs.ping()).await;
+    let asking = async { app.models.ping().await.map_err(|_| CheckStatus::Failed) };
+    let provider = check(app.clock, limit, asking).await;
+    [("database", database), ("queue", queue), ("provider", provider)].into()
+}
+
+pub(super) async fn readiness(app: &App) -> Readiness {
+    let (mut checks, mut providers) = (Checks::new(), BTreeMap::new());
+    if app.settings.health.readiness == ProbeScope::Dependencies {
+        checks = app.dependencies.check().await;
+        providers = app.models.standings();
+        let in_use = app.metrics.pool_in_use.get();
+        if let Some(database) = checks.get_mut("database")
+            && database.status == CheckStatus::Ok
+            && in_use >= i64::from(app.settings.database.pool)
+        {
+            database.status = CheckStatus::Busy;
+        }
     }
+    let draining = app.shutdown.is_cancelled();
+    Readiness {
+        status: verdict(draining, &checks, &providers),
+        draining,
+        checks,
+        providers,
+    }
+}
+
+fn verdict(draining: bool, checks: &Checks, providers: &BTreeMap<String, &'static str>) -> Status {
+    if draining || checks.values().any(|check| !check.status.is_usable()) {
+        return Status::Unready;
+    }
+    let all_well = checks.values().all(|check| check.status == CheckStatus::Ok)
+        && providers.values().all(|standing| *standing == "ok");
+    if all_well { Status::Ready } else { Status::Degraded }
 }

@@ -9,7 +9,7 @@ use axum::routing::get;
 use http::StatusCode;
 
 use super::logic;
-use super::models::Liveness;
+use super::models::Status;
 use crate::app::App;
 use crate::features::exchange::json;
 
@@ -17,16 +17,20 @@ pub(in crate::features) fn routes() -> Router<Arc<App>> {
     Router::new().route("/livez", get(livez)).route("/readyz", get(readyz))
 }
 
-async fn livez() -> Response {
-    json(StatusCode::OK, &Liveness { status: "alive" })
+async fn livez(State(app): State<Arc<App>>) -> Response {
+    let liveness = logic::liveness(&app).await;
+    json(status(liveness.status == "alive"), &liveness)
 }
 
 async fn readyz(State(app): State<Arc<App>>) -> Response {
     let readiness = logic::readiness(&app).await;
-    let status = if readiness.ready {
+    json(status(readiness.status != Status::Unready), &readiness)
+}
+
+const fn status(well: bool) -> StatusCode {
+    if well {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
-    };
-    json(status, &readiness)
+    }
 }

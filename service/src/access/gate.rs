@@ -1,0 +1,75 @@
+//! The layer in front of all routes: asks for a key, keeps the key's limits, and holds its place until the answer is out.
+//!
+//! One layer and not a call in every feature, so that a new feature can't forget it. It decides by the head of a request
+//! alone: the body of one that is refused is never read, and nothing is remembered about a key that nobody knows.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderValue, header};
+use http_body::{Frame, SizeHint};
+
+use super::standing::Permit;
+use crate::app::App;
+use crate::error::Error;
+
+/// What takes no key: probes, scrapers and pages that show nothing of anybody's.
+const OPEN: [&str; 6] = ["/", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs"];
+
+/// Lets a request through, or answers it.
+pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if OPEN.contains(&request.uri().path()) {
+        return next.run(request).await;
+    }
+    let access = &app.access;
+    let admitted = access.identify(request.headers()).and_then(|key| access.admit(key));
+    match admitted {
+        Ok(permit) => next
+            .run(request)
+            .await
+            .map(|body| Body::new(Held { body, _permit: permit })),
+        Err(error) => refuse(&app, error),
+    }
+}
+
+fn refuse(app: &App, error: Error) -> Response {
+    app.metrics.refused(error.kind());
+    let challenge = matches!(error, Error::Unauthenticated);
+    let mut response = error.into_response();
+    if challenge {
+        let bearer = HeaderValue::from_static(r#"Bearer realm="brownout-service""#);
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
+    }
+    response
+}
+
+/// The body of an answer, and the place that is taken until it is out or its client has left.
+struct Held {
+    body: Body,
+    _permit: Permit,
+}
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
