@@ -77,7 +77,10 @@ fn variants_share_a_postgres_and_a_redis_without_meeting() {
     };
     let (database, queue) = (postgres.postgres_url("brownout:hidden", "postgres"), redis.redis_url());
     let real = ["--clock", "real", "--database-url", &database];
-    answers_all(&real, "loopback sockets, PostgreSQL.");
+    answers_all(
+        &[&real[..], &["--variant", "two"]].concat(),
+        "loopback sockets, PostgreSQL.",
+    );
     let both = [&real[..], &["--redis-url", &queue]].concat();
     answers_all(&both, "loopback sockets, PostgreSQL, the queue in Redis.");
 }

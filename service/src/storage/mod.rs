@@ -113,7 +113,7 @@ pub enum DatabaseError {
 
 impl From<sqlx::Error> for DatabaseError {
     fn from(error: sqlx::Error) -> Self {
-        let code = error.as_database_error().and_then(|error| error.code());
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         let code = code.map(Cow::into_owned);
         match (code.as_deref(), error) {
             (Some("53300"), _) => Self::TooManyConnections,

@@ -122,7 +122,7 @@ async fn connected(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Err
 }
 
 fn refused(error: sqlx::Error, place: String, options: &PgConnectOptions) -> OpenError {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     let code = code.map(Cow::into_owned);
     match (code.as_deref(), error) {
         (Some("28P01" | "28000"), _) => OpenError::Credentials { place, key: KEY },
