@@ -201,7 +201,6 @@ async fn agrees(settings: &Settings, accepted: &BTreeMap<u64, String>) {
 }
 
 fn survives(stores: &str) {
-    let began = Instant::now();
     let world = World::new(stores);
     let mut processes = [0, 1, 2].map(|role| world.start(role, 0));
     let stop = AtomicBool::new(false);
@@ -223,11 +222,6 @@ fn survives(stores: &str) {
     tokio::runtime::Runtime::new()
         .unwrap()
         .block_on(agrees(&settings, &accepted));
-    println!(
-        "{} jobs, {KILLS} kills, {:.1} s",
-        accepted.len(),
-        began.elapsed().as_secs_f64()
-    );
 }
 
 #[test]

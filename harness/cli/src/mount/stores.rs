@@ -54,8 +54,11 @@ impl OnStores {
 /// A name that no other run and no other variant has: folders of runs have random names.
 fn namespace(folder: &Path) -> String {
     let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
-    let digits: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("run_{digits}")
+    let first = digest
+        .iter()
+        .take(8)
+        .fold(0_u64, |all, byte| (all << 8) | u64::from(*byte));
+    format!("run_{first:016x}")
 }
 
 impl Mount for OnStores {
