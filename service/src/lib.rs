@@ -6,6 +6,7 @@
 //!   comes in from outside: no statics, no globals, so a hundred instances fit in one process.
 //! - [`settings`]: what it is told, and every problem with it at once.
 //! - [`error`]: one typed hierarchy, rendered as RFC 9457 problem JSON.
+//! - `access`: who calls and what they may: keys, limits, budgets, and the layer that keeps them.
 //! - `features`: one module per feature (`chat`, `jobs`, `health`, `metrics`), each with its routes, logic and models.
 //! - `designs`: how a request meets the model: `blocking`, `coupled`, `background`, `queued`.
 //! - [`resilience`]: one file per concern (`deadline`, `retry`, `fallback`, `disconnect`) and `course`, the one place
