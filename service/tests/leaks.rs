@@ -192,7 +192,15 @@ async fn nothing_is_left_of_clients_that_have_left() {
     let took = began.elapsed();
     let after = Held::settled(address, Some(&before)).await;
     eprintln!("{clients} clients left in {took:.1?}\nbefore {before:?}\nafter  {after:?}");
-    assert!(after.is_within(&before), "something is left: {after:?}, before {before:?}");
+    assert!(
+        after.is_within(&before),
+        "something is left: {after:?}, before {before:?}"
+    );
     let most = before.resident_kib + before.resident_kib / 5 + 4096;
-    assert!(after.resident_kib <= most, "{} KiB, before {}", after.resident_kib, before.resident_kib);
+    assert!(
+        after.resident_kib <= most,
+        "{} KiB, before {}",
+        after.resident_kib,
+        before.resident_kib
+    );
 }

@@ -27,7 +27,8 @@ struct Instance {
 
 impl Instance {
     async fn start(provider: SocketAddr, service: Value) -> Self {
-        let mut keys = json!({ "providers": [{ "name": "a", "base_url": format!("http://{provider}"), "model": "m" }] });
+        let mut keys =
+            json!({ "providers": [{ "name": "a", "base_url": format!("http://{provider}"), "model": "m" }] });
         let keys = keys.as_object_mut().unwrap();
         keys.extend(service.as_object().unwrap().clone());
         let settings = Settings::from_map(keys.clone()).unwrap();
@@ -52,7 +53,10 @@ impl Instance {
     /// Sends a request over a connection of its own, and hands the connection back.
     async fn send(&self, head: &str, body: &str) -> std::io::Result<TcpStream> {
         let mut connection = TcpStream::connect(self.address).await?;
-        let text = format!("{head} HTTP/1.1\r\nhost: service\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let text = format!(
+            "{head} HTTP/1.1\r\nhost: service\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
         connection.write_all(text.as_bytes()).await?;
         Ok(connection)
     }
@@ -141,7 +145,11 @@ async fn streams_in_flight_are_finished_and_no_connection_is_taken_any_more() {
     instance.shutdown.cancel();
     let answers = futures::future::join_all(streams.into_iter().map(rest)).await;
     assert!(answers.iter().all(|answer| is_complete(answer)), "{}", answers[0]);
-    assert_eq!(idle.read(&mut buffer).await.unwrap(), 0, "a kept-alive connection is closed");
+    assert_eq!(
+        idle.read(&mut buffer).await.unwrap(),
+        0,
+        "a kept-alive connection is closed"
+    );
     assert!(instance.readiness().await.is_err());
     instance.running.await.unwrap().unwrap();
 }
@@ -154,7 +162,11 @@ async fn a_naive_instance_cuts_every_stream() {
     let began = Instant::now();
     instance.shutdown.cancel();
     let answers = futures::future::join_all(streams.into_iter().map(rest)).await;
-    assert!(answers.iter().all(|answer| !answer.ends_with("0\r\n\r\n")), "{}", answers[0]);
+    assert!(
+        answers.iter().all(|answer| !answer.ends_with("0\r\n\r\n")),
+        "{}",
+        answers[0]
+    );
     instance.running.await.unwrap().unwrap();
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
@@ -168,7 +180,10 @@ async fn a_stream_that_outlasts_the_grace_is_told_that_it_is_not_complete() {
     instance.shutdown.cancel();
     let answers = futures::future::join_all(streams.into_iter().map(rest)).await;
     for answer in answers {
-        assert!(answer.contains("event: error") && answer.contains("shutting-down"), "{answer}");
+        assert!(
+            answer.contains("event: error") && answer.contains("shutting-down"),
+            "{answer}"
+        );
         assert!(!answer.contains("event: done"), "{answer}");
     }
     instance.running.await.unwrap().unwrap();

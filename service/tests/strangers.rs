@@ -138,7 +138,9 @@ async fn ten_thousand_wrong_keys_do_not_make_the_right_ones_wait() {
     for _ in 0..TRIES {
         let alone = guests(address).await;
         let (among, ()) = tokio::join!(guests(address), strangers(address));
-        said.push(format!("p99 {alone:.1?} alone, {among:.1?} among {STRANGERS} strangers"));
+        said.push(format!(
+            "p99 {alone:.1?} alone, {among:.1?} among {STRANGERS} strangers"
+        ));
         if among.as_secs_f64() <= alone.as_secs_f64() * 1.1 {
             eprintln!("{}", said.join("; "));
             return;

@@ -325,7 +325,7 @@ fn every_setting_of_the_service_is_explained_with_its_two_defaults() {
         assert_eq!(cells[2..4], expected, "the defaults of {key}");
     }
     let host = serde_json::json!({
-        "otlp_endpoint": "http://o", "database_url": "postgres://h/d", "database_path": "p",
+        "otlp_endpoint": "http://o", "database_url": "postgres://h/d",
         "redis_url": "redis://h/", "namespace": "n", "environment": "e", "instance": "i",
         "providers": [{
             "name": "n", "base_url": "http://u", "model": "m", "api_key": "k",
@@ -338,7 +338,7 @@ fn every_setting_of_the_service_is_explained_with_its_two_defaults() {
     let entries = ["providers", "keys"].map(|list| host[list][0].as_object().unwrap());
     let given = host.keys().chain(entries.into_iter().flat_map(|entry| entry.keys()));
     let given = given.map(String::as_str);
-    for key in given.chain(["replicas", "queue_workers"]) {
+    for key in given.chain(["database_path", "replicas", "queue_workers"]) {
         assert!(code_words(text).contains(key), "`{key}` is not explained");
     }
 }

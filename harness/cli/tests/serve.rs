@@ -76,12 +76,18 @@ fn world(service: &str) -> (Running, Running, tempfile::TempDir) {
                     output_tokens = 40\n";
     std::fs::write(&script, provider).unwrap();
     let script = script.to_str().unwrap();
-    let provider = Running::start(&mut brownout(&["provider", "--listen", "127.0.0.1:0", "--script", script]));
+    let provider = Running::start(&mut brownout(&[
+        "provider",
+        "--listen",
+        "127.0.0.1:0",
+        "--script",
+        script,
+    ]));
     let config = folder.path().join("service.toml");
     let database = folder.path().join("service.db");
     let settings = format!(
         "database_path = {database:?}\n{service}\n[[providers]]\nname = \"a\"\nbase_url = \"http://{}/v1\"\n\
-         model = \"gpt-4o-mini\"\n",
+         model = \"gpt-4o-mini\"\napi_key = \"simulated\"\n",
         provider.address
     );
     std::fs::write(&config, settings).unwrap();
@@ -106,6 +112,7 @@ fn stream(service: &Running) -> TcpStream {
         let n = connection.read(&mut buffer).unwrap();
         assert!(n > 0, "{seen}");
         seen.push_str(&text(&buffer[..n]));
+        assert!(seen.starts_with("HTTP/1.1 200"), "{seen}");
     }
     connection
 }
@@ -161,7 +168,11 @@ fn a_second_sigterm_ends_it_at_once() {
 
 fn unready(service: &Running) -> bool {
     let mut connection = TcpStream::connect(&service.address).unwrap();
-    write!(connection, "GET /readyz HTTP/1.1\r\nhost: service\r\nconnection: close\r\n\r\n").unwrap();
+    write!(
+        connection,
+        "GET /readyz HTTP/1.1\r\nhost: service\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).unwrap();
     answer.starts_with("HTTP/1.1 503")
@@ -180,7 +191,13 @@ fn check_says_what_would_run_and_shows_no_secret() {
     let good: Output = check("service/example-production.toml");
     let said = text(&good.stdout);
     assert_eq!(good.status.code(), Some(0), "{}", text(&good.stderr));
-    for word in ["the settings are good", "providers: a;", "2 of 2 keys", "design = \"queued\"", "budget_usd = 20"] {
+    for word in [
+        "the settings are good",
+        "providers: a;",
+        "2 of 2 keys",
+        "design = \"queued\"",
+        "budget_usd = 20",
+    ] {
         assert!(said.contains(word), "`{word}` is not in: {said}");
     }
     assert!(!said.contains("sk-secret") && !said.contains("sha256"), "{said}");
@@ -198,7 +215,10 @@ fn wrong_settings_are_told_all_at_once_and_end_with_2() {
         &["serve", "--config", config],
         &["worker", "--config", config],
     ] {
-        let output = brownout(args).env("BROWNOUT_SERVICE__RETRY__CAP", "soon").output().unwrap();
+        let output = brownout(args)
+            .env("BROWNOUT_SERVICE__RETRY__CAP", "soon")
+            .output()
+            .unwrap();
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{said}");
         for word in ["design", "shutdown_grace", "keys[0].sha256", "retry.cap"] {
