@@ -126,6 +126,9 @@ load = { endpoint = "stream" }
     );
     let two = variant(&record, "two");
     assert_eq!(two.requests.answered, two.requests.due, "{:?}", two.errors);
+    let hosts = &two.hosts;
+    assert_eq!((hosts.terminated, hosts.restarts), (2, 2), "{hosts:?}");
+    assert_eq!((hosts.least_ready, hosts.most_ready), (1, 2), "one after the other");
     let one = variant(&record, "one");
     let unavailable = one.requests.failed;
     assert!(
@@ -173,7 +176,16 @@ event = [{ kind = "kill", host = "service-1", at = "20s" }]
         "one in two meets a replica without a database"
     );
     assert!(restarted.requests.answered > 150, "{:?}", restarted.requests);
+    assert!(restarted.hosts.failed_liveness >= 1, "{:?}", restarted.hosts);
+    assert!(restarted.probes.liveness.failed >= 2, "{:?}", restarted.probes);
     let killed = variant(&record, "killed");
+    assert_eq!(
+        (killed.hosts.killed, killed.hosts.restarts),
+        (1, 1),
+        "{:?}",
+        killed.hosts
+    );
+    assert_eq!(killed.hosts.failed_liveness, 0, "{:?}", killed.hosts);
     assert!(killed.requests.failed <= 10, "{:?}", killed.errors);
 }
 
@@ -229,6 +241,8 @@ service = { preset = "resilient", design = "coupled" }
     );
     let scaled = variant(&record, "scaled");
     assert_eq!(scaled.requests.answered, scaled.requests.due, "{:?}", scaled.errors);
+    assert_eq!(scaled.hosts.least_ready, 0, "{:?}", scaled.hosts);
+    assert!(scaled.hosts.most_ready >= 2, "{:?}", scaled.hosts);
     let slowest = scaled.latency.max_ms;
     assert!(
         (2_900.0..3_400.0).contains(&slowest),

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::{Child as Process, Command};
+use tokio::process::{Child as Process, ChildStdin, Command};
 
 use crate::mount::{HostSpec, Mount, MountError, Role};
 
@@ -20,6 +20,8 @@ const LONGEST_LAST_WORDS: u64 = 4096;
 /// A child that is ready.
 pub(crate) struct Child {
     process: Process,
+    /// Apart from the process, which closes its standard input when its end is waited for.
+    lifeline: Option<ChildStdin>,
     authority: Option<String>,
 }
 
@@ -48,6 +50,7 @@ impl Child {
             Ok(Some(authority)) => {
                 forward_quietly(&mut process);
                 Ok(Self {
+                    lifeline: process.stdin.take(),
                     process,
                     authority: authority.filter(|_| role == Role::Serve),
                 })
@@ -100,7 +103,7 @@ impl Child {
 
     /// Closes the lifeline: the child ends in good order.
     pub(crate) fn cut_lifeline(&mut self) {
-        drop(self.process.stdin.take());
+        self.lifeline = None;
     }
 
     /// Sends SIGKILL.

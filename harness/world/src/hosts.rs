@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use brownout_net::RunClock;
 use brownout_scenario::plan::{EventPlan, ScalePlan};
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, interval_at, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -103,7 +103,7 @@ impl<M: Mount> Hosts<M> {
         let scaler = self.site.orchestrator.as_ref().and_then(|o| o.scale.clone());
         Begun {
             over: over.clone(),
-            conducting: tokio::spawn(self.conduct(scaler, over)),
+            conducting: AbortOnDropHandle::new(tokio::spawn(self.conduct(scaler, over))),
             _events: AbortOnDropHandle::new(tokio::spawn(events)),
         }
     }
@@ -181,10 +181,10 @@ impl<M: Mount> Hosts<M> {
     }
 }
 
-/// Hosts while the run lasts.
+/// Hosts while the run lasts. Dropping it kills them.
 pub(crate) struct Begun {
     over: CancellationToken,
-    conducting: JoinHandle<Result<(), MountError>>,
+    conducting: AbortOnDropHandle<Result<(), MountError>>,
     _events: AbortOnDropHandle<()>,
 }
 

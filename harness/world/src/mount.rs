@@ -36,7 +36,7 @@ pub trait Mount: Send + Sync + 'static {
     /// The command that does the same as a child process. Its folder `dir` is its own; `shared` is the variant's.
     ///
     /// The child serves on a free loopback port, prints `listening on ADDRESS` (a worker: `working`) as a line of its
-    /// own once it is ready, and ends by itself when its standard input closes.
+    /// own once it is ready, and ends in good order when its standard input closes and on SIGTERM.
     fn command(&self, role: Role, spec: &HostSpec, dir: &Path, shared: &Path) -> std::io::Result<Command>;
 
     /// What its children keep their data in, in words, for the record.

@@ -1,19 +1,21 @@
 //! One variant, assembled, played and taken down: the same steps on both clocks.
 //!
 //! Which clock it is shows in two values only, the network and the place of the hosts; and in which engine a provider
-//! may use, which the provider decides.
+//! may use, which the provider decides. `seat` is a provider's place, `target` the service's processes with the load
+//! balancer in front.
+
+mod seat;
+mod target;
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use brownout_load::Audience;
 use brownout_measure::Observations;
 use brownout_measure::record::ClockKind;
-use brownout_net::gateway::Backends;
 use brownout_net::{Listener, Network, RunClock, serve};
-use brownout_provider::{EngineKind, Needs, Provider, base_url, choose};
+use brownout_provider::{Needs, Provider, base_url};
 use brownout_scenario::observe::RequestObservation;
 use brownout_scenario::plan::{Plan, ProviderPlan, Variant};
 use brownout_scenario::schedule;
@@ -23,12 +25,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::collector::Collector;
-use crate::dependencies::Beginning;
 use crate::error::WorldError;
 use crate::event::Event;
-use crate::front::{self, Front};
-use crate::hosts::{Diary, Hosts, Incarnations, Numbers, Place, Site};
+use crate::hosts::Place;
 use crate::mount::{HostSpec, Mount, MountError, ProviderEndpoint};
+use seat::Seat;
 
 /// How often it is asked whether the providers are done with what clients left behind.
 const SETTLING_STEP: Duration = Duration::from_millis(50);
@@ -77,23 +78,14 @@ impl<M: Mount> Stage<'_, M> {
         world.spawn(serve(telemetry, collector.service(), shutdown.clone(), FAREWELL));
 
         let spec = self.spec(&seats, telemetry_url);
-        let (beginning, backends) = (Beginning::default(), Backends::new());
-        let diary = Diary::new(Arc::clone(&beginning));
-        let site = self.site(spec, &beginning, &backends, &diary, set_up)?;
-        let service = &self.variant.service;
-        let numbers = Numbers {
-            replicas: service.replicas,
-            workers: service.workers,
-        };
-        let hosts = Hosts::start(site, numbers).await.map_err(|e| self.lost(&e))?;
-        let authority = self.front(&hosts, backends, &diary, &mut world, &shutdown).await?;
+        let target = self.raise(spec, set_up, &mut world, &shutdown).await?;
 
         // The run begins here: everything before was setting up.
         let origin_unix_us = self.unix_us + set_up.now_us();
         let clock = RunClock::start();
         // Set once, here.
-        let _ = beginning.set(clock);
-        let hosts = hosts.begin(clock, self.variant.events.clone());
+        let _ = target.beginning.set(clock);
+        let hosts = target.hosts.begin(clock, self.variant.events.clone());
         let seed = SeedTree::new(self.plan.seed);
         let mut providers = Vec::with_capacity(seats.len());
         let mut engines = BTreeMap::new();
@@ -101,7 +93,7 @@ impl<M: Mount> Stage<'_, M> {
             engines.insert(plan.name.clone(), seat.reason.clone());
             providers.push(seat.open(plan, seed, clock, &shutdown).await?);
         }
-        let requests = self.play_load(clock, authority).await;
+        let requests = self.play_load(clock, target.authority).await;
         let interrupted_at = self.stop.is_cancelled().then(|| Micros(clock.now_us()));
         self.settle(clock, &providers).await;
         // Closed before anything ends: what the end of the world cuts is not a caller hanging up.
@@ -110,7 +102,7 @@ impl<M: Mount> Stage<'_, M> {
             provider.ledger.close(clock.now_us());
             ledger.extend(provider.ledger.rows());
         }
-        let (host_rows, probe_rows) = diary.close();
+        let (host_rows, probe_rows) = target.diary.close();
         let clean_end = hosts.stop().await;
         shutdown.cancel();
         while world.join_next().await.is_some() {}
@@ -203,63 +195,6 @@ impl<M: Mount> Stage<'_, M> {
         }
     }
 
-    fn site(
-        &self,
-        spec: HostSpec,
-        beginning: &Beginning,
-        backends: &Backends,
-        diary: &Diary,
-        set_up: RunClock,
-    ) -> Result<Arc<Site<M>>, WorldError> {
-        let shared = match self.clock {
-            ClockKind::Virtual => Some(self.mount.shared(&spec).map_err(|e| self.lost(&e))?),
-            ClockKind::Real => None,
-        };
-        Ok(Arc::new(Site {
-            mount: Arc::clone(&self.mount),
-            spec,
-            place: self.place.clone(),
-            network: self.network.clone(),
-            shared,
-            set_up,
-            beginning: Arc::clone(beginning),
-            orchestrator: self.variant.orchestrator.clone(),
-            dependency_faults: self.variant.dependency_faults.clone(),
-            backends: backends.clone(),
-            probing_gateway: self.variant.gateway.as_ref().is_some_and(|g| g.health.is_some()),
-            diary: diary.clone(),
-            incarnations: Incarnations::default(),
-        }))
-    }
-
-    /// Puts the load balancer up, where there is one, and says whom the clients call.
-    async fn front(
-        &self,
-        hosts: &Hosts<M>,
-        backends: Backends,
-        diary: &Diary,
-        world: &mut JoinSet<()>,
-        shutdown: &CancellationToken,
-    ) -> Result<String, WorldError> {
-        let plan = match (front::planned(self.variant), &hosts.authority) {
-            (None, Some(authority)) => return Ok(authority.clone()),
-            (plan, _) => plan.unwrap_or_else(front::patient),
-        };
-        let listener = self.listen("gateway")?;
-        let authority = listener.authority().to_owned();
-        let scale = self.variant.orchestrator.as_ref().and_then(|o| o.scale.as_ref());
-        let front = Front {
-            listener,
-            network: self.network.clone(),
-            backends,
-            diary: diary.clone(),
-            wait_for_backend: scale.is_some_and(|scale| scale.min == 0),
-        };
-        front.open(&plan, world, shutdown.clone(), FAREWELL);
-        front::first_admissions(&plan, self.variant.service.replicas, diary).await;
-        Ok(authority)
-    }
-
     async fn play_load(&self, clock: RunClock, authority: String) -> Vec<RequestObservation> {
         let name = self.variant.name.clone();
         let due = schedule::due_times(self.plan, &self.variant.load);
@@ -291,69 +226,6 @@ impl<M: Mount> Stage<'_, M> {
                 .any(|provider| provider.ledger.open_at(clock.now_us()) > 0)
         {
             tokio::time::sleep(SETTLING_STEP).await;
-        }
-    }
-}
-
-/// A provider's place on the network, taken before the service starts so that it can be told the address; the provider
-/// opens when the run begins, so that its windows are the run's.
-struct Seat {
-    authority: String,
-    reason: String,
-    socket: Socket,
-}
-
-enum Socket {
-    Streaming(Listener),
-    Wiremock(TcpListener),
-}
-
-impl Seat {
-    fn take(plan: &ProviderPlan, needs: Needs, network: &Network) -> Result<Self, WorldError> {
-        let fail = |source| WorldError::Provider {
-            provider: plan.name.clone(),
-            source,
-        };
-        let (engine, reason) = choose(plan, needs);
-        let (authority, socket) = match engine {
-            EngineKind::Streaming => {
-                let listener = network.listen(&format!("provider-{}", plan.name)).map_err(fail)?;
-                (listener.authority().to_owned(), Socket::Streaming(listener))
-            }
-            EngineKind::Wiremock => {
-                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(fail)?;
-                (
-                    listener.local_addr().map_err(fail)?.to_string(),
-                    Socket::Wiremock(listener),
-                )
-            }
-        };
-        Ok(Self {
-            authority,
-            reason,
-            socket,
-        })
-    }
-
-    async fn open(
-        self,
-        plan: &ProviderPlan,
-        seed: SeedTree,
-        clock: RunClock,
-        shutdown: &CancellationToken,
-    ) -> Result<Provider, WorldError> {
-        let plan = plan.clone();
-        let name = plan.name.clone();
-        match self.socket {
-            Socket::Streaming(listener) => Ok(Provider::start_streaming(plan, seed, clock, listener, shutdown)),
-            Socket::Wiremock(listener) => {
-                Provider::start_wiremock(plan, seed, clock, listener)
-                    .await
-                    .map_err(|error| WorldError::Provider {
-                        provider: name,
-                        source: std::io::Error::other(error),
-                    })
-            }
         }
     }
 }

@@ -237,8 +237,8 @@ impl<M: Mount> Life<M> {
             }
             Order::Dismiss => {
                 process.dismiss();
-                let ended = timeout(LONGEST_FAREWELL, process.ended()).await;
-                Phase::Over(ended.unwrap_or(Ok(())))
+                let ended = timeout(LONGEST_FAREWELL, process.ended()).await.unwrap_or(Ok(()));
+                Phase::Over(ended.map_err(|e| MountError(format!("{} did not end in good order: {e}", self.host))))
             }
         }
     }
