@@ -21,10 +21,9 @@ pub(crate) struct Hosts<'a> {
     rows: &'a [HostRow],
     /// Positions of the rows that say that a process took another's place.
     restarts: BTreeSet<usize>,
-    /// How many replicas were ready from each instant on, ascending.
-    ready: Vec<(Micros, u64)>,
-    /// From the start of each replica to its end.
-    lives: Vec<(Micros, Micros)>,
+    ready: Levels,
+    /// Of every replica.
+    lives: Lives,
 }
 
 impl<'a> Hosts<'a> {
@@ -175,12 +174,16 @@ impl<'a> Present<'a> {
     }
 }
 
-/// How many replicas were ready from each instant on, and every replica's start and end. What changes in one instant is
-/// seen as one change, and a replica without an end is there for ever.
-fn follow(rows: &[HostRow]) -> (Vec<(Micros, u64)>, Vec<(Micros, Micros)>) {
+/// How many replicas were ready from each instant on, ascending.
+type Levels = Vec<(Micros, u64)>;
+/// Starts and ends.
+type Lives = Vec<(Micros, Micros)>;
+
+/// What became of the replicas. What changes in one instant is seen as one change, and a replica without an end is there
+/// for ever.
+fn follow(rows: &[HostRow]) -> (Levels, Lives) {
     let mut present = Present::default();
-    let mut levels: Vec<(Micros, u64)> = Vec::new();
-    let mut lives = Vec::new();
+    let (mut levels, mut lives) = (Levels::new(), Lives::new());
     for row in rows.iter().filter(|row| is_replica(row)) {
         lives.extend(present.note(row).map(|start| (start, row.at)));
         let level = present.ready();

@@ -1,0 +1,146 @@
+//! Kinds of clients and answers that are cut short, through the whole harness: what a client cannot see, its figures say.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use brownout::mount::{ReferenceService, provider_client, settings};
+use brownout_measure::metric::resolve;
+use brownout_measure::record::{RunRecord, VariantRecord};
+use brownout_net::Listener;
+use brownout_scenario::units::Micros;
+use brownout_scenario::{Plan, Scenario};
+use brownout_service::upstream::{Upstream, UpstreamBody, UpstreamError};
+use brownout_service::{Clock, Ports, Stores};
+use brownout_world::mount::{HostIo, HostSpec, Mount, MountError, Role, Running, SettingProblem};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use serde_json::{Map, Value};
+
+use support::play;
+
+/// The reference service behind a wire that calls every answer complete, however it ended.
+struct Smoothing;
+
+struct Smoothed(Arc<dyn Upstream>);
+
+#[async_trait]
+impl Upstream for Smoothed {
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<UpstreamBody>, UpstreamError> {
+        let (head, mut body) = self.0.send(request).await?.into_parts();
+        let mut stream = Vec::new();
+        while let Some(Ok(frame)) = body.frame().await {
+            stream.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new()));
+        }
+        stream.extend_from_slice(END);
+        let body = Full::new(Bytes::from(stream)).map_err(|never| match never {});
+        Ok(http::Response::from_parts(head, body.boxed_unsync()))
+    }
+}
+
+/// The end of a complete stream.
+const END: &[u8] = b"data: {\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"created\":0,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+
+impl Mount for Smoothing {
+    type Shared = Stores;
+
+    fn check(&self, settings: &Map<String, Value>) -> Result<(), Vec<SettingProblem>> {
+        ReferenceService.check(settings)
+    }
+
+    fn shortest_patience(&self, settings: &Map<String, Value>) -> Option<Micros> {
+        ReferenceService.shortest_patience(settings)
+    }
+
+    fn shared(&self, spec: &HostSpec) -> Result<Stores, MountError> {
+        ReferenceService.shared(spec)
+    }
+
+    fn serve(&self, spec: HostSpec, shared: Stores, io: HostIo, listener: Listener) -> Running {
+        Box::pin(async move {
+            let settings = settings(&spec)?;
+            let ports = Ports {
+                listener,
+                upstream: Arc::new(Smoothed(provider_client(&settings, &io))),
+                stores: shared.replica(),
+                clock: Clock::starting_at(io.unix_us),
+                seed: spec.seed,
+                shutdown: io.shutdown,
+            };
+            brownout_service::run(settings, ports)
+                .await
+                .map_err(|e| MountError(e.to_string()))
+        })
+    }
+
+    fn work(&self, spec: HostSpec, shared: Stores, io: HostIo) -> Running {
+        ReferenceService.work(spec, shared, io)
+    }
+
+    fn command(&self, role: Role, spec: &HostSpec, dir: &Path, shared: &Path) -> std::io::Result<Command> {
+        ReferenceService.command(role, spec, dir, shared)
+    }
+}
+
+fn plan(provider: &str, load: &str) -> Plan {
+    let text = format!(
+        "question = \"?\"\nduration = \"20s\"\n[[provider]]\nname = \"p\"\nmodel = \"gpt-4o-mini\"\nfirst_token = \"200ms\"\n\
+         {provider}\n[[variant]]\nname = \"v\"\nservice = {{ preset = \"naive\", design = \"coupled\" }}\n[load]\n{load}"
+    );
+    Scenario::parse("x.toml", &text)
+        .unwrap_or_else(|error| panic!("{error}; {}", error.remedy()))
+        .plan
+}
+
+fn only(record: &RunRecord) -> &VariantRecord {
+    let variant = &record.results.variants[0];
+    assert!(variant.books.balanced, "{:?}", variant.books.discrepancies);
+    variant
+}
+
+#[test]
+fn an_answer_that_is_cut_and_called_complete_is_answered_and_not_whole() {
+    let provider = "inter_token = \"10ms\"\noutput_tokens = 40\n[[provider.fault]]\nkind = \"clean_eof\"\nafter_tokens = 12\nprobability = 0.5";
+    let load = "endpoint = \"stream\"\narrivals = { kind = \"constant\", rate = \"5/s\" }";
+    let record = play(&plan(provider, load), &Arc::new(Smoothing));
+    let variant = only(&record);
+    let figure = |path: &str| resolve(variant, path, None).unwrap();
+    assert_eq!(figure("requests.answered"), 100.0, "no client can tell");
+    let cut = figure("attempts.by_fault.p/clean_eof#0");
+    assert!((30.0..70.0).contains(&cut), "{cut}");
+    assert_eq!(figure("requests.incomplete"), cut);
+    assert_eq!(figure("requests.whole_ratio"), 1.0 - cut / 100.0);
+    assert_eq!(figure("tokens.delivered"), 40.0 * (100.0 - cut) + 12.0 * cut);
+}
+
+#[test]
+fn kinds_of_clients_and_steps_of_the_load_have_their_own_figures() {
+    let provider = "inter_token = \"10ms\"\noutput_tokens = 100";
+    let load = "endpoint = \"stream\"\npatience = \"15s\"\n\
+                arrivals = { kind = \"steps\", steps = [{ rate = \"2/s\", lasts = \"10s\" }, { rate = \"8/s\", lasts = \"10s\" }] }\n\
+                client = [{ name = \"stuck\", share = 0.2, read = { stops_after_bytes = 2000 } }, { name = \"quick\", share = 0.8 }]";
+    let plan = plan(provider, load);
+    let record = play(&plan, &Arc::new(ReferenceService));
+    let variant = only(&record);
+    let figure = |path: &str, phase| resolve(variant, path, phase).unwrap();
+    let (stuck, quick) = (
+        figure("clients.stuck.requests.due", None),
+        figure("clients.quick.requests.due", None),
+    );
+    assert!(stuck > 5.0, "{stuck}");
+    assert_eq!(stuck + quick, figure("requests.due", None));
+    assert_eq!(figure("clients.stuck.errors.client_timeout", None), stuck);
+    assert_eq!(figure("clients.quick.requests.answered_ratio", None), 1.0);
+    let (first, second) = (
+        figure("requests.due", Some("step-1")),
+        figure("requests.due", Some("step-2")),
+    );
+    assert_eq!(first + second, figure("requests.due", None));
+    assert!(second > 2.0 * first, "{first} and {second}");
+    let again = play(&plan, &Arc::new(ReferenceService));
+    assert_eq!(record.results_fingerprint, again.results_fingerprint);
+}
