@@ -8,6 +8,7 @@ mod health;
 mod jobs;
 mod observed;
 mod opening;
+mod pages;
 mod provider;
 mod resilience;
 mod storage;
