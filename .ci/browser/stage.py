@@ -25,6 +25,8 @@ name = "primary"
 base_url = "{provider}"
 model = "gpt-4o-mini"
 api_key = "simulated"
+prompt_usd_per_million = 0.15
+completion_usd_per_million = 0.6
 """
 
 PROVIDER = """
