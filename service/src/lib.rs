@@ -45,6 +45,6 @@ pub mod upstream;
 pub use clock::Clock;
 pub use error::ServiceError;
 pub use ports::{Ports, Stores, WorkerPorts};
-pub use server::{run, worker};
+pub use server::{run, watched_worker, worker};
 pub use settings::{Settings, SettingsError};
 pub use upstream::Upstream;

@@ -50,7 +50,7 @@ pub async fn run<L: Listener>(settings: Settings, ports: Ports<L>) -> Result<(),
     if app.settings.design == Design::Background {
         app.tasks.spawn(designs::forget_finished(Arc::clone(&app)));
     }
-    accept(ports.listener, &app).await;
+    accept(ports.listener, &app, features::router(Arc::clone(&app))).await;
     farewell(&app).await;
     telemetry.stop().await;
     Ok(())
@@ -73,6 +73,15 @@ async fn farewell(app: &App) {
 /// Works on the queue until `shutdown`, then ends in good order: what is not done within `shutdown_grace` is given back.
 /// Dropping the future is a crash: its jobs go to others when their leases run out.
 pub async fn worker(settings: Settings, ports: WorkerPorts) -> Result<(), ServiceError> {
+    watched_worker(settings, ports, None::<tokio::net::TcpListener>).await
+}
+
+/// The same with a listener of its own, for those who look after it: it answers `/livez`, `/readyz` and `/metrics`.
+pub async fn watched_worker<L: Listener>(
+    settings: Settings,
+    ports: WorkerPorts,
+    listener: Option<L>,
+) -> Result<(), ServiceError> {
     let needed = Parts {
         upstream: ports.upstream,
         stores: ports.stores,
@@ -90,7 +99,12 @@ pub async fn worker(settings: Settings, ports: WorkerPorts) -> Result<(), Servic
     let _lifeline = app.tasks.lifeline();
     let telemetry = Telemetry::start(exporter);
     app.tasks.spawn(designs::forget_finished(Arc::clone(&app)));
+    let watched = listener.map(|listener| {
+        let (host, router) = (Arc::clone(&app), features::watched(Arc::clone(&app)));
+        AbortOnDropHandle::new(tokio::spawn(async move { accept(listener, &host, router).await }))
+    });
     designs::work(&app).await;
+    drop(watched);
     if !app.tasks.wait(app.settings.shutdown_grace).await {
         app.give_back.cancel();
         app.tasks.wait(GIVE_BACK_TIME).await;
@@ -102,8 +116,7 @@ pub async fn worker(settings: Settings, ports: WorkerPorts) -> Result<(), Servic
 
 /// Accepts clients until `drain_delay` after the shutdown: as long as load balancers send some. Readiness is bad from the
 /// first moment of it.
-async fn accept<L: Listener>(mut listener: L, app: &Arc<App>) {
-    let router = features::router(Arc::clone(app));
+async fn accept<L: Listener>(mut listener: L, app: &Arc<App>, router: Router) {
     let places = Arc::new(Semaphore::new(app.settings.max_connections as usize));
     let closing = CancellationToken::new();
     let _close = closing.clone().drop_guard();

@@ -102,6 +102,9 @@ pub struct RunArgs {
     /// Root of every draw; default: the scenario's own
     #[arg(long)]
     pub seed: Option<u64>,
+    /// Ask every process of the service for its metrics that often, such as 5s; default: as the scenario says
+    #[arg(long, value_name = "EVERY")]
+    pub scrape: Option<String>,
     /// Where to write; default: a folder named by the time, under reports/runs
     #[arg(long)]
     pub out: Option<PathBuf>,
@@ -215,6 +218,15 @@ pub enum DialectArg {
     Ollama,
 }
 
+/// Forms of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line, with trace_id, span_id, request_id and tenant
+    Json,
+}
+
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
@@ -233,6 +245,9 @@ pub struct ServeArgs {
     /// Only read a key from standard input and print its SHA-256, for `keys` in the settings
     #[arg(long, conflicts_with = "check")]
     pub hash_key: bool,
+    /// How the log on standard error is written
+    #[arg(long, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
     /// End when standard input closes
     #[arg(long, hide = true)]
     pub lifeline: bool,
@@ -250,6 +265,12 @@ pub struct WorkerArgs {
     /// The worker's name; must be unique
     #[arg(long)]
     pub name: Option<String>,
+    /// Where to answer /livez, /readyz and /metrics; default: nowhere
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
+    /// How the log on standard error is written
+    #[arg(long, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
     /// End when standard input closes
     #[arg(long, hide = true)]
     pub lifeline: bool,

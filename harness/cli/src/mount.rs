@@ -94,7 +94,7 @@ impl Mount for ReferenceService {
 
     fn work(&self, spec: HostSpec, shared: Stores, io: HostIo) -> Running {
         Box::pin(async move {
-            let settings = settings(&spec)?;
+            let (settings, network) = (settings(&spec)?, io.network.clone());
             let ports = WorkerPorts {
                 upstream: provider_client(&settings, &io),
                 stores: stores(&shared, &settings, &io),
@@ -103,7 +103,9 @@ impl Mount for ReferenceService {
                 shutdown: io.shutdown,
                 name: spec.name.clone(),
             };
-            brownout_service::worker(settings, ports)
+            // Without it the worker works all the same, unseen.
+            let listener = network.listen(&spec.name).ok();
+            brownout_service::watched_worker(settings, ports, listener)
                 .await
                 .map_err(|e| MountError(e.to_string()))
         })
@@ -132,6 +134,8 @@ fn child(role: Role, spec: &HostSpec, dir: &Path, stores: Map<String, Value>) ->
         Role::Work => command.args(["worker", "--name", &spec.name]),
     };
     command
+        // Nobody reads the log of a child; a line for every request would only cost.
+        .env("BROWNOUT_LOG", "warn")
         .arg("--lifeline")
         .arg("--config")
         .arg(config)

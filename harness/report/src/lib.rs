@@ -40,4 +40,4 @@ pub use read::{ReadError, read_run, read_runs, read_suite};
 pub use suite::{SUITE_SCHEMA, SuiteEntry, SuiteRecord, suite_page};
 pub use summary::{run_summary, suite_summary};
 pub use terminal::summary_text;
-pub use write::{WriteError, Written, write_run, write_suite};
+pub use write::{WriteError, Written, write_metrics, write_run, write_suite};

@@ -75,6 +75,17 @@ pub fn write_run(record: &RunRecord, dir: &Path) -> Result<Written, WriteError> 
     Ok(folder.done())
 }
 
+/// Writes what a run's processes said of themselves, by variant, into `dir`: `metrics-<variant>.om`, OpenMetrics text with
+/// times.
+pub fn write_metrics(metrics: &[(String, String)], dir: &Path) -> Result<(), WriteError> {
+    let mut folder = Folder::open(dir)?;
+    let names = names::file_names(metrics.iter().map(|(variant, _)| variant.as_str()));
+    for ((_, text), name) in metrics.iter().zip(names) {
+        folder.write(&format!("metrics-{name}.om"), text.as_bytes())?;
+    }
+    Ok(())
+}
+
 /// Writes what stands over several runs into `dir`. The runs' own reports are expected beside it, each in the folder
 /// that [`suite::SuiteRecord::of`] names.
 pub fn write_suite(records: &[RunRecord], dir: &Path) -> Result<Written, WriteError> {

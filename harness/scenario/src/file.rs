@@ -36,6 +36,7 @@ pub(crate) struct File {
     pub(crate) warmup: Option<Spanned<Micros>>,
     pub(crate) duration: Spanned<Micros>,
     pub(crate) drain: Option<Spanned<Micros>>,
+    pub(crate) scrape: Option<Spanned<Micros>>,
     #[serde(default)]
     pub(crate) limits: LimitsBlock,
     #[serde(default)]

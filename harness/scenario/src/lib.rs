@@ -24,6 +24,7 @@ pub mod units;
 
 pub use error::{ScenarioError, SourceText};
 pub use plan::Plan;
+pub use resolve::SHORTEST_SCRAPE;
 
 /// A scenario file, read and resolved.
 #[derive(Debug, Clone)]

@@ -34,6 +34,10 @@ pub struct Plan {
     pub duration: Micros,
     /// How long what is still open may take after that.
     pub drain: Micros,
+    /// How often the target's processes are asked for their metrics; `None` for never. Not part of what is played, so of no
+    /// fingerprint.
+    #[serde(skip)]
+    pub scrape: Option<Micros>,
     /// Where the run judges the harness itself.
     pub limits: Limits,
     /// The designs that are compared, in the order of the file.

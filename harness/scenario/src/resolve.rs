@@ -26,6 +26,8 @@ use crate::units::Micros;
 const LONGEST_RUN: Micros = Micros::from_secs(4 * 3600);
 const LONGEST_DRAIN: Micros = Micros::from_secs(60);
 /// Bounds memory on the virtual clock; the real one plays fewer, which whoever plays them knows.
+/// Shortest time between two scrapes of a process: bounds what is kept of the metrics of a run.
+pub const SHORTEST_SCRAPE: Micros = Micros::from_millis(100);
 const MOST_PROCESSES: u32 = 64;
 /// Bounds how often something can come and go in a run.
 const SHORTEST_STRETCH: Micros = Micros::from_millis(1);
@@ -139,6 +141,7 @@ pub(crate) fn resolve(name: &str, source: &SourceText, file: &File) -> Resolved<
         warmup,
         duration: context.duration,
         drain: file.drain.as_ref().map_or(LONGEST_DRAIN, |d| *d.get_ref()),
+        scrape: file.scrape.as_ref().map(|every| *every.get_ref()),
         limits: Limits {
             lateness_p99: file.limits.lateness_p99.unwrap_or(Micros::from_millis(25)),
         },
@@ -170,6 +173,13 @@ fn check_times(context: &Context<'_>, file: &File, warmup: Micros) -> Resolved<(
             format!(
                 "what is still open {LONGEST_DRAIN} after the last arrival counts as unfinished: write at most that"
             ),
+        );
+    }
+    if let Some(spanned) = file.scrape.as_ref().filter(|every| *every.get_ref() < SHORTEST_SCRAPE) {
+        return context.fail(
+            spanned.span(),
+            format!("metrics cannot be asked for every {}", spanned.get_ref()),
+            format!("write at least {SHORTEST_SCRAPE}; Prometheus asks every 15s unless told otherwise"),
         );
     }
     Ok(())

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::mount::{Mount, MountError, Role};
+use crate::scraper::Targets;
 use life::{LONGEST_FAREWELL, Life, Order, Phase};
 use scale::Scaler;
 
@@ -94,6 +95,11 @@ impl<M: Mount> Hosts<M> {
         let post = Post { orders, retired: false };
         lock(&self.roll).insert(name.clone(), post);
         self.lives.spawn(async move { (name, life.live(phase).await) });
+    }
+
+    /// Whom to ask for metrics, as processes come and go.
+    pub(crate) fn targets(&self) -> Targets {
+        self.site.targets.clone()
     }
 
     /// Begins the run: from now on `events` happen at their times, and the number of replicas follows the load.

@@ -52,6 +52,8 @@ pub struct Ran {
     pub record: RunRecord,
     /// What kept a variant from being played, or from being played whole.
     pub failure: Option<WorldError>,
+    /// The metrics of the target's processes as OpenMetrics text with times, by variant, where they were scraped.
+    pub metrics: Vec<(String, String)>,
 }
 
 /// Plays `plan` and measures it. An error means that nothing at all was measured.
@@ -65,11 +67,13 @@ pub fn run<M: Mount>(plan: &Plan, mount: &Arc<M>, options: &Options, events: &Ev
         }
     };
     let (mut measured, mut notes, mut failure) = (Vec::new(), notes(options.clock, mount.as_ref()), None);
+    let mut metrics = Vec::new();
     for (variant, result) in played {
         match result {
             Ok(played) => {
                 measured.push(measure(variant, plan, &played.observations));
                 notes.extend(played.notes);
+                metrics.extend(played.metrics.map(|text| (variant.name.clone(), text)));
                 failure = failure.or(played.failure);
             }
             Err(error) => failure = failure.or(Some(error)),
@@ -96,6 +100,7 @@ pub fn run<M: Mount>(plan: &Plan, mount: &Arc<M>, options: &Options, events: &Ev
     Ok(Ran {
         record: assemble(plan, meta, measured),
         failure,
+        metrics,
     })
 }
 

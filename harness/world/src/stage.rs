@@ -29,6 +29,7 @@ use crate::error::WorldError;
 use crate::event::Event;
 use crate::hosts::Place;
 use crate::mount::{HostSpec, Mount, MountError, ProviderEndpoint};
+use crate::scraper::Scraper;
 use seat::Seat;
 
 /// How often it is asked whether the providers are done with what clients left behind.
@@ -44,6 +45,8 @@ pub(crate) struct Played {
     pub(crate) notes: Vec<String>,
     /// A host that did not stay up.
     pub(crate) failure: Option<WorldError>,
+    /// The metrics of its hosts, where they were scraped.
+    pub(crate) metrics: Option<String>,
 }
 
 /// Everything a variant needs to be played.
@@ -85,6 +88,7 @@ impl<M: Mount> Stage<'_, M> {
         let clock = RunClock::start();
         // Set once, here.
         let _ = target.beginning.set(clock);
+        let targets = target.hosts.targets();
         let hosts = target.hosts.begin(clock, self.variant.events.clone());
         let seed = SeedTree::new(self.plan.seed);
         let mut providers = Vec::with_capacity(seats.len());
@@ -93,6 +97,10 @@ impl<M: Mount> Stage<'_, M> {
             engines.insert(plan.name.clone(), seat.reason.clone());
             providers.push(seat.open(plan, seed, clock, &shutdown).await?);
         }
+        let scraper = self
+            .plan
+            .scrape
+            .map(|every| Scraper::start(every, self.network.clone(), clock, targets));
         let requests = self.play_load(clock, target.authority).await;
         let interrupted_at = self.stop.is_cancelled().then(|| Micros(clock.now_us()));
         self.settle(clock, &providers).await;
@@ -103,6 +111,7 @@ impl<M: Mount> Stage<'_, M> {
             ledger.extend(provider.ledger.rows());
         }
         let (host_rows, probe_rows) = target.diary.close();
+        let metrics = scraper.map(|scraper| scraper.finish(origin_unix_us));
         let clean_end = hosts.stop().await;
         shutdown.cancel();
         while world.join_next().await.is_some() {}
@@ -120,10 +129,15 @@ impl<M: Mount> Stage<'_, M> {
         };
         let mut notes = self.notes(&collector);
         notes.extend(failure.iter().map(ToString::to_string));
+        let metrics = metrics.map(|(text, dropped)| {
+            notes.extend((dropped > 0).then(|| format!("{}: no room for {dropped} scrapes", self.variant.name)));
+            text
+        });
         Ok(Played {
             observations,
             notes,
             failure,
+            metrics,
         })
     }
 

@@ -22,6 +22,14 @@ use crate::error::Error;
 pub(crate) use self::exchange::Context;
 pub(crate) use self::health::Dependencies;
 
+/// What a worker answers: those who look after it, nobody else.
+pub(crate) fn watched(app: Arc<App>) -> Router {
+    health::routes()
+        .merge(metrics::routes())
+        .fallback(|| async { Error::NotFound("page").into_response() })
+        .with_state(app)
+}
+
 /// All routes.
 pub(crate) fn router(app: Arc<App>) -> Router {
     let limit = app.settings.max_body_bytes as usize;

@@ -17,6 +17,16 @@ use crate::exit::Exit;
 use crate::mount::OnStores;
 use crate::{ENGINE, VERSION, terminal};
 
+/// A plan that was played, perhaps not to its end.
+pub struct Played {
+    /// What was measured.
+    pub record: RunRecord,
+    /// Metrics of the service by variant, where they were scraped.
+    pub metrics: Vec<(String, String)>,
+    /// The exit code, if something else than the verdict decides.
+    pub exit: Exit,
+}
+
 /// Plays plans until it is told to stop.
 pub struct Player {
     events: Events,
@@ -50,9 +60,8 @@ impl Player {
         self.stop.is_cancelled()
     }
 
-    /// Plays `plan`: the record, and the exit code if something else than its verdict decides. Errors have been printed;
-    /// `Err` means that there is no record.
-    pub fn play(&self, plan: &Plan, clock: ClockKind, command: String) -> Result<(RunRecord, Exit), Exit> {
+    /// Plays `plan`. Errors have been printed; `Err` means that there is no record.
+    pub fn play(&self, plan: &Plan, clock: ClockKind, command: String) -> Result<Played, Exit> {
         let scratch = tempfile::Builder::new().prefix("brownout-").tempdir().map_err(|e| {
             fail(
                 Exit::Unexpected,
@@ -69,8 +78,16 @@ impl Player {
             stop: self.stop.clone(),
         };
         let ran = brownout_world::run(plan, &self.mount, &options, &self.events);
-        let Ran { record, failure } = ran.map_err(|error| told(&error))?;
-        Ok((record, failure.map_or(Exit::Pass, |error| told(&error))))
+        let Ran {
+            record,
+            failure,
+            metrics,
+        } = ran.map_err(|error| told(&error))?;
+        Ok(Played {
+            record,
+            metrics,
+            exit: failure.map_or(Exit::Pass, |error| told(&error)),
+        })
     }
 }
 

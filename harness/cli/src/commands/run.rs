@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use brownout_measure::fidelity::{self, FidelityRow};
 use brownout_measure::record::{ClockKind, RunRecord, Verdict};
-use brownout_scenario::Scenario;
 use brownout_scenario::units::Micros;
+use brownout_scenario::{SHORTEST_SCRAPE, Scenario};
 
 use super::fail;
-use super::play::{Player, command, default_out};
+use super::play::{Played, Player, command, default_out};
 use crate::args::{Clock, RunArgs};
 use crate::exit::Exit;
 use crate::mount::OnStores;
@@ -84,17 +84,22 @@ fn play_all(
             break;
         }
         let command = command(scenario.source.name(), &scenario.plan, clock, &args.variant, None);
-        let record = match player.play(&scenario.plan, clock, command) {
-            Ok((record, failed)) => {
-                exit = exit.or_worse(failed);
-                record
-            }
+        let Played {
+            record,
+            metrics,
+            exit: failed,
+        } = match player.play(&scenario.plan, clock, command) {
+            Ok(played) => played,
             Err(failed) => {
                 exit = exit.or_worse(failed);
                 continue;
             }
         };
-        if let Err(error) = brownout_report::write_run(&record, &out.join(&record.scenario)) {
+        exit = exit.or_worse(failed);
+        let folder = out.join(&record.scenario);
+        let written = brownout_report::write_run(&record, &folder)
+            .and_then(|_| brownout_report::write_metrics(&metrics, &folder));
+        if let Err(error) = written {
             exit = exit.or_worse(fail(Exit::Unexpected, &error));
         }
         exit = exit.or_worse(record.results.verdict.into());
@@ -120,7 +125,9 @@ fn selected(args: &RunArgs) -> Result<Vec<Scenario>, Exit> {
         error.print();
         Exit::ScenarioInvalid
     })?;
+    let scrape = scrape(args)?;
     for scenario in &mut scenarios {
+        scenario.plan.scrape = scrape.or(scenario.plan.scrape);
         if let Some(seed) = args.seed {
             scenario.plan.seed = seed;
         }
@@ -138,6 +145,18 @@ fn selected(args: &RunArgs) -> Result<Vec<Scenario>, Exit> {
         }
     }
     Ok(scenarios)
+}
+
+fn scrape(args: &RunArgs) -> Result<Option<Micros>, Exit> {
+    let Some(text) = &args.scrape else { return Ok(None) };
+    match text.parse() {
+        Ok(every) if every >= SHORTEST_SCRAPE => Ok(Some(every)),
+        Ok(_) => Err(fail(
+            Exit::Usage,
+            &format!("--scrape {text} is too often: write at least {SHORTEST_SCRAPE}"),
+        )),
+        Err(error) => Err(fail(Exit::Usage, &format!("--scrape {text}: {error}"))),
+    }
 }
 
 /// The folder for the results. Finds out before the run, not after it, that they have no place.
@@ -201,7 +220,9 @@ pub fn both_clocks(
     let mut records = Vec::with_capacity(2);
     for (clock, folder) in [(ClockKind::Virtual, "virtual"), (ClockKind::Real, "real")] {
         let command = command(scenario.source.name(), &plan, clock, variants, Some(plan.duration));
-        let (record, failed) = player.play(&plan, clock, command)?;
+        let Played {
+            record, exit: failed, ..
+        } = player.play(&plan, clock, command)?;
         if let Some(out) = out {
             brownout_report::write_run(&record, &out.join(folder)).map_err(|e| fail(Exit::Unexpected, &e))?;
         }

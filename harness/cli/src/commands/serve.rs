@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::fail;
 use super::play::wait_for_signal;
 use super::probe::probe;
-use crate::args::{ServeArgs, WorkerArgs};
+use crate::args::{LogFormat, ServeArgs, WorkerArgs};
 use crate::exit::Exit;
 
 /// Shortest key that is taken, in characters: one that is guessed is not protected by its sum.
@@ -33,7 +33,7 @@ pub fn serve(args: &ServeArgs) -> Exit {
         say!("{}", summary(&settings));
         return Exit::Pass;
     }
-    in_runtime(async {
+    in_runtime(args.log_format, async {
         let shutdown = shutdown(args.lifeline);
         let listener = match Listener::bind(args.listen) {
             Ok(listener) => listener,
@@ -69,11 +69,18 @@ pub fn worker(args: &WorkerArgs) -> Exit {
         Ok(settings) => settings,
         Err(exit) => return exit,
     };
-    in_runtime(async {
+    in_runtime(args.log_format, async {
         let shutdown = shutdown(args.lifeline);
         let (stores, upstream) = match parts(&settings).await {
             Ok(parts) => parts,
             Err(exit) => return exit,
+        };
+        let listener = match args.listen.map(Listener::bind).transpose() {
+            Ok(listener) => listener,
+            Err(error) => {
+                let message = format!("the worker cannot listen: {error}\nname a free address with --listen");
+                return fail(Exit::ServiceNotStarted, &message);
+            }
         };
         say!("working");
         let name = args
@@ -88,7 +95,7 @@ pub fn worker(args: &WorkerArgs) -> Exit {
             shutdown,
             name,
         };
-        ended(brownout_service::worker(settings, ports).await)
+        ended(brownout_service::watched_worker(settings, ports, listener).await)
     })
 }
 
@@ -155,19 +162,28 @@ fn ended(result: Result<(), brownout_service::ServiceError>) -> Exit {
     }
 }
 
-/// Logs go to standard error, from warnings up unless BROWNOUT_LOG says otherwise (`BROWNOUT_LOG=info`).
-fn start_logging() {
+/// Logs go to standard error: of the service from info up, of everything else from warnings up, unless BROWNOUT_LOG says
+/// otherwise (`BROWNOUT_LOG=debug`).
+fn start_logging(format: LogFormat) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("BROWNOUT_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    // Somebody who embeds this library may have set up logging already; theirs stays.
-    let _ = tracing_subscriber::fmt()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,brownout_service=info"));
+    let log = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_env_filter(filter)
-        .try_init();
+        .with_env_filter(filter);
+    // Somebody who embeds this library may have set up logging already; theirs stays.
+    let _ = match format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .try_init(),
+    };
 }
 
-fn in_runtime(work: impl Future<Output = Exit>) -> Exit {
-    start_logging();
+fn in_runtime(format: LogFormat, work: impl Future<Output = Exit>) -> Exit {
+    start_logging(format);
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let exit = runtime.block_on(work);

@@ -173,6 +173,9 @@ impl<M: Mount> Life<M> {
         if let Some(authority) = process.authority() {
             self.site.backends.add(&who.name, authority);
         }
+        if let Some(authority) = process.metrics_at() {
+            self.site.targets.add(&self.host, authority);
+        }
         self.note(HostChange::Ready);
     }
 
@@ -232,6 +235,7 @@ impl<M: Mount> Life<M> {
             }
             Order::Retire => {
                 self.note(HostChange::Terminated);
+                self.site.targets.remove(&self.host);
                 let last = self.farewell(who, process).await;
                 last.unwrap_or(Phase::Over(Ok(())))
             }

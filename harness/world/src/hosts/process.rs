@@ -89,6 +89,14 @@ impl Process {
         }
     }
 
+    /// Where it tells its metrics, if it does: in this process workers do too.
+    pub(super) fn metrics_at(&self) -> Option<&str> {
+        match self {
+            Self::Task(task) => Some(&task.name),
+            Self::Child(child) => child.authority(),
+        }
+    }
+
     /// Waits for its end: `Ok` if it was in good order. Dropping the future loses nothing.
     pub(super) async fn ended(&mut self) -> Result<(), MountError> {
         match self {

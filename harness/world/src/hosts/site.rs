@@ -12,6 +12,7 @@ use brownout_scenario::units::Micros;
 use super::diary::Diary;
 use crate::dependencies::{Beginning, DependencyFaults};
 use crate::mount::{HostSpec, Mount, Role};
+use crate::scraper::Targets;
 
 /// Between an order to end in good order and the end by force, where no orchestrator says otherwise.
 const GRACE: Micros = Micros::from_secs(30);
@@ -48,6 +49,8 @@ pub(crate) struct Site<M: Mount> {
     pub(crate) backends: Backends,
     /// Whether the load balancer finds out by itself who should get requests.
     pub(crate) probing_gateway: bool,
+    /// Whom the scraper asks.
+    pub(crate) targets: Targets,
     pub(crate) diary: Diary,
     pub(crate) incarnations: Incarnations,
 }

@@ -14,6 +14,7 @@ use crate::error::WorldError;
 use crate::front::{self, Front};
 use crate::hosts::{Diary, Hosts, Incarnations, Numbers, Site};
 use crate::mount::{HostSpec, Mount};
+use crate::scraper::Targets;
 
 /// What the clients will call.
 pub(super) struct Target<M: Mount> {
@@ -76,6 +77,7 @@ impl<M: Mount> Stage<'_, M> {
             dependency_faults: self.variant.dependency_faults.clone(),
             backends: backends.clone(),
             probing_gateway: self.variant.gateway.as_ref().is_some_and(|g| g.health.is_some()),
+            targets: Targets::default(),
             diary: diary.clone(),
             incarnations: Incarnations::default(),
         }))
