@@ -175,6 +175,7 @@ pub(crate) fn plan(variants: &[&str], expectations: Vec<Expectation>) -> Plan {
         warmup: Micros::from_secs(1),
         duration: Micros::from_secs(10),
         drain: Micros::from_secs(60),
+        scrape: None,
         limits: Limits {
             lateness_p99: Micros::from_millis(10),
         },
