@@ -102,19 +102,26 @@ fn only(record: &RunRecord) -> &VariantRecord {
     variant
 }
 
+/// A figure that counts.
+fn count(variant: &VariantRecord, path: &str, phase: Option<&str>) -> u64 {
+    resolve(variant, path, phase).unwrap().round() as u64
+}
+
 #[test]
 fn an_answer_that_is_cut_and_called_complete_is_answered_and_not_whole() {
     let provider = "inter_token = \"10ms\"\noutput_tokens = 40\n[[provider.fault]]\nkind = \"clean_eof\"\nafter_tokens = 12\nprobability = 0.5";
     let load = "endpoint = \"stream\"\narrivals = { kind = \"constant\", rate = \"5/s\" }";
     let record = play(&plan(provider, load), &Arc::new(Smoothing));
     let variant = only(&record);
-    let figure = |path: &str| resolve(variant, path, None).unwrap();
-    assert_eq!(figure("requests.answered"), 100.0, "no client can tell");
-    let cut = figure("attempts.by_fault.p/clean_eof#0");
-    assert!((30.0..70.0).contains(&cut), "{cut}");
-    assert_eq!(figure("requests.incomplete"), cut);
-    assert_eq!(figure("requests.whole_ratio"), 1.0 - cut / 100.0);
-    assert_eq!(figure("tokens.delivered"), 40.0 * (100.0 - cut) + 12.0 * cut);
+    let count = |path: &str| count(variant, path, None);
+    assert_eq!(count("requests.answered"), 100, "no client can tell");
+    let cut = count("attempts.by_fault.p/clean_eof#0");
+    assert!((30..70).contains(&cut), "{cut}");
+    assert_eq!(
+        (count("requests.incomplete"), count("requests.whole")),
+        (cut, 100 - cut)
+    );
+    assert_eq!(count("tokens.delivered"), 40 * (100 - cut) + 12 * cut);
 }
 
 #[test]
@@ -126,21 +133,16 @@ fn kinds_of_clients_and_steps_of_the_load_have_their_own_figures() {
     let plan = plan(provider, load);
     let record = play(&plan, &Arc::new(ReferenceService));
     let variant = only(&record);
-    let figure = |path: &str, phase| resolve(variant, path, phase).unwrap();
-    let (stuck, quick) = (
-        figure("clients.stuck.requests.due", None),
-        figure("clients.quick.requests.due", None),
-    );
-    assert!(stuck > 5.0, "{stuck}");
-    assert_eq!(stuck + quick, figure("requests.due", None));
-    assert_eq!(figure("clients.stuck.errors.client_timeout", None), stuck);
-    assert_eq!(figure("clients.quick.requests.answered_ratio", None), 1.0);
-    let (first, second) = (
-        figure("requests.due", Some("step-1")),
-        figure("requests.due", Some("step-2")),
-    );
-    assert_eq!(first + second, figure("requests.due", None));
-    assert!(second > 2.0 * first, "{first} and {second}");
+    let due = |phase| count(variant, "requests.due", phase);
+    let of_kind = |path: &str| count(variant, &format!("clients.{path}"), None);
+    let (stuck, quick) = (of_kind("stuck.requests.due"), of_kind("quick.requests.due"));
+    assert!(stuck > 5, "{stuck}");
+    assert_eq!(stuck + quick, due(None));
+    assert_eq!(of_kind("stuck.errors.client_timeout"), stuck);
+    assert_eq!(of_kind("quick.requests.answered"), quick);
+    let (first, second) = (due(Some("step-1")), due(Some("step-2")));
+    assert_eq!(first + second, due(None));
+    assert!(second > 2 * first, "{first} and {second}");
     let again = play(&plan, &Arc::new(ReferenceService));
     assert_eq!(record.results_fingerprint, again.results_fingerprint);
 }

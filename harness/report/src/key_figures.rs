@@ -92,8 +92,11 @@ fn known(distribution: &Distribution, ms: f64) -> Option<f64> {
     (distribution.count > 0).then_some(ms)
 }
 
-/// Figures that most runs do not need, and whether a variant makes them worth a column.
-const RARE: [(&str, fn(&VariantRecord) -> bool); 3] = [
+/// A figure that most runs do not need, and whether a variant makes it worth a column.
+type Rare = (&'static str, fn(&VariantRecord) -> bool);
+
+/// All of those.
+const RARE: [Rare; 3] = [
     ("cut short", |v| v.requests.incomplete > 0),
     ("restarts", |v| v.hosts.restarts > 0),
     ("replicas", |v| v.hosts.is_eventful()),
