@@ -2,17 +2,22 @@
 //!
 //! Provider bodies never pass through here: they may hold prompts, keys or internals of somebody else's system.
 
+mod problem;
+
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::response::IntoResponse;
 use http::{HeaderValue, Response, StatusCode, header};
-use serde::Serialize;
 
 use crate::queue::QueueError;
 use crate::resilience::course::CallFailure;
 use crate::resilience::deadline::{Expired, Phase};
 use crate::storage::DatabaseError;
 use crate::upstream::AttemptFailure;
+
+pub(crate) use self::problem::shortened;
+pub use self::problem::{Problem, Violation};
 
 /// Why an instance could not start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +46,21 @@ pub enum ServiceError {
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request itself is wrong.
-    #[error("{0}")]
-    Invalid(String),
+    /// The body is no JSON, or none that is read.
+    #[error("the body cannot be read: {0}")]
+    Malformed(String),
+    /// The body says that it is something else than JSON.
+    #[error("the body is to be JSON: send it with content-type: application/json")]
+    MediaType,
+    /// The body was not sent to its end in time.
+    #[error("the body did not arrive in time: send it again")]
+    SlowBody,
+    /// The body can be read, and asks for what cannot be.
+    #[error("the request does not fit: {}", problem::in_words(.0))]
+    Invalid(Vec<Violation>),
+    /// Nobody here has that model.
+    #[error("there is no model {0:?} here: GET /v1/models lists those there are")]
+    UnknownModel(String),
     /// The body is longer than `max_body_bytes`.
     #[error("the body is too large: shorten the conversation")]
     TooLarge,
@@ -124,14 +141,17 @@ impl Error {
     /// The HTTP status.
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::KeyDisabled => StatusCode::FORBIDDEN,
             Self::KeyRateLimited { .. } | Self::TooManyAtOnce => StatusCode::TOO_MANY_REQUESTS,
             // Not 429: clients take that for a matter of seconds, and retry by themselves.
             Self::BudgetExhausted { .. } => StatusCode::PAYMENT_REQUIRED,
-            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::NotFound(_) | Self::UnknownModel(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::JobFinished | Self::JobCancelled => StatusCode::CONFLICT,
             Self::NoJobs => StatusCode::NOT_IMPLEMENTED,
@@ -147,7 +167,11 @@ impl Error {
     /// The kind of problem: stable, for programs. The last part of the problem's `type`.
     pub const fn kind(&self) -> &'static str {
         match self {
+            Self::Malformed(_) => "malformed-body",
+            Self::MediaType => "unsupported-media-type",
+            Self::SlowBody => "body-too-slow",
             Self::Invalid(_) => "invalid-request",
+            Self::UnknownModel(_) => "model-not-found",
             Self::TooLarge => "body-too-large",
             Self::Unauthenticated => "unauthenticated",
             Self::KeyDisabled => "key-disabled",
@@ -170,6 +194,14 @@ impl Error {
             Self::Storage => "storage-unavailable",
             Self::ShuttingDown => "shutting-down",
         }
+    }
+
+    /// One thing that is wrong with a request. `pointer` is where, such as `#/messages/0`.
+    pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Invalid(vec![Violation {
+            pointer: pointer.into(),
+            detail: detail.into(),
+        }])
     }
 
     /// When it makes sense to try again, where it does and somebody knows.
@@ -211,6 +243,10 @@ impl Error {
             title: self.status().canonical_reason().unwrap_or("Error"),
             status: self.status().as_u16(),
             detail: self.to_string(),
+            errors: match self {
+                Self::Invalid(violations) => violations.clone(),
+                _ => Vec::new(),
+            },
         }
     }
 
@@ -233,18 +269,10 @@ impl Error {
     }
 }
 
-/// RFC 9457, section 3.1.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Problem {
-    /// Which kind of problem it is.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The kind in words.
-    pub title: &'static str,
-    /// The HTTP status, for those who see only the body.
-    pub status: u16,
-    /// This occurrence in words, and what to do.
-    pub detail: String,
+impl IntoResponse for Error {
+    fn into_response(self) -> Response<Body> {
+        Self::into_response(self)
+    }
 }
 
 impl From<CallFailure> for Error {

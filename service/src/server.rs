@@ -3,6 +3,8 @@
 //! An accept loop of its own because the ready-made one hides HTTP settings, the Date header and the order in which it
 //! looks at its branches. HTTP/1.1 only: HTTP/2 and TLS to clients belong to the load balancer in front.
 
+mod stall;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use self::stall::Impatient;
 use crate::app::{App, Parts};
 use crate::designs;
 use crate::error::ServiceError;
@@ -139,6 +142,7 @@ async fn accept<L: Listener>(mut listener: L, app: &Arc<App>, router: Router) {
             () = over.as_mut() => return,
             next = next => next,
         };
+        let io = Impatient::new(io, app.settings.client_stall);
         let connection = serve(io, router.clone(), app.clock.is_real(), closing.clone());
         app.tasks.spawn(async move {
             let _place = place;

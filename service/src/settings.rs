@@ -21,6 +21,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use crate::queue::LeasePolicy;
+use crate::resilience::broken::BrokenStream;
 use crate::resilience::deadline::Deadlines;
 use crate::resilience::disconnect::DisconnectPolicy;
 use crate::resilience::retry::RetrySettings;
@@ -52,8 +53,12 @@ pub struct Settings {
     pub fallback: bool,
     /// Background and queued jobs.
     pub jobs: JobSettings,
-    /// Longest silence on a stream to a client before a comment keeps it alive.
-    pub heartbeat: Duration,
+    /// How a stream that breaks off ends for its client.
+    pub broken_stream: BrokenStream,
+    /// Longest silence on a stream to a client before a comment keeps it alive. Absent: silence stays silence.
+    pub heartbeat: Option<Duration>,
+    /// How long a client may take nothing of what is there for it before its connection is cut.
+    pub client_stall: Option<Duration>,
     /// What the probes of health ask.
     pub health: HealthSettings,
     /// How long connections are still accepted after readiness has turned: the time a load balancer takes to notice.

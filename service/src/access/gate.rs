@@ -11,12 +11,13 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderValue, header};
+use http::{HeaderValue, Uri, header};
 use http_body::{Frame, SizeHint};
 
 use super::standing::Permit;
 use crate::app::App;
 use crate::error::Error;
+use crate::features::refusal;
 
 /// What takes no key: probes, scrapers and pages that show nothing of anybody's.
 const OPEN: [&str; 6] = ["/", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs"];
@@ -26,21 +27,21 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
     if OPEN.contains(&request.uri().path()) {
         return next.run(request).await;
     }
-    let access = &app.access;
+    let (access, uri) = (&app.access, request.uri().clone());
     let admitted = access.identify(request.headers()).and_then(|key| access.admit(key));
     match admitted {
         Ok(permit) => next
             .run(request)
             .await
             .map(|body| Body::new(Held { body, _permit: permit })),
-        Err(error) => refuse(&app, error),
+        Err(error) => refuse(&app, &uri, error),
     }
 }
 
-fn refuse(app: &App, error: Error) -> Response {
+fn refuse(app: &App, uri: &Uri, error: Error) -> Response {
     app.metrics.refused(error.kind());
     let challenge = matches!(error, Error::Unauthenticated);
-    let mut response = error.into_response();
+    let mut response = refusal(uri, error);
     if challenge {
         let bearer = HeaderValue::from_static(r#"Bearer realm="brownout-service""#);
         response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);

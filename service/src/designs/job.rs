@@ -60,7 +60,8 @@ pub(super) async fn run(app: &Arc<App>, job: Job, retry: Retry) {
 }
 
 async fn perform(app: &App, job: &Job, trace: Trace) -> Result<ChatResponse, Error> {
-    let request: ChatRequest = serde_json::from_str(&job.payload).map_err(|error| Error::Invalid(error.to_string()))?;
+    let request: ChatRequest =
+        serde_json::from_str(&job.payload).map_err(|error| Error::invalid("#", error.to_string()))?;
     let context = Context {
         request_id: job.request_id.clone(),
         caller: Caller {

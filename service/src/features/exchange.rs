@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
-use axum::extract::rejection::BytesRejection;
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Path};
 use axum::response::Response;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::access::Caller;
 use crate::app::App;
@@ -66,14 +66,21 @@ impl Exchange {
     }
 
     /// Answers with JSON, or with the problem.
-    pub(crate) fn answer<T: Serialize>(mut self, status: StatusCode, result: Result<T, Error>) -> Response {
-        let mut response = match result {
-            Ok(value) => json(status, &value),
-            Err(error) => {
-                self.failed(&error);
-                error.into_response()
-            }
-        };
+    pub(crate) fn answer<T: Serialize>(self, status: StatusCode, result: Result<T, Error>) -> Response {
+        match result {
+            Ok(value) => self.respond(json(status, &value)),
+            Err(error) => self.refuse(error, Error::into_response),
+        }
+    }
+
+    /// Answers with the error, worded as the endpoint does it.
+    pub(crate) fn refuse(mut self, error: Error, worded: impl FnOnce(Error) -> Response) -> Response {
+        self.failed(&error);
+        self.respond(worded(error))
+    }
+
+    /// Answers with a response of the endpoint's own making.
+    pub(crate) fn respond(mut self, mut response: Response) -> Response {
         self.finish(response.status());
         self.sign(&mut response);
         response
@@ -158,13 +165,16 @@ pub(super) fn request_id(app: &App, headers: &HeaderMap) -> String {
     given.filter(decent).map_or_else(ours, str::to_owned)
 }
 
-/// Reads a request's JSON body.
-pub(crate) fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Error> {
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge,
-        _ => Error::Invalid("the body could not be read: send it again".to_owned()),
-    })?;
-    serde_json::from_slice(&body).map_err(|error| Error::Invalid(format!("the body does not fit: {error}")))
+/// The one named part of a path, such as a job's id. What is no text names nothing.
+pub(crate) struct Segment(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let named = Path::<String>::from_request_parts(parts, state).await;
+        named.map(|Path(name)| Self(name)).map_err(|_| Error::NotFound("page"))
+    }
 }
 
 /// A JSON response.

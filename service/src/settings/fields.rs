@@ -7,6 +7,7 @@ use secrecy::SecretString;
 
 use super::entries::Amount;
 use super::{Auth, Design, Digest, KeySettings, Preset, ProbeScope, ProviderSettings, QueueStore, Settings};
+use crate::resilience::broken::BrokenStream;
 use crate::resilience::disconnect::DisconnectPolicy;
 use crate::resilience::retry::Backoff;
 
@@ -138,6 +139,10 @@ impl Choice for DisconnectPolicy {
     const WORDS: &'static [(&'static str, Self)] = &[("cancel", Self::Cancel), ("run_on", Self::RunOn)];
 }
 
+impl Choice for BrokenStream {
+    const WORDS: &'static [(&'static str, Self)] = &[("report", Self::Report), ("ignore", Self::Ignore)];
+}
+
 impl Choice for Auth {
     const WORDS: &'static [(&'static str, Self)] = &[("off", Self::Off), ("required", Self::Required)];
 }
@@ -194,7 +199,9 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
         table.pause("retry_base", &mut jobs.retry_base);
         table.pause("retry_cap", &mut jobs.retry_cap);
     });
-    visitor.duration("heartbeat", &mut settings.heartbeat);
+    visitor.choice("broken_stream", &mut settings.broken_stream);
+    visitor.limit("heartbeat", &mut settings.heartbeat);
+    visitor.limit("client_stall", &mut settings.client_stall);
     visitor.table("health", |table| {
         let health = &mut settings.health;
         table.choice("liveness", &mut health.liveness);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Auth, Design, HealthSettings, JobSettings, Preset, ProbeScope, QueueStore, Settings};
+use crate::resilience::broken::BrokenStream;
 use crate::resilience::deadline::Deadlines;
 use crate::resilience::disconnect::DisconnectPolicy;
 use crate::resilience::retry::{Backoff, RetrySettings};
@@ -26,8 +27,9 @@ pub(super) fn of(preset: Preset) -> Settings {
 }
 
 /// Holds its database connection while it waits for the model, hammers a provider that is down, ignores what it says
-/// about when to come back, finishes answers that nobody waits for, says that it is dead when somebody else is, says that
-/// it is ready whatever happens, and cuts off what it is doing when it is told to end.
+/// about when to come back, finishes answers that nobody waits for, lets half an answer pass for a whole one, says that it
+/// is dead when somebody else is, says that it is ready whatever happens, and cuts off what it is doing when it is told to
+/// end.
 fn naive(common: Settings) -> Settings {
     Settings {
         database: DatabaseSettings {
@@ -46,6 +48,9 @@ fn naive(common: Settings) -> Settings {
             ..Deadlines::default()
         },
         disconnect: DisconnectPolicy::RunOn,
+        broken_stream: BrokenStream::Ignore,
+        heartbeat: None,
+        client_stall: None,
         fallback: false,
         health: HealthSettings {
             liveness: ProbeScope::Dependencies,
@@ -81,6 +86,9 @@ fn resilient(common: Settings) -> Settings {
             total: Some(seconds(60)),
         },
         disconnect: DisconnectPolicy::Cancel,
+        broken_stream: BrokenStream::Report,
+        heartbeat: Some(seconds(15)),
+        client_stall: Some(seconds(30)),
         fallback: true,
         ..common
     }
@@ -124,7 +132,9 @@ fn common(preset: Preset) -> Settings {
             retry_base: seconds(1),
             retry_cap: seconds(30),
         },
-        heartbeat: seconds(15),
+        broken_stream: BrokenStream::Report,
+        heartbeat: Some(seconds(15)),
+        client_stall: None,
         health: HealthSettings {
             liveness: ProbeScope::Process,
             readiness: ProbeScope::Dependencies,

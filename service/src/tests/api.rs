@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use http::Method;
 use serde_json::{Value, json};
 
@@ -94,27 +96,27 @@ async fn what_the_client_did_wrong_is_said_before_anything_is_paid_for() {
     let host = Host::new(&provider, json!({ "max_body_bytes": 2000 }));
     let long = json!({ "messages": [{ "role": "user", "content": "x".repeat(3000) }] }).to_string();
     let cases: [(Method, &str, &str, u16, &str); 9] = [
-        (Method::POST, "/chat", "{", 400, "invalid-request"),
-        (Method::POST, "/chat", r#"{"messages":[]}"#, 400, "invalid-request"),
+        (Method::POST, "/chat", "{", 400, "malformed-body"),
+        (Method::POST, "/chat", r#"{"messages":[]}"#, 422, "invalid-request"),
         (
             Method::POST,
             "/chat",
             r#"{"messages":[{"role":"robot","content":"x"}]}"#,
-            400,
+            422,
             "invalid-request",
         ),
         (
             Method::POST,
             "/chat/stream",
             r#"{"messages":[{"role":"user","content":""}]}"#,
-            400,
+            422,
             "invalid-request",
         ),
         (
             Method::POST,
             "/chat",
             r#"{"messages":[{"role":"user","content":"x"}],"max_tokens":0}"#,
-            400,
+            422,
             "invalid-request",
         ),
         (Method::POST, "/chat", &long, 413, "body-too-large"),
@@ -151,24 +153,7 @@ async fn every_way_a_provider_fails_has_its_status_and_none_shows_its_words() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_just_ends_is_an_error_however_cleanly_it_closed() {
-    let (complete, words) = (ending(), [(ms(10), word("one")), (ms(10), word(" two"))]);
-    let (finish, done) = (&complete[..1], &complete[2..]);
-    let cases = [
-        (words.to_vec(), End::Clean, "upstream-truncated"),
-        ([&words[..], done].concat(), End::Clean, "upstream-truncated"),
-        (words.to_vec(), End::Broken, "upstream-failed"),
-        (
-            [&words[..], &[(ms(1), "data: {oops\n\n".into())]].concat(),
-            End::Silence,
-            "upstream-failed",
-        ),
-        (
-            [&words[..], &[(ms(1), "data: {\"error\":{}}\n\n".into())]].concat(),
-            End::Silence,
-            "upstream-failed",
-        ),
-    ];
-    for (frames, end, kind) in cases {
+    for (frames, end, kind) in broken() {
         let provider = Provider::new(move |_, _| Reply::Stream(frames.clone(), end));
         let answer = Host::new(&provider, json!({})).stream().await;
         assert_eq!(answer.event_names(), ["delta", "delta", "error"], "{kind}");
@@ -180,11 +165,63 @@ async fn a_stream_that_just_ends_is_an_error_however_cleanly_it_closed() {
             "after its first piece a stream is not begun again"
         );
     }
-    // The mirror: it said why it stopped, only the closing frame is missing.
-    let frames = [&words[..], finish].concat();
+    // The mirror: with its closing frame it is complete, usage or not.
+    let frames = [&words()[..], &ending()[..1], &ending()[2..]].concat();
     let provider = Provider::new(move |_, _| Reply::Stream(frames.clone(), End::Clean));
     let answer = Host::new(&provider, json!({})).stream().await;
     assert_eq!(answer.event_names(), ["delta", "delta", "done"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_naive_service_lets_half_an_answer_pass_for_a_whole_one() {
+    for (frames, end, kind) in broken() {
+        let provider = Provider::new(move |_, _| Reply::Stream(frames.clone(), end));
+        let answer = Host::new(&provider, json!({ "preset": "naive" })).stream().await;
+        // A deadline is the service's own doing and always told.
+        let last = if kind == "deadline-exceeded" { "error" } else { "done" };
+        assert_eq!(answer.event_names().last().unwrap(), last, "{kind}");
+    }
+    // The mirror: before the first piece it is an error all the same.
+    let provider = Provider::new(|_, _| Reply::Stream(Vec::new(), End::Clean));
+    let answer = Host::new(&provider, json!({ "preset": "naive" })).stream().await;
+    assert_eq!(answer.problem(), (502, "upstream-truncated".to_owned()));
+}
+
+fn words() -> Vec<(Duration, String)> {
+    vec![(ms(10), word("one")), (ms(10), word(" two"))]
+}
+
+/// Streams of two words that break off, and what that is called. The silent one is cut by a deadline.
+pub(super) fn broken() -> Vec<(Vec<(Duration, String)>, End, &'static str)> {
+    let complete = ending();
+    let (finish, done) = (&complete[..1], &complete[2..]);
+    let then = |frames: &[(Duration, String)]| [&words()[..], frames].concat();
+    vec![
+        (words(), End::Clean, "upstream-truncated"),
+        (then(done), End::Clean, "upstream-truncated"),
+        (then(finish), End::Clean, "upstream-truncated"),
+        (then(&complete[..2]), End::Clean, "upstream-truncated"),
+        (words(), End::Broken, "upstream-failed"),
+        (then(finish), End::Broken, "upstream-failed"),
+        (words(), End::Silence, "deadline-exceeded"),
+        (
+            then(&[(ms(1), "data: {oops\n\n".into())]),
+            End::Silence,
+            "upstream-failed",
+        ),
+        (
+            then(&[(ms(1), "data: {\"error\":{}}\n\n".into())]),
+            End::Silence,
+            "upstream-failed",
+        ),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_answer_that_says_why_is_an_answer() {
+    let provider = Provider::new(|_, _| Reply::Stream(ending(), End::Clean));
+    let answer = Host::new(&provider, json!({})).stream().await;
+    assert_eq!(answer.event_names(), ["usage", "done"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -197,8 +234,12 @@ async fn a_stream_that_fails_before_its_first_piece_has_a_status_of_its_own() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_stream_is_kept_alive_by_comments() {
     let provider = Provider::new(|_, _| stream_of(secs(40), ms(20), &["late"]));
-    let answer = Host::new(&provider, json!({ "preset": "naive" })).stream().await;
-    let comments = answer.body.lines().filter(|line| line.starts_with(':')).count();
-    assert_eq!(comments, 2, "{}", answer.body);
-    assert_eq!(answer.event_names(), ["delta", "usage", "done"]);
+    for (heartbeat, expected) in [("15s", 2), ("off", 0)] {
+        let host = Host::new(&provider, json!({ "preset": "naive", "heartbeat": heartbeat }));
+        for answer in [host.stream().await, host.complete(json!({ "stream": true })).await] {
+            let comments = answer.body.lines().filter(|line| line.starts_with(':')).count();
+            assert_eq!(comments, expected, "{heartbeat}: {}", answer.body);
+            assert!(answer.body.contains("late"));
+        }
+    }
 }

@@ -2,8 +2,11 @@
 
 mod access;
 mod api;
+mod bad_input;
+mod completions;
 mod designs;
 mod disconnect;
+mod features;
 mod health;
 mod jobs;
 mod observed;

@@ -110,13 +110,13 @@ impl Host {
             .header("traceparent", TRACEPARENT)
             .body(Body::from(body.to_owned()))
             .unwrap();
-        let router = self.router.clone();
-        async move { router.oneshot(request).await.unwrap() }
+        self.ask(request)
     }
 
-    /// Sends a request that the test has made itself.
-    pub(super) async fn ask(&self, request: Request<Body>) -> Response {
-        self.router.clone().oneshot(request).await.unwrap()
+    /// The same with a request of the test's own making.
+    pub(super) fn ask(&self, request: Request<Body>) -> impl Future<Output = Response> + Send + use<> {
+        let router = self.router.clone();
+        async move { router.oneshot(request).await.unwrap() }
     }
 
     pub(super) fn post(&self, path: &str) -> impl Future<Output = Response> + Send + use<> {
@@ -133,6 +133,27 @@ impl Host {
 
     pub(super) async fn stream(&self) -> Answer {
         Answer::read(self.post("/chat/stream").await).await
+    }
+
+    /// Asks as OpenAI's clients do, with `more` in the request.
+    pub(super) async fn complete(&self, more: Value) -> Answer {
+        let mut body = map(question());
+        body.insert("model".to_owned(), json!("default"));
+        body.extend(map(more));
+        let response = self.send(Method::POST, "/v1/chat/completions", &Value::Object(body).to_string());
+        Answer::read(response.await).await
+    }
+
+    /// The same instance with more features.
+    pub(super) fn with_features(mut self, more: Vec<features::Routes>) -> Self {
+        let features = features::all().into_iter().chain(more).collect();
+        self.router = features::assemble(Arc::clone(&self.app), features);
+        self
+    }
+
+    /// The routes as axum has them, for those who look at them from outside.
+    pub(super) fn routes_in_words(&self) -> String {
+        format!("{:?}", self.router)
     }
 }
 
@@ -185,6 +206,15 @@ impl Answer {
                 let data = data.strip_prefix("data: ").unwrap();
                 (name.to_owned(), serde_json::from_str(data).unwrap())
             })
+            .collect()
+    }
+
+    /// The data of a stream of unnamed events.
+    pub(super) fn data(&self) -> Vec<String> {
+        let lines = self.body.lines();
+        lines
+            .filter_map(|line| line.strip_prefix("data: "))
+            .map(str::to_owned)
             .collect()
     }
 

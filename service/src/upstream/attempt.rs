@@ -147,7 +147,7 @@ pub(super) async fn models(upstream: &dyn Upstream, provider: &Provider) -> Resu
 
 /// The request of an attempt.
 pub(super) fn request(provider: &Provider, call: &Call, witness: &Witness, stream: bool) -> http::Request<Bytes> {
-    let body = openai::request_body(&provider.model, &call.prompt.messages, call.prompt.max_tokens, stream);
+    let body = openai::request_body(&provider.model, &call.prompt, stream);
     let mut request = http::Request::new(Bytes::from(body));
     *request.method_mut() = http::Method::POST;
     *request.uri_mut() = provider.endpoint.clone();

@@ -1,13 +1,13 @@
 //! One call to the model: the attempts it takes, along its course.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use http::Uri;
 use secrecy::SecretString;
 
 use super::attempt;
-use super::openai::{Completion, Message};
+use super::openai::{Completion, Message, Options};
 use super::streak::Streak;
 use super::stream::AnswerStream;
 use super::witness::Witness;
@@ -20,11 +20,26 @@ use crate::resilience::retry::{RetryBudget, RetrySettings};
 use crate::settings::{ProviderSettings, Settings};
 use crate::telemetry::{Metrics, Trace};
 
+/// The word for whichever model is preferred.
+const DEFAULT_MODEL: &str = "default";
+
 /// What is asked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Prompt {
+    /// Who is asked first, by place in the settings. The others are asked in their order, where there is a fallback.
+    pub(crate) first: usize,
     pub(crate) messages: Vec<Message>,
     pub(crate) max_tokens: Option<u32>,
+    pub(crate) options: Options,
+}
+
+impl Prompt {
+    /// How much text a provider has to read, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let said: usize = self.messages.iter().map(|message| message.content.len()).sum();
+        let format = self.options.response_format.as_ref();
+        said + format.map_or(0, |format| format.to_string().len())
+    }
 }
 
 /// A question on its way: what is asked, for whom, and until when.
@@ -78,11 +93,30 @@ impl ModelClient {
         })
     }
 
+    /// Who has `model`: a provider's model, its name, or "default" for the one that is preferred.
+    pub(crate) fn find(&self, model: &str) -> Option<usize> {
+        if model == DEFAULT_MODEL {
+            return Some(0);
+        }
+        let by_model = self.providers.iter().position(|provider| provider.model == model);
+        by_model.or_else(|| self.providers.iter().position(|provider| provider.name == model))
+    }
+
+    /// What [`ModelClient::find`] knows: each model or name once, with the name of the provider that is asked for it.
+    pub(crate) fn known(&self) -> impl Iterator<Item = (&str, &str)> {
+        let (models, names) = (self.providers.iter(), self.providers.iter());
+        let words = models.map(|provider| provider.model.as_str());
+        let words = words.chain(names.map(|provider| provider.name.as_str()));
+        let words: BTreeSet<&str> = words.chain([DEFAULT_MODEL]).collect();
+        let owner = |word: &str| self.find(word).map(|at| self.providers[at].name.as_str());
+        words.into_iter().filter_map(move |word| Some((word, owner(word)?)))
+    }
+
     /// A whole answer, and the name of the provider that gave it.
     pub(crate) async fn complete(&self, call: &Call) -> Result<(Completion, &str), CallFailure> {
         let mut course = self.course(call);
         loop {
-            let provider = &self.providers[course.provider()];
+            let provider = self.provider(call, &course);
             let mut witness = Witness::begin(call, &self.metrics, provider, false);
             let result = attempt::whole(self.upstream.as_ref(), provider, call, &witness).await;
             match result {
@@ -103,7 +137,7 @@ impl ModelClient {
     pub(crate) async fn open(&self, call: &Call) -> Result<AnswerStream, CallFailure> {
         let mut course = self.course(call);
         loop {
-            let provider = &self.providers[course.provider()];
+            let provider = self.provider(call, &course);
             let witness = Witness::begin(call, &self.metrics, provider, true);
             match AnswerStream::open(self.upstream.as_ref(), provider, call, witness).await {
                 Ok(stream) => return Ok(stream),
@@ -124,6 +158,16 @@ impl ModelClient {
             Some(provider) => attempt::models(self.upstream.as_ref(), provider).await,
             None => Ok(()),
         }
+    }
+
+    /// The course counts from the one who is asked first.
+    fn provider(&self, call: &Call, course: &Course<'_>) -> &Provider {
+        let first = call.prompt.first;
+        &self.providers[match course.provider() {
+            0 => first,
+            place if place <= first => place - 1,
+            place => place,
+        }]
     }
 
     fn course<'a>(&'a self, call: &'a Call) -> Course<'a> {

@@ -26,9 +26,10 @@ use http_body_util::combinators::UnsyncBoxBody;
 pub use self::attempt::AttemptFailure;
 pub(crate) use self::client::{Call, ModelClient, Prompt};
 pub use self::connector::{ConnectTimeout, ConnectWithin, connect_within, over_connector};
+pub(crate) use self::openai::Options;
 pub use self::openai::{Completion, Message, Role, Usage};
 pub use self::reqwest::reqwest;
-pub(crate) use self::stream::Piece;
+pub(crate) use self::stream::{AnswerStream, Piece, StreamEnd};
 
 /// A response body: bytes as they arrive.
 pub type UpstreamBody = UnsyncBoxBody<Bytes, UpstreamError>;

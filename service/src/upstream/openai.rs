@@ -4,19 +4,27 @@
 
 use std::borrow::Cow;
 
+use garde::Validate;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::client::Prompt;
 
 /// One turn of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 pub struct Message {
     /// Who speaks.
+    #[garde(skip)]
     pub role: Role,
     /// What is said.
+    #[garde(length(min = 1))]
+    #[schema(min_length = 1)]
     pub content: String,
 }
 
 /// Who speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Whoever set the conversation up.
@@ -28,12 +36,33 @@ pub enum Role {
 }
 
 /// Tokens, as the provider counts and bills them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Usage {
     /// Of the prompt.
     pub prompt_tokens: u64,
     /// Of the completion.
     pub completion_tokens: u64,
+}
+
+/// What else a client may ask of the model. Passed on as it is; absent is the provider's default.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub(crate) struct Options {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) presence_penalty: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) frequency_penalty: Option<f64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) stop: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seed: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) response_format: Option<Value>,
 }
 
 /// A whole answer.
@@ -63,13 +92,15 @@ pub(super) struct Chunk {
 pub(super) const DONE: &str = "[DONE]";
 
 /// The body of a request.
-pub(super) fn request_body(model: &str, messages: &[Message], max_tokens: Option<u32>, stream: bool) -> Vec<u8> {
+pub(super) fn request_body(model: &str, prompt: &Prompt, stream: bool) -> Vec<u8> {
     #[derive(Serialize)]
     struct Body<'a> {
         model: &'a str,
         messages: &'a [Message],
         #[serde(skip_serializing_if = "Option::is_none")]
         max_tokens: Option<u32>,
+        #[serde(flatten)]
+        options: &'a Options,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         stream: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,8 +112,9 @@ pub(super) fn request_body(model: &str, messages: &[Message], max_tokens: Option
     }
     let body = Body {
         model,
-        messages,
-        max_tokens,
+        messages: &prompt.messages,
+        max_tokens: prompt.max_tokens,
+        options: &prompt.options,
         stream,
         // Without this a stream does not say what it cost.
         stream_options: stream.then_some(StreamOptions { include_usage: true }),
@@ -171,17 +203,23 @@ mod tests {
 
     #[test]
     fn a_stream_asks_for_its_usage_and_a_whole_answer_does_not() {
-        let messages = [Message {
-            role: Role::User,
-            content: "Hello!".into(),
-        }];
+        let mut prompt = Prompt {
+            messages: vec![Message {
+                role: Role::User,
+                content: "Hello!".into(),
+            }],
+            max_tokens: Some(9),
+            ..Prompt::default()
+        };
         assert_eq!(
-            String::from_utf8(request_body("gpt-4o-mini", &messages, Some(9), true)).unwrap(),
+            String::from_utf8(request_body("gpt-4o-mini", &prompt, true)).unwrap(),
             r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello!"}],"max_tokens":9,"stream":true,"stream_options":{"include_usage":true}}"#
         );
+        prompt.max_tokens = None;
+        prompt.options.temperature = Some(0.5);
         assert_eq!(
-            String::from_utf8(request_body("gpt-4o-mini", &messages, None, false)).unwrap(),
-            r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello!"}]}"#
+            String::from_utf8(request_body("gpt-4o-mini", &prompt, false)).unwrap(),
+            r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello!"}],"temperature":0.5}"#
         );
     }
 

@@ -1,8 +1,8 @@
 //! One attempt at a streamed answer: opened by its first token, then read to its end.
 //!
 //! Until the first token is here nothing has been shown to anybody, so another attempt can take over. After it none can:
-//! a failure is then the caller's to report. A stream is complete when it said why the model stopped; one that just ends
-//! is truncated, however cleanly its connection closed.
+//! a failure is then the caller's to report. A stream is complete when it said why the model stopped and then that it is
+//! done; one that just ends is truncated, however cleanly its connection closed.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -40,6 +40,8 @@ pub(crate) struct AnswerStream {
     model: String,
     finish_reason: Option<String>,
     usage: Option<Usage>,
+    /// It said that it is done.
+    over: bool,
 }
 
 /// How a complete stream ended.
@@ -60,6 +62,16 @@ pub(crate) enum Piece {
 }
 
 impl AnswerStream {
+    /// The model that answers.
+    pub(crate) fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// What is known of a stream that broke off, for those who would rather not know: it stopped, as far as they care.
+    pub(crate) fn as_if_complete(&self) -> StreamEnd {
+        self.ended(self.finish_reason.clone().unwrap_or_else(|| "stop".to_owned()))
+    }
+
     /// Asks for a stream and waits for its first token.
     pub(super) async fn open(
         upstream: &dyn Upstream,
@@ -95,6 +107,7 @@ impl AnswerStream {
                     model: opening.model.unwrap_or_else(|| provider.model.clone()),
                     finish_reason: opening.finish_reason,
                     usage: opening.usage,
+                    over: opening.over,
                 })
             }
         }
@@ -115,7 +128,7 @@ impl AnswerStream {
     }
 
     async fn read(&mut self) -> Result<Piece, AttemptFailure> {
-        loop {
+        while !self.over {
             let frame = self.deadline.within(Phase::Idle, self.chunks.next()).await?;
             match frame.transpose()? {
                 Some(Frame::Chunk(chunk)) => {
@@ -128,24 +141,27 @@ impl AnswerStream {
                         return Ok(Piece::Delta(chunk.text));
                     }
                 }
-                Some(Frame::Done) => {
-                    // Let the body end by itself: hanging up on its last bytes would look like a client that left.
-                    let _ = tokio::time::timeout(TRAILER_TIME, self.chunks.next()).await;
-                    return self.end();
-                }
-                None => return self.end(),
+                Some(Frame::Done) => self.over = true,
+                None => return Err(AttemptFailure::Truncated),
             }
         }
+        // Let the body end by itself: hanging up on its last bytes would look like a client that left.
+        let _ = tokio::time::timeout(TRAILER_TIME, self.chunks.next()).await;
+        self.end()
     }
 
     fn end(&mut self) -> Result<Piece, AttemptFailure> {
         let finish_reason = self.finish_reason.take().ok_or(AttemptFailure::Truncated)?;
-        Ok(Piece::End(StreamEnd {
+        Ok(Piece::End(self.ended(finish_reason)))
+    }
+
+    fn ended(&self, finish_reason: String) -> StreamEnd {
+        StreamEnd {
             finish_reason,
             usage: self.usage,
             model: self.model.clone(),
             provider: self.provider.clone(),
-        }))
+        }
     }
 }
 
@@ -170,7 +186,7 @@ impl Opening {
                 self.model = chunk.model.or(self.model.take());
             }
             // An empty answer is an answer if it says why it is empty.
-            Some(Frame::Done) | None if self.finish_reason.is_some() => self.over = true,
+            Some(Frame::Done) if self.finish_reason.is_some() => self.over = true,
             Some(Frame::Done) | None => return Err(AttemptFailure::Truncated),
         }
         Ok(())

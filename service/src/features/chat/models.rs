@@ -1,79 +1,97 @@
 //! What a chat looks like from outside.
 
+use garde::Validate;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::error::Error;
-use crate::upstream::{Message, Usage};
+use crate::upstream::{Message, Prompt, Usage};
 
 /// Turns of a conversation.
-const MESSAGES: usize = 256;
+pub(crate) const MESSAGES: usize = 256;
 /// Tokens that can be asked for.
-const TOKENS: u32 = 128_000;
+pub(crate) const TOKENS: u32 = 128_000;
 /// Longest name of a session, in bytes.
 const SESSION: usize = 128;
 
-/// A valid request: there is no other way to make one than to read it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "RawChatRequest")]
+/// A conversation, and how its answer is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "messages": [{ "role": "user", "content": "What is a brownout?" }], "max_tokens": 200 }))]
 pub(crate) struct ChatRequest {
+    /// The conversation so far, its last turn being the question.
+    #[garde(length(min = 1, max = MESSAGES), dive)]
+    #[schema(min_items = 1, max_items = 256)]
     pub(crate) messages: Vec<Message>,
+    /// Longest answer, in tokens. Absent: as long as the model likes.
+    #[garde(range(min = 1, max = TOKENS))]
+    #[schema(minimum = 1, maximum = 128_000)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_tokens: Option<u32>,
+    /// Whose usage the answer is counted under.
+    #[garde(length(min = 1, max = SESSION), inner(custom(printable)))]
+    #[schema(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) session_id: Option<String>,
 }
 
-/// A request as it arrives.
-#[derive(Deserialize)]
-struct RawChatRequest {
-    messages: Vec<Message>,
-    max_tokens: Option<u32>,
-    session_id: Option<String>,
+/// Control characters are kept out: not every database stores all of them.
+fn printable(text: &str, (): &()) -> garde::Result {
+    if text.chars().any(char::is_control) {
+        return Err(garde::Error::new("has control characters in it"));
+    }
+    Ok(())
 }
 
-impl TryFrom<RawChatRequest> for ChatRequest {
-    type Error = String;
+/// A chat as the logic takes it, whichever route it came by.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    pub(crate) prompt: Prompt,
+    pub(crate) session: Option<String>,
+}
 
-    fn try_from(raw: RawChatRequest) -> Result<Self, String> {
-        if raw.messages.is_empty() || raw.messages.len() > MESSAGES {
-            return Err(format!("send from 1 to {MESSAGES} messages"));
+impl From<ChatRequest> for Ask {
+    fn from(request: ChatRequest) -> Self {
+        Self {
+            prompt: Prompt {
+                messages: request.messages,
+                max_tokens: request.max_tokens,
+                ..Prompt::default()
+            },
+            session: request.session_id,
         }
-        if raw.messages.iter().any(|message| message.content.is_empty()) {
-            return Err("leave no message empty".to_owned());
-        }
-        if raw.max_tokens.is_some_and(|tokens| !(1..=TOKENS).contains(&tokens)) {
-            return Err(format!("ask for 1 to {TOKENS} max_tokens"));
-        }
-        if raw
-            .session_id
-            .as_ref()
-            .is_some_and(|id| id.is_empty() || id.len() > SESSION)
-        {
-            return Err(format!("name the session with 1 to {SESSION} bytes"));
-        }
-        Ok(Self {
-            messages: raw.messages,
-            max_tokens: raw.max_tokens,
-            session_id: raw.session_id,
-        })
     }
 }
 
 /// A whole answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Validate, ToSchema)]
 pub(crate) struct ChatResponse {
+    #[garde(skip)]
     pub(crate) id: String,
+    #[garde(skip)]
     pub(crate) content: String,
+    /// Why the model stopped, in the provider's word: `stop`, `length`, `content_filter`.
+    #[garde(length(min = 1, max = 64))]
     pub(crate) finish_reason: String,
     /// As the provider reports it; `null` if it does not.
+    #[garde(skip)]
+    #[schema(required = true)]
     pub(crate) usage: Option<Usage>,
+    /// The model that answered, in the provider's word.
+    #[garde(length(min = 1, max = 256))]
     pub(crate) model: String,
+    #[garde(skip)]
     pub(crate) provider: String,
 }
 
 /// An event of a streamed answer. A stream that does not end with `Done` is not complete.
 #[derive(Debug)]
 pub(crate) enum ChatEvent {
+    /// This model has begun to answer. The first event, unless it is `Error`.
+    Begin {
+        /// In the provider's word.
+        model: String,
+    },
     /// A piece of the text, to be appended as it is.
     Delta(String),
     /// What the answer used.

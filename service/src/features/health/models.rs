@@ -3,32 +3,36 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Whether the process lives.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Liveness {
     /// `alive` or `failing`.
     pub(super) status: &'static str,
     /// What was asked; nothing where liveness depends on nothing.
     #[serde(skip_serializing_if = "Checks::is_empty")]
+    #[schema(required = false, value_type = BTreeMap<String, Check>)]
     pub(super) checks: Checks,
 }
 
 /// Whether the instance should get requests, and if not, why not.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Readiness {
     pub(super) status: Status,
     /// True while the instance is ending.
     pub(super) draining: bool,
     /// What requests can't be served without.
+    #[schema(value_type = BTreeMap<String, Check>)]
     pub(super) checks: Checks,
     /// What they can be served without, for a while or in part. Nobody is asked for this: it is what was seen anyway.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false, value_type = BTreeMap<String, String>)]
     pub(super) providers: BTreeMap<String, &'static str>,
 }
 
 /// The verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Status {
     /// All is well.
@@ -43,7 +47,7 @@ pub(super) enum Status {
 pub(super) type Checks = BTreeMap<&'static str, Check>;
 
 /// What one dependency answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct Check {
     pub(super) status: CheckStatus,
     /// How long it took, in milliseconds.
@@ -51,7 +55,7 @@ pub(super) struct Check {
 }
 
 /// How a dependency does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum CheckStatus {
     /// It answered.

@@ -2,21 +2,25 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::error::{Error, Problem};
+use crate::features::chat::ChatResponse;
 use crate::queue::{Job, State};
 
 /// A job as it stands.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(super) struct JobView {
     pub(super) id: String,
     /// `queued`, `running`, `succeeded`, `failed` or `dead`.
     pub(super) status: &'static str,
     /// The answer, as `POST /chat` gives it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ChatResponse>)]
     pub(super) result: Option<Value>,
     /// The problem, as `POST /chat` tells it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Problem>)]
     pub(super) error: Option<Value>,
 }
 

@@ -2,27 +2,35 @@
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
+use axum::body::Body;
+use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{get, post};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use utoipa_axum::routes;
 
 use super::logic;
 use super::models::JobView;
 use crate::app::App;
 use crate::error::Error;
-use crate::features::exchange::{Context, Exchange, json, read};
+use crate::features::Routes;
+use crate::features::body::Payload;
+use crate::features::chat::ChatRequest;
+use crate::features::exchange::{Context, Exchange, Segment, json};
+use crate::features::openapi::Problems;
 
-pub(in crate::features) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/jobs", post(submit))
-        .route("/jobs/{id}", get(status).delete(cancel))
+pub(in crate::features) fn routes() -> Routes {
+    Routes::new().routes(routes!(submit)).routes(routes!(status, cancel))
 }
 
-async fn submit(State(app): State<Arc<App>>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
+/// Takes a chat on as a job.
+#[utoipa::path(
+    post,
+    path = "/jobs",
+    tag = "jobs",
+    request_body = ChatRequest,
+    responses((status = 202, description = "It was taken on; `location` says where to look", body = JobView), Problems)
+)]
+async fn submit(State(app): State<Arc<App>>, headers: HeaderMap, body: Payload) -> Response {
     let (context, exchange) = Exchange::begin(&app, "POST /jobs", &headers);
     let result = accept(&app, &context, body).await;
     let location = result.as_ref().ok().map(|job| format!("/jobs/{}", job.id));
@@ -33,20 +41,36 @@ async fn submit(State(app): State<Arc<App>>, headers: HeaderMap, body: Result<By
     response
 }
 
-async fn accept(app: &Arc<App>, context: &Context, body: Result<Bytes, BytesRejection>) -> Result<JobView, Error> {
-    let request = read(body)?;
+async fn accept(app: &Arc<App>, context: &Context, body: Payload) -> Result<JobView, Error> {
+    let request: ChatRequest = body.read(app).await?;
     logic::submit(app, context, &request).await
 }
 
-/// Not traced: clients ask often, and the answer is a lookup.
-async fn status(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
+/// A job as it stands.
+// Not traced: clients ask often, and the answer is a lookup.
+#[utoipa::path(
+    get,
+    path = "/jobs/{id}",
+    tag = "jobs",
+    params(("id" = String, Path, description = "The job's id")),
+    responses((status = 200, description = "The job", body = JobView), Problems)
+)]
+async fn status(State(app): State<Arc<App>>, Segment(id): Segment) -> Response {
     match logic::status(&app, &id).await {
         Ok(job) => json(StatusCode::OK, &job),
         Err(error) => error.into_response(),
     }
 }
 
-async fn cancel(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
+/// Calls a job off.
+#[utoipa::path(
+    delete,
+    path = "/jobs/{id}",
+    tag = "jobs",
+    params(("id" = String, Path, description = "The job's id")),
+    responses((status = 204, description = "It was called off"), Problems)
+)]
+async fn cancel(State(app): State<Arc<App>>, Segment(id): Segment) -> Response {
     match logic::cancel(&app, &id).await {
         Ok(()) => {
             let mut response = Response::new(Body::empty());

@@ -2,21 +2,30 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
 use http::{HeaderMap, HeaderValue, header};
+use utoipa_axum::routes;
 
 use crate::app::App;
+use crate::features::Routes;
 use crate::telemetry::Format;
 
-pub(in crate::features) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/metrics", get(metrics))
+pub(in crate::features) fn routes() -> Routes {
+    Routes::new().routes(routes!(metrics))
 }
 
-/// In the format that is asked for: OpenMetrics for Prometheus, the classic one for everybody else.
+/// What is counted and measured: as OpenMetrics for those who ask for it, as Prometheus's classic text for all others.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "service",
+    responses((status = 200, description = "The metrics as text", content(
+        (String = "text/plain"),
+        (String = "application/openmetrics-text"),
+    )))
+)]
 async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let format = Format::accepted(accept);

@@ -2,25 +2,32 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use http::{HeaderName, HeaderValue, header};
+use utoipa_axum::routes;
 
 use super::models::Facts;
 use super::policy;
 use crate::app::App;
+use crate::features::Routes;
 
 const CHAT: &str = include_str!("chat.html");
 const DOCS: &str = include_str!("docs.html");
 /// Where the facts go.
 const NO_FACTS: &str = r#"id="facts">{}</script>"#;
 
-pub(in crate::features) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/", get(chat)).route("/docs", get(docs))
+pub(in crate::features) fn routes() -> Routes {
+    Routes::new().routes(routes!(chat)).routes(routes!(docs))
 }
 
+/// A page that streams a chat.
+#[utoipa::path(
+    get,
+    path = "/",
+    tag = "service",
+    responses((status = 200, description = "The page", body = String, content_type = "text/html"))
+)]
 async fn chat(State(app): State<Arc<App>>) -> Response {
     let facts = Facts::of(&app.settings).to_block();
     page(
@@ -29,6 +36,13 @@ async fn chat(State(app): State<Arc<App>>) -> Response {
     )
 }
 
+/// A page that shows this document.
+#[utoipa::path(
+    get,
+    path = "/docs",
+    tag = "service",
+    responses((status = 200, description = "The page", body = String, content_type = "text/html"))
+)]
 async fn docs() -> Response {
     page(DOCS, DOCS.to_owned())
 }

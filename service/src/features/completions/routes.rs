@@ -1,0 +1,87 @@
+//! `POST /v1/chat/completions` and `GET /v1/models`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+use utoipa_axum::routes;
+
+use super::models::{Completion, CompletionRequest, ModelList};
+use super::problem::{ErrorBody, Refusals, refusal};
+use super::wording::Chunks;
+use crate::app::App;
+use crate::designs;
+use crate::draws::Purpose;
+use crate::error::Error;
+use crate::features::Routes;
+use crate::features::body::Payload;
+use crate::features::chat::{self, Ask};
+use crate::features::exchange::{Context, Exchange, json};
+
+pub(in crate::features) fn routes() -> Routes {
+    Routes::new().routes(routes!(complete)).routes(routes!(models))
+}
+
+/// Answers as OpenAI does, whole or, with `stream`, in chunks. A stream without `[DONE]` is not complete.
+#[utoipa::path(
+    post,
+    path = "/v1/chat/completions",
+    tag = "openai",
+    request_body = CompletionRequest,
+    responses(
+        (status = 200, description = "The answer, whole or as it is written", content(
+            (Completion = "application/json"),
+            (String = "text/event-stream"),
+        )),
+        Refusals,
+    )
+)]
+async fn complete(State(app): State<Arc<App>>, headers: HeaderMap, body: Payload) -> Response {
+    let (context, exchange) = Exchange::begin(&app, "POST /v1/chat/completions", &headers);
+    match answer(&app, context, body).await {
+        Ok(Answer::Whole(completion)) => exchange.respond(json(StatusCode::OK, &completion)),
+        Ok(Answer::Stream(stream, chunks)) => chat::respond(app.settings.heartbeat, exchange, stream, chunks),
+        Err(error) => exchange.refuse(error, refusal),
+    }
+}
+
+enum Answer {
+    Whole(Completion),
+    Stream(chat::EventStream, Chunks),
+}
+
+async fn answer(app: &Arc<App>, context: Context, body: Payload) -> Result<Answer, Error> {
+    let request: CompletionRequest = body.read(app).await?;
+    let Some(first) = app.models.find(&request.model) else {
+        return Err(Error::UnknownModel(request.model));
+    };
+    let now_us = app.clock.now_unix_us();
+    let id = app.ids.next(Purpose::Answer, &context.request_id, now_us);
+    let (id, created) = (format!("chatcmpl-{id:032x}"), now_us / 1_000_000);
+    if request.stream.unwrap_or_default() {
+        let chunks = Chunks::new(id.clone(), created, request.wants_usage());
+        let stream = chat::open(app, context, request.ask(first), id).await?;
+        return Ok(Answer::Stream(stream, chunks));
+    }
+    let completion = whole(app, context, request.ask(first), id).await?;
+    Ok(Answer::Whole(Completion::of(completion, created)))
+}
+
+async fn whole(app: &Arc<App>, context: Context, ask: Ask, id: String) -> Result<chat::ChatResponse, Error> {
+    let (trace, host) = (context.trace.clone(), Arc::clone(app));
+    let work = async move { chat::answer(&host, &context, ask, id).await };
+    designs::answer(app, &trace, Box::pin(work)).await
+}
+
+/// The models that can be asked for.
+#[utoipa::path(
+    get,
+    path = "/v1/models",
+    tag = "openai",
+    responses((status = 200, description = "The models", body = ModelList), (status = "default", description = "A failure", body = ErrorBody))
+)]
+async fn models(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let (_, exchange) = Exchange::begin(&app, "GET /v1/models", &headers);
+    exchange.respond(json(StatusCode::OK, &ModelList::of(app.models.known())))
+}

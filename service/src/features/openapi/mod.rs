@@ -1,0 +1,9 @@
+//! OpenAPI: the description of all endpoints, made from the endpoints themselves. It has no logic of its own.
+
+mod models;
+mod routes;
+
+pub(crate) use self::models::Problems;
+pub(super) use self::models::problems;
+pub(super) use self::models::{Document, description};
+pub(super) use self::routes::routes;
