@@ -62,7 +62,7 @@ impl World {
             .fault
             .replace("AFTER", &format!("after_tokens = {}", self.after_tokens));
         let text = format!(
-            "question = \"?\"\nduration = \"60s\"\n[[provider]]\nname = \"p\"\nmodel = \"m\"\noutput_tokens = {}\n\
+            "question = \"?\"\nduration = \"60s\"\n[[provider]]\nname = \"p\"\nmodel = \"gpt-4o-mini\"\noutput_tokens = {}\n\
              first_token = \"200ms\"\ninter_token = {{ kind = \"lognormal\", p50 = \"10ms\", p99 = \"40ms\" }}\n\
              [[provider.fault]]\n{fault}\n[load]\narrivals = {{ kind = \"constant\", rate = \"1/s\" }}\n\
              endpoint = \"stream\"\n[[variant]]\nname = \"v\"\n",
@@ -81,7 +81,7 @@ impl World {
         let provider = Provider::start_streaming(self.provider(), SeedTree::new(self.seed), clock, listener, &end);
         let settings = json!({
             "design": self.design,
-            "providers": [{ "name": "p", "base_url": provider.base_url, "model": "m", "api_key": "sk" }],
+            "providers": [{ "name": "p", "base_url": provider.base_url, "model": "gpt-4o-mini", "api_key": "sk" }],
         });
         let settings = Settings::from_map(settings.as_object().unwrap().clone()).unwrap();
         let ports = Ports {
@@ -153,7 +153,7 @@ fn play<T>(work: impl Future<Output = T>) -> T {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_broken_stream_never_ends_like_a_whole_one(world in world(&BREAKING)) {

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::features::Routes;
 use crate::features::body::Payload;
 use crate::features::exchange::{Context, Exchange};
-use crate::features::openapi::Problems;
+use crate::features::openapi::{Problems, StreamEvent};
 
 pub(in crate::features) fn routes() -> Routes {
     Routes::new().routes(routes!(whole)).routes(routes!(streamed))
@@ -53,7 +53,7 @@ async fn answer(app: &Arc<App>, context: Context, body: Payload) -> Result<ChatR
     path = "/chat/stream",
     tag = "chat",
     request_body = ChatRequest,
-    responses((status = 200, description = "The answer as it is written", body = String, content_type = "text/event-stream"), Problems)
+    responses((status = 200, description = "The answer as it is written", body = StreamEvent, content_type = "text/event-stream"), Problems)
 )]
 async fn streamed(State(app): State<Arc<App>>, headers: HeaderMap, body: Payload) -> Response {
     let (context, exchange) = Exchange::begin(&app, "POST /chat/stream", &headers);

@@ -7,8 +7,9 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use utoipa_axum::routes;
 
-use super::models::{Completion, CompletionRequest, ModelList};
+use super::answer::{Completion, ModelList};
 use super::problem::{ErrorBody, Refusals, refusal};
+use super::request::CompletionRequest;
 use super::wording::Chunks;
 use crate::app::App;
 use crate::designs;
@@ -18,6 +19,7 @@ use crate::features::Routes;
 use crate::features::body::Payload;
 use crate::features::chat::{self, Ask};
 use crate::features::exchange::{Context, Exchange, json};
+use crate::features::openapi::StreamEvent;
 
 pub(in crate::features) fn routes() -> Routes {
     Routes::new().routes(routes!(complete)).routes(routes!(models))
@@ -32,7 +34,7 @@ pub(in crate::features) fn routes() -> Routes {
     responses(
         (status = 200, description = "The answer, whole or as it is written", content(
             (Completion = "application/json"),
-            (String = "text/event-stream"),
+            (StreamEvent = "text/event-stream"),
         )),
         Refusals,
     )

@@ -4,7 +4,7 @@ use axum::response::sse::Event;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::models::UsageBody;
+use super::answer::UsageBody;
 use super::problem::ErrorBody;
 use crate::features::chat::{ChatEvent, Wording};
 use crate::upstream::Usage;

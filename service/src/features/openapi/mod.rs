@@ -3,7 +3,7 @@
 mod models;
 mod routes;
 
-pub(crate) use self::models::Problems;
 pub(super) use self::models::problems;
 pub(super) use self::models::{Document, description};
+pub(crate) use self::models::{Problems, StreamEvent};
 pub(super) use self::routes::routes;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder};
-use utoipa::{IntoResponses, OpenApi as _};
+use utoipa::{IntoResponses, OpenApi as _, ToSchema};
 
 use crate::error::{Problem, Violation};
 
@@ -19,6 +19,17 @@ impl Document {
     pub(in crate::features) fn of(api: &OpenApi) -> Self {
         Self(serde_json::to_vec(api).unwrap_or_default().into())
     }
+}
+
+/// One event of a stream: what a schema of `text/event-stream` describes.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is written by axum; this is its description")]
+pub(crate) struct StreamEvent {
+    /// Its name, where it has one.
+    #[schema(required = false)]
+    event: String,
+    /// JSON, or the word that ends a stream.
+    data: String,
 }
 
 /// What is known before any feature is.

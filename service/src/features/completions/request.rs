@@ -1,15 +1,16 @@
-//! Requests and answers of Chat Completions. Source: the OpenAI API reference, "Chat Completions".
+//! Requests of Chat Completions. Source: the OpenAI API reference, "Chat Completions".
 //!
 //! What is not known is passed over, as OpenAI's own servers do with what their clients send along; what would change the
 //! meaning of the answer and is not done here (tools, several choices, log probabilities) is refused.
 
 use garde::Validate;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use utoipa::ToSchema;
+use serde_json::{Map, Value};
+use utoipa::openapi::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
-use crate::features::chat::{Ask, ChatResponse, MESSAGES, TOKENS};
-use crate::upstream::{Message, Options, Prompt, Role, Usage};
+use crate::features::chat::{Ask, MESSAGES, TOKENS};
+use crate::upstream::{Message, Options, Prompt, Role};
 
 /// Longest name of a model or a user, in bytes.
 const NAME: usize = 256;
@@ -61,10 +62,8 @@ pub(super) struct CompletionRequest {
     #[garde(length(min = 1, max = NAME))]
     #[schema(min_length = 1, max_length = 256)]
     user: Option<String>,
-    /// Passed on to the provider as it is.
-    #[garde(skip)]
-    #[schema(value_type = Option<Object>)]
-    response_format: Option<serde_json::Map<String, Value>>,
+    #[garde(dive)]
+    response_format: Option<ResponseFormat>,
     /// Not done here: leave it out, or empty.
     #[garde(length(max = 0))]
     #[schema(value_type = Option<Vec<Object>>, max_items = 0)]
@@ -112,7 +111,7 @@ enum Speaker {
 }
 
 /// What is said: a text, or a text in parts.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "the content is to be a text, or a list of parts of type text")]
 enum Content {
     Text(String),
@@ -120,20 +119,27 @@ enum Content {
 }
 
 /// A part of what is said.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Part {
-    Text {
-        #[schema(min_length = 1)]
-        text: String,
-    },
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+struct Part {
+    #[garde(skip)]
+    #[serde(rename = "type")]
+    _kind: PartKind,
+    #[garde(length(min = 1))]
+    #[schema(min_length = 1)]
+    text: String,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum PartKind {
+    Text,
 }
 
 impl Content {
     fn joined(self) -> String {
         match self {
             Self::Text(text) => text,
-            Self::Parts(parts) => parts.into_iter().map(|Part::Text { text }| text).collect(),
+            Self::Parts(parts) => parts.into_iter().map(|part| part.text).collect(),
         }
     }
 }
@@ -144,16 +150,38 @@ impl Validate for Content {
     fn validate_into(&self, (): &(), parent: &mut dyn FnMut() -> garde::Path, report: &mut garde::Report) {
         let empty = match self {
             Self::Text(text) => text.is_empty(),
-            Self::Parts(parts) => parts.iter().all(|Part::Text { text }| text.is_empty()),
+            Self::Parts(parts) => parts.is_empty(),
         };
         if empty {
             report.append(parent(), garde::Error::new("is empty"));
         }
+        if let Self::Parts(parts) = self {
+            for (at, part) in parts.iter().enumerate() {
+                part.validate_into(&(), &mut || parent().join(at), report);
+            }
+        }
+    }
+}
+
+impl PartialSchema for Content {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1));
+        let parts = ArrayBuilder::new()
+            .items(Ref::from_schema_name("Part"))
+            .min_items(Some(1));
+        OneOfBuilder::new().item(text).item(parts).into()
+    }
+}
+
+impl ToSchema for Content {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push(("Part".to_owned(), Part::schema()));
+        Part::schemas(schemas);
     }
 }
 
 /// Where the model is to stop.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "stop is to be a text, or a list of texts")]
 enum Stop {
     One(String),
@@ -178,6 +206,63 @@ impl Validate for Stop {
         {
             report.append(parent(), garde::Error::new(format!("is more than {STOPS} texts")));
         }
+    }
+}
+
+impl PartialSchema for Stop {
+    fn schema() -> RefOr<Schema> {
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let texts = ArrayBuilder::new().items(text()).max_items(Some(STOPS));
+        OneOfBuilder::new().item(text()).item(texts).into()
+    }
+}
+
+impl ToSchema for Stop {}
+
+/// What the answer is to look like. Passed on to the provider.
+#[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
+struct ResponseFormat {
+    #[garde(skip)]
+    #[serde(rename = "type")]
+    kind: FormatKind,
+    /// Needed with the type `json_schema`.
+    #[garde(dive, custom(there_for(self.kind)))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    json_schema: Option<NamedSchema>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum FormatKind {
+    Text,
+    JsonObject,
+    JsonSchema,
+}
+
+/// A JSON schema with the name that OpenAI asks for.
+#[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
+struct NamedSchema {
+    #[garde(length(min = 1, max = 64))]
+    #[schema(min_length = 1, max_length = 64)]
+    name: String,
+    #[garde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[garde(skip)]
+    #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema: Option<Map<String, Value>>,
+    #[garde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<bool>,
+}
+
+fn there_for(kind: FormatKind) -> impl FnOnce(&Option<NamedSchema>, &()) -> garde::Result {
+    move |schema, ()| {
+        if kind == FormatKind::JsonSchema && schema.is_none() {
+            return Err(garde::Error::new("is missing, and its type needs it"));
+        }
+        Ok(())
     }
 }
 
@@ -206,7 +291,9 @@ impl CompletionRequest {
             stop: self.stop.map(Stop::listed).unwrap_or_default(),
             seed: self.seed,
             user: self.user,
-            response_format: self.response_format.map(Value::Object),
+            response_format: self
+                .response_format
+                .and_then(|format| serde_json::to_value(format).ok()),
         };
         Ask {
             prompt: Prompt {
@@ -216,111 +303,6 @@ impl CompletionRequest {
                 options,
             },
             session: None,
-        }
-    }
-}
-
-/// A whole answer.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Completion {
-    id: String,
-    object: &'static str,
-    /// When, in seconds since 1970.
-    created: u64,
-    model: String,
-    choices: [Choice; 1],
-    /// As the provider reports it; `null` if it does not.
-    #[schema(required = true)]
-    usage: Option<UsageBody>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-struct Choice {
-    index: u32,
-    message: Said,
-    #[schema(required = true, value_type = Option<Object>)]
-    logprobs: Option<()>,
-    finish_reason: String,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-struct Said {
-    role: Role,
-    content: String,
-    #[schema(required = true)]
-    refusal: Option<String>,
-}
-
-/// Usage with its sum, as OpenAI writes it.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-pub(super) struct UsageBody {
-    prompt_tokens: u64,
-    completion_tokens: u64,
-    total_tokens: u64,
-}
-
-impl From<Usage> for UsageBody {
-    fn from(usage: Usage) -> Self {
-        Self {
-            prompt_tokens: usage.prompt_tokens,
-            completion_tokens: usage.completion_tokens,
-            total_tokens: usage.prompt_tokens.saturating_add(usage.completion_tokens),
-        }
-    }
-}
-
-impl Completion {
-    pub(super) fn of(answer: ChatResponse, created: u64) -> Self {
-        let message = Said {
-            role: Role::Assistant,
-            content: answer.content,
-            refusal: None,
-        };
-        Self {
-            id: answer.id,
-            object: "chat.completion",
-            created,
-            model: answer.model,
-            choices: [Choice {
-                index: 0,
-                message,
-                logprobs: None,
-                finish_reason: answer.finish_reason,
-            }],
-            usage: answer.usage.map(UsageBody::from),
-        }
-    }
-}
-
-/// The models that can be asked for.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ModelList {
-    object: &'static str,
-    data: Vec<Model>,
-}
-
-/// A word that can be asked for.
-#[derive(Debug, Serialize, ToSchema)]
-struct Model {
-    id: String,
-    object: &'static str,
-    /// Nobody here knows when: 0.
-    created: u64,
-    /// The provider that is asked for it first.
-    owned_by: String,
-}
-
-impl ModelList {
-    pub(super) fn of<'a>(known: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let data = known.map(|(id, owner)| Model {
-            id: id.to_owned(),
-            object: "model",
-            created: 0,
-            owned_by: owner.to_owned(),
-        });
-        Self {
-            object: "list",
-            data: data.collect(),
         }
     }
 }
