@@ -115,12 +115,7 @@ fn broke_off(
     Ok(answer.as_if_complete())
 }
 
-fn prepare(
-    app: &App,
-    context: &Context,
-    ask: Ask,
-    deadline: Deadline,
-) -> Result<(String, Call, Reservation), Error> {
+fn prepare(app: &App, context: &Context, ask: Ask, deadline: Deadline) -> Result<(String, Call, Reservation), Error> {
     let Ask { mut prompt, session } = ask;
     let money = app.access.reserve(&context.caller, prompt.bytes(), prompt.max_tokens)?;
     prompt.max_tokens = money.max_tokens().or(prompt.max_tokens);
