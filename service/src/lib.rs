@@ -7,9 +7,10 @@
 //! - [`settings`]: what it is told, and every problem with it at once.
 //! - [`error`]: one typed hierarchy, rendered as RFC 9457 problem JSON.
 //! - `access`: who calls and what they may: keys, limits, budgets, and the layer that keeps them.
-//! - `features`: one module per feature (`chat`, `jobs`, `health`, `metrics`), each with its routes, logic and models.
+//! - `features`: one module per feature (`chat`, `completions`, `jobs`, `health`, `metrics`, `openapi`, `pages`), each with
+//!   its routes, logic and models.
 //! - `designs`: how a request meets the model: `blocking`, `coupled`, `background`, `queued`.
-//! - [`resilience`]: one file per concern (`deadline`, `retry`, `fallback`, `disconnect`) and `course`, the one place
+//! - [`resilience`]: one file per concern (`deadline`, `retry`, `fallback`, `disconnect`, `broken`) and `course`, the one place
 //!   where they meet.
 //! - [`upstream`]: the narrow trait to the providers, two clients behind it, the OpenAI wire format.
 //! - [`storage`] and [`queue`]: the database and the durable queue: a trait each, in memory, on SQLite, on

@@ -130,6 +130,8 @@ fn problems_read_the_same_from_release_to_release() {
     });
     let problems = [
         Error::Malformed("expected value at line 1 column 1".to_owned()),
+        Error::Unauthenticated,
+        Error::KeyDisabled,
         Error::NotFound("page"),
         Error::NotFound("job"),
         Error::UnknownModel("gpt-99".to_owned()),
