@@ -29,6 +29,9 @@ const SEED: u64 = 9;
 /// Tokens of every answer: a job that is run again gets as many.
 const TOKENS: u64 = 7;
 
+/// Whose sessions these are: no key is asked for.
+const CALLER: &str = "anonymous";
+
 /// A process that says when it is ready, and is gone when this is.
 struct Process {
     child: Child,
@@ -40,6 +43,7 @@ impl Process {
     fn start(args: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_brownout"))
             .args(args)
+            .env("BROWNOUT_LOG", "warn")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -190,12 +194,12 @@ async fn agrees(settings: &Settings, accepted: &BTreeMap<u64, String>) {
     assert_eq!((depth.queued, depth.running), (0, 0));
     let mut connection = stores.database.acquire().await.unwrap();
     for n in accepted.keys() {
-        let session = connection.session(&format!("s-{n}")).await.unwrap();
+        let session = connection.session(&format!("{CALLER}/s-{n}")).await.unwrap();
         assert_eq!((session.answers, session.completion_tokens), (1, TOKENS), "job {n}");
     }
     // A job whose acceptance was lost on the way to the client may have run. Once, too.
     for n in 1..=accepted.keys().last().copied().unwrap_or_default() {
-        let session = connection.session(&format!("s-{n}")).await.unwrap();
+        let session = connection.session(&format!("{CALLER}/s-{n}")).await.unwrap();
         assert!(session.answers <= 1, "job {n}: {session:?}");
     }
 }

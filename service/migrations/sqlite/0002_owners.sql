@@ -6,6 +6,11 @@ ALTER TABLE jobs ADD COLUMN lent INTEGER NOT NULL DEFAULT 0;
 
 UPDATE jobs SET lent = 1 WHERE json_type(record, '$.state.running') IS NOT NULL;
 
+-- What was there belongs to those who come without a key, as they did.
+UPDATE jobs SET tenant = 'anonymous', record = json_set(record, '$.tenant', 'anonymous');
+UPDATE sessions SET id = 'anonymous/' || id;
+UPDATE usage SET session = 'anonymous/' || session;
+
 DROP INDEX jobs_claimable;
 CREATE INDEX jobs_claimable ON jobs (claimable_us, arrival, lent) WHERE claimable_us IS NOT NULL;
 

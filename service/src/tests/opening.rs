@@ -116,7 +116,7 @@ async fn a_file_from_before_migrations_keeps_its_sessions_and_jobs() {
     let path = path.display().to_string();
     let stores = Stores::open(&settings(json!({ "database_path": path }))).await.unwrap();
     let mut database = stores.database.acquire().await.unwrap();
-    assert_eq!(database.session("s").await.unwrap().prompt_tokens, 3);
+    assert_eq!(database.session("anonymous/s").await.unwrap().prompt_tokens, 3);
     let depth = stores.jobs.depth(5).await.unwrap();
     assert_eq!(
         depth,
@@ -127,7 +127,7 @@ async fn a_file_from_before_migrations_keeps_its_sessions_and_jobs() {
         }
     );
     let waited = stores.jobs.claim("v", 5).await.unwrap().unwrap();
-    assert_eq!((waited.id.as_str(), waited.tenant.as_str()), ("waits", ""));
+    assert_eq!((waited.id.as_str(), waited.tenant.as_str()), ("waits", "anonymous"));
     let done = stores.jobs.update("runs", Event::Cancel, 6).await.unwrap();
     assert_eq!(done.state, State::Cancelled { at_us: 6 });
     let fresh = Job {
