@@ -148,14 +148,15 @@ impl Error {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::KeyDisabled => StatusCode::FORBIDDEN,
-            Self::KeyRateLimited { .. } | Self::TooManyAtOnce => StatusCode::TOO_MANY_REQUESTS,
+            Self::RateLimited { .. } | Self::KeyRateLimited { .. } | Self::TooManyAtOnce => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             // Not 429: clients take that for a matter of seconds, and retry by themselves.
             Self::BudgetExhausted { .. } => StatusCode::PAYMENT_REQUIRED,
             Self::NotFound(_) | Self::UnknownModel(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::JobFinished | Self::JobCancelled => StatusCode::CONFLICT,
             Self::NoJobs => StatusCode::NOT_IMPLEMENTED,
-            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::BadUpstream | Self::Refused | Self::Truncated => StatusCode::BAD_GATEWAY,
             Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::PoolTimeout | Self::DatabaseFull | Self::Overloaded | Self::Storage | Self::ShuttingDown => {

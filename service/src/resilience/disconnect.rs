@@ -59,7 +59,7 @@ impl DisconnectPolicy {
             Self::Cancel => {
                 let (sender, events) = mpsc::channel(STEP);
                 Events {
-                    events,
+                    made: events,
                     work: Some(Box::pin(produce(Sink(sender)))),
                     over: None,
                 }
@@ -94,7 +94,7 @@ where
     let (sender, events) = mpsc::channel(AHEAD);
     spawn(Box::pin(produce(Sink(sender))));
     Events {
-        events,
+        made: events,
         work: None,
         over: None,
     }
@@ -113,7 +113,7 @@ impl<T> Sink<T> {
 
 /// The events of a piece of work, and the work itself where the two are tied.
 pub(crate) struct Events<T> {
-    events: mpsc::Receiver<T>,
+    made: mpsc::Receiver<T>,
     work: Option<BoxFuture<'static, ()>>,
     over: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
@@ -137,10 +137,10 @@ impl<T> Stream for Events<T> {
         {
             self.over = None;
             self.work = None;
-            self.events.close();
-            while self.events.try_recv().is_ok() {}
+            self.made.close();
+            while self.made.try_recv().is_ok() {}
         }
-        if let Poll::Ready(Some(event)) = self.events.poll_recv(context) {
+        if let Poll::Ready(Some(event)) = self.made.poll_recv(context) {
             return Poll::Ready(Some(event));
         }
         if let Some(work) = &mut self.work
@@ -148,7 +148,7 @@ impl<T> Stream for Events<T> {
         {
             self.work = None;
         }
-        self.events.poll_recv(context)
+        self.made.poll_recv(context)
     }
 }
 

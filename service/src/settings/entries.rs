@@ -146,7 +146,8 @@ impl Amount for Price {
 
     fn from_number(number: f64) -> Option<Self> {
         let nanos = (number * 1e3).round();
-        (0.0..=1e7).contains(&nanos).then(|| Self { nanos: nanos as u64 })
+        let price = Self { nanos: nanos as u64 };
+        (0.0..=1e7).contains(&nanos).then_some(price)
     }
 
     fn to_number(self) -> f64 {

@@ -12,7 +12,7 @@ fn sum(key: &str) -> String {
     Digest::of(key.as_bytes()).to_hex()
 }
 
-fn key(name: &str, more: Value) -> Value {
+fn key(name: &str, more: &Value) -> Value {
     let mut key = json!({ "name": name, "sha256": sum(&format!("key-of-{name}")) });
     key.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     key
@@ -54,7 +54,7 @@ async fn only_a_key_that_is_known_and_enabled_gets_in() {
     let provider = Provider::new(|_, _| Reply::Whole(ms(1)));
     let host = host(
         &provider,
-        &[key("good", json!({})), key("old", json!({ "disabled": true }))],
+        &[key("good", &json!({})), key("old", &json!({ "disabled": true }))],
     );
     assert_eq!(asked(&host, "good").await.status, 200);
     let refused = asked(&host, "old").await;
@@ -94,7 +94,7 @@ async fn only_a_key_that_is_known_and_enabled_gets_in() {
 #[tokio::test(start_paused = true)]
 async fn the_body_of_a_stranger_is_never_read() {
     let provider = Provider::new(|_, _| Reply::Whole(ms(1)));
-    let host = host(&provider, &[key("good", json!({}))]);
+    let host = host(&provider, &[key("good", &json!({}))]);
     let never = Body::from_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
     let answer = host.ask(request("/chat", Some("Bearer wrong"), never)).await;
     assert_eq!((answer.status().as_u16(), host.elapsed_ms()), (401, 0));
@@ -104,7 +104,7 @@ async fn the_body_of_a_stranger_is_never_read() {
 async fn a_key_that_has_used_up_its_rate_is_told_when_to_come_back_and_others_are_not_touched() {
     let provider = Provider::new(|_, _| Reply::Whole(ms(1)));
     let limited = json!({ "requests_per_minute": 30 });
-    let host = host(&provider, &[key("limited", limited), key("other", json!({}))]);
+    let host = host(&provider, &[key("limited", &limited), key("other", &json!({}))]);
     for _ in 0..5 {
         assert_eq!(asked(&host, "limited").await.status, 200);
     }
@@ -119,7 +119,7 @@ async fn a_key_that_has_used_up_its_rate_is_told_when_to_come_back_and_others_ar
 #[tokio::test(start_paused = true)]
 async fn a_place_is_taken_until_the_last_byte_or_until_the_client_leaves() {
     let provider = Provider::new(|_, _| stream_of(ms(100), secs(1), &["one", " two", " three"]));
-    let host = host(&provider, &[key("narrow", json!({ "concurrent": 1 }))]);
+    let host = host(&provider, &[key("narrow", &json!({ "concurrent": 1 }))]);
     let stream = ask(&host, "/chat/stream", "narrow").await;
     let refused = asked(&host, "narrow").await;
     assert_eq!(refused.problem(), (429, "too-many-at-once".to_owned()));
@@ -134,7 +134,7 @@ async fn a_place_is_taken_until_the_last_byte_or_until_the_client_leaves() {
     assert_eq!(again.status(), 200);
 }
 
-/// What `question` can cost: 2 tokens for its 17 bytes at most... with 64 for form, and 50 tokens of answer.
+/// What `question` can cost: its 17 bytes are 6 tokens at most, its form 64, and its 50 tokens of answer cost ten times as much.
 const MOST: f64 = (64.0 + 6.0 + 50.0 * 10.0) / 1e6;
 
 #[tokio::test(start_paused = true)]
@@ -142,7 +142,7 @@ async fn requests_at_the_same_time_cannot_spend_more_than_the_budget() {
     let provider = Provider::new(|_, _| Reply::Whole(secs(1)));
     let host = host(
         &provider,
-        &[key("poor", json!({ "budget_usd": 2.5 * MOST, "budget_window": "1h" }))],
+        &[key("poor", &json!({ "budget_usd": 2.5 * MOST, "budget_window": "1h" }))],
     );
     let all = futures::future::join_all((0..5).map(|_| asked(&host, "poor"))).await;
     let statuses: Vec<u16> = all.iter().map(|answer| answer.status.as_u16()).collect();
@@ -165,7 +165,7 @@ async fn what_nobody_billed_is_given_back_and_what_nobody_waited_for_is_not() {
         0..4 => Reply::Status(400, None),
         _ => stream_of(ms(100), secs(60), &["one", " two"]),
     });
-    let host = host(&provider, &[key("poor", budget)]);
+    let host = host(&provider, &[key("poor", &budget)]);
     for _ in 0..4 {
         assert_eq!(asked(&host, "poor").await.status, 502);
     }
@@ -180,7 +180,7 @@ async fn a_request_with_a_budget_asks_for_a_bounded_answer() {
     let provider = Provider::new(|_, _| Reply::Whole(ms(1)));
     let host = host(
         &provider,
-        &[key("rich", json!({ "budget_usd": 100 })), key("free", json!({}))],
+        &[key("rich", &json!({ "budget_usd": 100 })), key("free", &json!({}))],
     );
     for (name, expected) in [("rich", json!(4096)), ("free", Value::Null)] {
         let body = json!({ "messages": [{ "role": "user", "content": "hello" }] }).to_string();
@@ -197,7 +197,7 @@ async fn tenants_do_not_share_sessions() {
     let shared = json!({ "tenant": "shared" });
     let host = host(
         &provider,
-        &[key("one", shared.clone()), key("two", shared), key("other", json!({}))],
+        &[key("one", &shared), key("two", &shared), key("other", &json!({}))],
     );
     for name in ["one", "two", "other"] {
         assert_eq!(asked(&host, name).await.status, 200);
@@ -218,7 +218,7 @@ async fn where_no_key_is_asked_for_none_is_looked_at() {
     let provider = Provider::new(|_, _| Reply::Whole(ms(1)));
     let host = Host::new(
         &provider,
-        json!({ "keys": [key("n", json!({ "requests_per_minute": 1 }))] }),
+        json!({ "keys": [key("n", &json!({ "requests_per_minute": 1 }))] }),
     );
     for _ in 0..5 {
         assert_eq!(asked(&host, "n").await.status, 200);
