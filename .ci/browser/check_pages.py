@@ -12,7 +12,7 @@ import time
 import traceback
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 import chat
 import docs
@@ -22,6 +22,8 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-backgroun
          "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
 DESK = {"viewport": {"width": 1200, "height": 800}}
 PHONE = {"viewport": {"width": 360, "height": 640}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
+PATIENCE_MS = 20_000
+"""How long anything on a page may take, on a machine that does much else."""
 
 
 class Visit:
@@ -30,7 +32,7 @@ class Visit:
     def __init__(self, browser, url: str, shots: Path | None, **context):
         self.url, self._shots = url, shots
         self._context = browser.new_context(**(DESK | context))
-        self._context.set_default_timeout(20_000)
+        self._context.set_default_timeout(PATIENCE_MS)
         self.page = self._context.new_page()
         self.errors, self.requests = [], []
         self.page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
@@ -65,6 +67,7 @@ def main() -> int:
     shots = Path(sys.argv[2]) if len(sys.argv) == 3 else None
     if shots:
         shots.mkdir(parents=True, exist_ok=True)
+    expect.set_options(timeout=PATIENCE_MS)
     failed = []
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
     with tempfile.TemporaryDirectory() as scratch, Stage(Path(sys.argv[1]).resolve(), Path(scratch)) as stage:

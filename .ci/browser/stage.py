@@ -100,8 +100,20 @@ class Stage:
         except BaseException:
             self._provider.__exit__()
             raise
-        self.url = "http://" + self._service.printed(r"listening on (?:http://)?([^\s,]+)")
+        try:
+            self.url = "http://" + self._service.printed(r"listening on (?:http://)?([^\s,]+)")
+            self._warm_up()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
+
+    def _warm_up(self) -> None:
+        """The first chat of a provider takes longer: it learns to count tokens."""
+        body = json.dumps({"messages": [{"role": "user", "content": "Are you there?"}]}).encode()
+        request = urllib.request.Request(self.url + "/chat", body, {"content-type": "application/json"})
+        with urllib.request.urlopen(request, timeout=WITHIN) as answer:
+            assert answer.status == 200
 
     def __exit__(self, *_) -> None:
         try:

@@ -87,7 +87,9 @@ def agrees_with_the_service(root: Path, brownout: Brownout) -> None:
     """the service takes the settings, the commands and the environment of compose.yaml, and drains in time"""
     service, worker = (load(root)["services"][name] for name in OURS)
     brownout.accepts(settings(root), service["command"], environment(root))
-    assert worker["command"][0] == "worker" and "--config" in brownout.run("worker", "--help").stdout
+    known = brownout.run("worker", "--help").stdout
+    assert worker["command"][0] == "worker" and "--config" in known and "--listen" in known
+    assert worker["healthcheck"] == service["healthcheck"] and listens_at(worker["command"]) == listens_at(service["command"])
     targets = {config["target"] for config in service["configs"]}
     for one in (service, worker):
         assert one["command"][one["command"].index("--config") + 1] in targets

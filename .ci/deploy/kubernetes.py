@@ -110,21 +110,31 @@ def agrees_with_the_service(root: Path, brownout: Brownout) -> None:
         mounted = container_of(root, name)["volumeMounts"][0]["mountPath"]
         arguments = container_of(root, name)["args"]
         assert arguments[arguments.index("--config") + 1] == f"{mounted}/service.toml"
-    port = {port["name"]: port["containerPort"] for port in container["ports"]}["http"]
-    assert port == listens_at(container["args"])
     assert objects(root)["Service", "brownout"]["spec"]["ports"][0]["targetPort"] == "http"
-    probes = {kind: container[kind + "Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
-    assert {probe["port"] for probe in probes.values()} == {"http"}
-    assert probes["liveness"]["path"] == "/livez" and probes["readiness"]["path"] == "/readyz"
-    annotations = pod_of(root, "brownout")["metadata"]["annotations"]
-    assert annotations["prometheus.io/port"] == str(port)
-    scraped = annotations["prometheus.io/path"]
+    assert container_of(root, "brownout-worker")["args"][0] == "worker"
+    scraped = {scraped_at(root, name) for name in PODS}.pop()
+    for process in ("serve", "worker"):
+        answers = brownout.answers("/livez", "/readyz", scraped, process=process)
+        assert {status for status, _ in answers.values()} == {200}, answers
     answers = brownout.answers("/livez", "/readyz", scraped)
     assert {status for status, _ in answers.values()} == {200}, answers
     for metric in objects(root)["HorizontalPodAutoscaler", "brownout"]["spec"]["metrics"]:
         name = metric["pods"]["metric"]["name"]
         assert f"\n{name} " in answers[scraped][1], f"the service does not count {name}"
         assert name in (root / "service/deploy/README.md").read_text()
+
+
+def scraped_at(root: Path, name: str) -> str:
+    """The path of the metrics, of a pod whose port and probes are those of its process."""
+    container = container_of(root, name)
+    port = {port["name"]: port["containerPort"] for port in container["ports"]}["http"]
+    assert port == listens_at(container["args"])
+    probes = {kind: container[kind + "Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
+    assert {probe["port"] for probe in probes.values()} == {"http"}
+    assert probes["liveness"]["path"] == "/livez" and probes["readiness"]["path"] == "/readyz"
+    annotations = pod_of(root, name)["metadata"]["annotations"]
+    assert annotations["prometheus.io/port"] == str(port)
+    return annotations["prometheus.io/path"]
 
 
 def drains_in_time(root: Path, _brownout) -> None:

@@ -5,6 +5,7 @@ Every wait is bounded. A process is ended by its own id and by nothing else.
 
 import os
 import re
+import socket
 import subprocess
 import tempfile
 import time
@@ -36,20 +37,21 @@ class Brownout:
             done = self.run(*_with_config(arguments, str(file)), "--check", **environment)
         assert done.returncode == 0, f"it refuses the settings: {done.stdout}{done.stderr}"
 
-    def answers(self, *paths: str) -> dict[str, tuple[int, str]]:
-        """Status and text of these paths, and of `--probe` for them, from a service without dependencies."""
+    def answers(self, *paths: str, process: str = "serve") -> dict[str, tuple[int, str]]:
+        """Status and text of these paths, from a service or a worker of its own; `--probe` must agree."""
         with tempfile.TemporaryDirectory() as folder:
             environment = {
                 PREFIX + "PROVIDERS": '[{name="primary",base_url="http://127.0.0.1:9/v1",model="m",api_key="k"}]',
                 PREFIX + "DATABASE_URL": f"sqlite:{folder}/service.db",
+                PREFIX + "DESIGN": "queued",
                 PREFIX + "SHUTDOWN_GRACE": "100ms",
             }
-            out = Path(folder) / "out"
+            out, address = Path(folder) / "out", f"127.0.0.1:{_free_port()}"
             with out.open("w") as sink:
-                command = [str(self.binary), "serve", "--listen", "127.0.0.1:0"]
+                command = [str(self.binary), process, "--listen", address]
                 child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, env=_environment(environment))
             try:
-                address = _printed(child, out, r"listening on (?:http://)?(\S+)")
+                _said(child, out, r"listening on|working")
                 answers = {path: _get(f"http://{address}{path}") for path in paths}
                 for path, (status, _) in answers.items():
                     probe = self.run("serve", "--listen", address, "--probe", path)
@@ -85,11 +87,18 @@ def _environment(more: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)} | {"NO_COLOR": "1"} | more
 
 
-def _printed(child: subprocess.Popen, out: Path, pattern: str) -> str:
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _said(child: subprocess.Popen, out: Path, pattern: str) -> None:
+    """Waits until a process says that it is ready."""
     deadline = time.monotonic() + WITHIN
     while time.monotonic() < deadline:
-        if found := re.search(pattern, out.read_text()):
-            return found.group(1)
+        if re.search(pattern, out.read_text()):
+            return
         assert child.poll() is None, f"the service ended: {out.read_text()}"
         time.sleep(0.02)
     raise AssertionError(f"the service never said {pattern!r}: {out.read_text()!r}")
