@@ -2,10 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 #![cfg(unix)]
 
+#[path = "../../../service/tests/support/servers.rs"]
+mod servers;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use servers::Server;
 
 const CALM: &str = r#"
 question = "Who survives?"
@@ -26,11 +30,16 @@ arrivals = { kind = "poisson", rate = "10/s" }
 "#;
 
 fn run(dir: &Path, world: &str) -> Output {
+    run_with(dir, world, &[])
+}
+
+fn run_with(dir: &Path, world: &str, options: &[&str]) -> Output {
     let file = dir.join("world.toml");
     std::fs::write(&file, format!("{CALM}{world}")).unwrap();
     Command::new(env!("CARGO_BIN_EXE_brownout"))
         .args(["run", "--clock", "real", "--quiet", "--out"])
         .arg(dir.join("out"))
+        .args(options)
         .arg(file)
         .output()
         .unwrap()
@@ -108,4 +117,75 @@ fn what_child_processes_do_not_have_is_refused_before_anything_is_started() {
         assert_eq!(output.status.code(), Some(102), "{said}");
         assert!(words.iter().all(|word| said.contains(word)), "{said}");
     }
+}
+
+#[test]
+fn a_redis_that_hangs_for_a_while_delays_jobs_and_loses_none() {
+    let Some(server) = Server::redis() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let world = r#"
+[[dependency_fault]]
+dependency = "queue"
+kind = "hang"
+from = "2s"
+until = "3500ms"
+
+[[variant]]
+name = "queued"
+service = { preset = "resilient", design = "queued", queue_workers = 1 }
+load = { endpoint = "jobs", poll = "100ms" }
+"#;
+    let output = run_with(dir.path(), world, &["--redis-url", &server.redis_url()]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let variant = &variants(dir.path())[0];
+    assert_eq!(
+        variant["requests"]["answered"], variant["requests"]["due"],
+        "{}",
+        variant["errors"]
+    );
+    let slowest = variant["ack"]["max_ms"].as_f64().unwrap();
+    assert!((1_000.0..6_000.0).contains(&slowest), "{slowest}");
+}
+
+#[test]
+fn a_postgres_that_is_slow_and_then_gone_makes_answers_late_and_then_none() {
+    let Some(server) = Server::postgres() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let world = r#"
+[[dependency_fault]]
+dependency = "database"
+kind = "slow"
+latency = "400ms"
+from = "1s"
+until = "3s"
+
+[[dependency_fault]]
+dependency = "database"
+kind = "down"
+from = "4s"
+until = "5s"
+hosts = ["service-1"]
+
+[[variant]]
+name = "coupled"
+service = { preset = "resilient", design = "coupled", replicas = 2, database = { acquire_timeout = "500ms" } }
+"#;
+    let url = server.postgres_url("brownout", "postgres");
+    let output = run_with(dir.path(), world, &["--database-url", &url]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let variant = &variants(dir.path())[0];
+    let (failed, due) = (&variant["requests"]["failed"], &variant["requests"]["due"]);
+    assert!(failed.as_u64().unwrap() >= 1, "{}", variant["errors"]);
+    assert!(
+        failed.as_u64().unwrap() * 2 < due.as_u64().unwrap(),
+        "{}",
+        variant["errors"]
+    );
+    assert!(
+        variant["latency"]["max_ms"].as_f64().unwrap() > 700.0,
+        "{}",
+        variant["latency"]
+    );
 }

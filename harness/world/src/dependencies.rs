@@ -3,6 +3,7 @@
 //! A lookup by the run's clock. Does not fail anything itself: whoever mounts a target puts it between the target and its
 //! stores.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -52,6 +53,16 @@ impl DependencyFaults {
             effect: fault.effect,
             remaining: fault.until.since(at).into(),
         })
+    }
+
+    /// The instants at which anything changes, ascending.
+    pub(crate) fn changes(&self) -> BTreeSet<Micros> {
+        self.faults.iter().flat_map(|fault| [fault.from, fault.until]).collect()
+    }
+
+    /// The run's clock, once the run has begun.
+    pub(crate) fn clock(&self) -> Option<RunClock> {
+        self.beginning.get().copied()
     }
 
     /// How `dependency` fails now, if it does. Nothing fails before the run begins.

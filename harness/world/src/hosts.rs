@@ -1,10 +1,11 @@
 //! The target's processes: started, watched, restarted, multiplied and ended, the same way on both clocks.
 //!
 //! In reading order: `site` (what they have in common), `process` (one of them: a task on the virtual clock, a child on the
-//! real one), `life` (one host, through all its processes), with `liveness` and `backoff`; `events` and `scale` (who gives
+//! real one, which reaches its dependencies over `detours`), `life` (one host, through all its processes), with `liveness` and `backoff`; `events` and `scale` (who gives
 //! the orders); `diary` (what came of it). Here they are brought together.
 
 mod backoff;
+mod detours;
 mod diary;
 mod events;
 mod life;

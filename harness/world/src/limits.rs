@@ -1,16 +1,20 @@
 //! What the real clock cannot play of a plan, found before anything is started.
 
-use brownout_scenario::plan::{Plan, Variant};
+use std::collections::BTreeMap;
+
+use brownout_scenario::plan::{Dependency, Plan, Variant};
 
 use crate::error::WorldError;
+use crate::mount::Mount;
 
 /// Child processes of one kind: each is an instance of its own with its own threads and pools.
 const MOST_CHILDREN: u32 = 16;
 
 /// An error for the first variant that asks for what child processes on one machine do not have.
-pub(crate) fn playable_in_real_time(plan: &Plan) -> Result<(), WorldError> {
+pub(crate) fn playable_in_real_time<M: Mount>(plan: &Plan, mount: &M) -> Result<(), WorldError> {
+    let dependencies = mount.dependencies();
     for variant in &plan.variants {
-        if let Some(reason) = obstacle(variant) {
+        if let Some(reason) = obstacle(variant, &dependencies) {
             return Err(WorldError::Clock {
                 variant: variant.name.clone(),
                 reason,
@@ -20,7 +24,7 @@ pub(crate) fn playable_in_real_time(plan: &Plan) -> Result<(), WorldError> {
     Ok(())
 }
 
-fn obstacle(variant: &Variant) -> Option<String> {
+fn obstacle(variant: &Variant, dependencies: &BTreeMap<Dependency, String>) -> Option<String> {
     let scale = variant.orchestrator.as_ref().and_then(|o| o.scale.as_ref());
     let kinds = [
         ("replicas", variant.service.replicas),
@@ -33,11 +37,11 @@ fn obstacle(variant: &Variant) -> Option<String> {
              write fewer, or run with --clock virtual"
         ));
     }
-    if variant.dependency_faults.is_empty() {
-        return None;
-    }
-    Some(
-        "its [[dependency_fault]] cannot cut a process off from SQLite, which is a part of it; run with --clock virtual"
-            .to_owned(),
-    )
+    let mut faults = variant.dependency_faults.iter();
+    let cannot_be = faults.find(|fault| !dependencies.contains_key(&fault.dependency))?;
+    Some(format!(
+        "a [[dependency_fault]] is to cut processes off from their {}, but SQLite is a part of them; \
+         name a server with --database-url or --redis-url, or run with --clock virtual",
+        cannot_be.dependency.name()
+    ))
 }

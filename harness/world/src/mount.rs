@@ -1,11 +1,13 @@
 //! What a target must offer to be played: a way to start in process, and a way to start as a child.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
 use std::process::Command;
 
 use brownout_net::{Listener, Network};
+use brownout_scenario::plan::Dependency;
 use brownout_scenario::units::Micros;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +34,12 @@ pub trait Mount: Send + Sync + 'static {
 
     /// Works on queued jobs in process until `io.shutdown`.
     fn work(&self, spec: HostSpec, shared: Self::Shared, io: HostIo) -> Running;
+
+    /// The addresses (`host:port`) behind which child processes have what they depend on, as far as a network lies in
+    /// between that can be troubled. Two dependencies may have one address.
+    fn dependencies(&self) -> BTreeMap<Dependency, String> {
+        BTreeMap::new()
+    }
 
     /// The command that does the same as a child process. Its folder `dir` is its own; `shared` is the variant's.
     ///
@@ -70,6 +78,8 @@ pub struct HostSpec {
     pub telemetry_url: String,
     /// Root of its own draws.
     pub seed: u64,
+    /// What a child is to call in the place of addresses that [`Mount::dependencies`] names.
+    pub detours: BTreeMap<String, String>,
 }
 
 /// A provider, as a host reaches it.

@@ -62,7 +62,7 @@ pub fn run<M: Mount>(plan: &Plan, mount: &Arc<M>, options: &Options, events: &Ev
     let played = match options.clock {
         ClockKind::Virtual => side_by_side(plan, mount, options, events),
         ClockKind::Real => {
-            playable_in_real_time(plan)?;
+            playable_in_real_time(plan, mount.as_ref())?;
             one_by_one(plan, mount, options, events)?
         }
     };

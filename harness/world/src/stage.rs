@@ -199,6 +199,7 @@ impl<M: Mount> Stage<'_, M> {
             providers: providers.collect(),
             telemetry_url,
             seed: self.plan.seed,
+            detours: BTreeMap::new(),
         }
     }
 

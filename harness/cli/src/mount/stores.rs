@@ -3,10 +3,13 @@
 //! Variants must not meet there, nor two runs: each gets a namespace of its own, named after its folder. It stays when
 //! the run is over, to be looked at; a server for tests is thrown away as a whole.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
 use brownout_net::Listener;
+use brownout_scenario::plan::Dependency;
 use brownout_scenario::units::Micros;
 use brownout_service::settings::{Settings, SettingsError};
 use brownout_world::mount::{HostIo, HostSpec, Mount, MountError, Role, Running, SettingProblem};
@@ -61,6 +64,42 @@ fn namespace(folder: &Path) -> String {
     format!("run_{first:016x}")
 }
 
+/// Where `HOST` or `HOST:PORT` stands in a URL of a store, and the port that is meant where there is none.
+fn authority(url: &str) -> Option<(Range<usize>, u16)> {
+    let start = url.find("://")? + 3;
+    let port = match &url[..start - 3] {
+        "postgres" | "postgresql" => 5432,
+        "redis" => 6379,
+        // TLS goes to the server itself: what lies in between could not speak it.
+        _ => return None,
+    };
+    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
+    let start = url[start..end].rfind('@').map_or(start, |at| start + at + 1);
+    (start < end).then_some((start..end, port))
+}
+
+/// `HOST:PORT` of a URL of a store.
+fn address(url: &str) -> Option<String> {
+    let (place, port) = authority(url)?;
+    let host = &url[place];
+    let named = host
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    Some(if named {
+        host.to_owned()
+    } else {
+        format!("{host}:{port}")
+    })
+}
+
+/// `url` with the address that `detours` has in the place of its own, if any.
+fn over_detour(url: &str, detours: &BTreeMap<String, String>) -> String {
+    match (authority(url), address(url).and_then(|address| detours.get(&address))) {
+        (Some((place, _)), Some(detour)) => format!("{}{detour}{}", &url[..place.start], &url[place.end..]),
+        _ => url.to_owned(),
+    }
+}
+
 impl Mount for OnStores {
     type Shared = Stores;
 
@@ -85,7 +124,22 @@ impl Mount for OnStores {
     }
 
     fn command(&self, role: Role, spec: &HostSpec, dir: &Path, shared: &Path) -> std::io::Result<Command> {
-        super::child(role, spec, dir, self.keys(Some(shared)))
+        let mut keys = self.keys(Some(shared));
+        for key in ["database_url", "redis_url"] {
+            if let Some(Value::String(url)) = keys.get_mut(key) {
+                *url = over_detour(url, &spec.detours);
+            }
+        }
+        super::child(role, spec, dir, keys)
+    }
+
+    /// The queue is where the database is, unless there is a Redis.
+    fn dependencies(&self) -> BTreeMap<Dependency, String> {
+        let database = self.database_url.as_deref().and_then(address);
+        let queue = self.redis_url.as_deref().map_or_else(|| database.clone(), address);
+        let database = database.map(|address| (Dependency::Database, address));
+        let queue = queue.map(|address| (Dependency::Queue, address));
+        database.into_iter().chain(queue).collect()
     }
 
     fn stores(&self) -> String {
@@ -115,5 +169,24 @@ mod tests {
         assert!(Settings::from_map(keys).is_ok());
         assert_eq!(redis.stores(), "SQLite on disk, the queue in Redis");
         assert!(OnStores::at(Some("mysql://h/".to_owned()), None).is_err());
+    }
+    #[test]
+    fn a_child_calls_the_link_in_the_place_of_its_store_and_nothing_else_changes() {
+        let detours = BTreeMap::from([
+            ("db:5432".to_owned(), "127.0.0.1:1".to_owned()),
+            ("r:7".to_owned(), "127.0.0.1:2".to_owned()),
+        ]);
+        for (url, over) in [
+            ("postgres://u:p@db/name?x=1", "postgres://u:p@127.0.0.1:1/name?x=1"),
+            ("postgres://db:5432", "postgres://127.0.0.1:1"),
+            ("postgres://db:5433/name", "postgres://db:5433/name"),
+            ("redis://:p@r:7/0", "redis://:p@127.0.0.1:2/0"),
+            ("rediss://r:7/0", "rediss://r:7/0"),
+        ] {
+            assert_eq!(over_detour(url, &detours), over);
+        }
+        let both = OnStores::at(Some("postgres://db/name".to_owned()), None).unwrap();
+        let addresses: Vec<String> = both.dependencies().into_values().collect();
+        assert_eq!(addresses, ["db:5432", "db:5432"]);
     }
 }

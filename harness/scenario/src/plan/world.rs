@@ -113,13 +113,23 @@ pub struct DependencyFaultPlan {
 }
 
 /// What the service depends on beside its providers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dependency {
     /// Sessions and usage.
     Database,
     /// The durable queue.
     Queue,
+}
+
+impl Dependency {
+    /// Its name in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Database => "database",
+            Self::Queue => "queue",
+        }
+    }
 }
 
 /// How a dependency fails.

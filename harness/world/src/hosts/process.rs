@@ -13,9 +13,10 @@ use brownout_net::Network;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::detours::Detours;
 use super::site::{Incarnation, Place, Site};
 use crate::children::Child;
-use crate::mount::{HostIo, Mount, MountError, Role, Running};
+use crate::mount::{HostIo, HostSpec, Mount, MountError, Role, Running};
 
 /// Longest that a child may need from its death to our notice of it.
 const LONGEST_DYING: Duration = Duration::from_secs(5);
@@ -24,8 +25,13 @@ const LONGEST_DYING: Duration = Duration::from_secs(5);
 pub(super) enum Process {
     /// In this process.
     Task(Task),
-    /// On its own.
-    Child(Box<Child>),
+    /// On its own, and the links through which it reaches what it depends on.
+    Child {
+        /// The process.
+        child: Box<Child>,
+        /// They close when it is gone.
+        _detours: Detours,
+    },
 }
 
 /// A host as a task.
@@ -44,8 +50,16 @@ impl Process {
         match &site.place {
             Place::InProcess { .. } => Self::in_process(site, who),
             Place::Children { dir } => {
-                let child = Child::start(site.mount.as_ref(), who.role, &site.spec_of(who), dir).await?;
-                Ok(Self::Child(Box::new(child)))
+                let detours = Detours::open(&site.mount.dependencies(), &site.dependencies_of(who))?;
+                let spec = HostSpec {
+                    detours: detours.addresses(),
+                    ..site.spec_of(who)
+                };
+                let child = Child::start(site.mount.as_ref(), who.role, &spec, dir).await?;
+                Ok(Self::Child {
+                    child: Box::new(child),
+                    _detours: detours,
+                })
             }
         }
     }
@@ -85,7 +99,7 @@ impl Process {
     pub(super) fn authority(&self) -> Option<&str> {
         match self {
             Self::Task(task) => task.authority.as_deref(),
-            Self::Child(child) => child.authority(),
+            Self::Child { child, .. } => child.authority(),
         }
     }
 
@@ -93,7 +107,7 @@ impl Process {
     pub(super) fn metrics_at(&self) -> Option<&str> {
         match self {
             Self::Task(task) => Some(&task.name),
-            Self::Child(child) => child.authority(),
+            Self::Child { child, .. } => child.authority(),
         }
     }
 
@@ -104,7 +118,7 @@ impl Process {
                 let ended = (&mut task.running).await;
                 ended.unwrap_or_else(|e| Err(MountError(format!("the service panicked: {e}"))))
             }
-            Self::Child(child) => child.ended().await,
+            Self::Child { child, .. } => child.ended().await,
         }
     }
 
@@ -112,7 +126,7 @@ impl Process {
     pub(super) async fn terminate(&mut self) {
         match self {
             Self::Task(task) => task.shutdown.cancel(),
-            Self::Child(child) => child.terminate().await,
+            Self::Child { child, .. } => child.terminate().await,
         }
     }
 
@@ -120,7 +134,7 @@ impl Process {
     pub(super) fn dismiss(&mut self) {
         match self {
             Self::Task(task) => task.shutdown.cancel(),
-            Self::Child(child) => child.cut_lifeline(),
+            Self::Child { child, .. } => child.cut_lifeline(),
         }
     }
 
@@ -128,7 +142,7 @@ impl Process {
     pub(super) async fn kill(&mut self) {
         match self {
             Self::Task(task) => task.kill(),
-            Self::Child(child) => {
+            Self::Child { child, .. } => {
                 child.kill();
                 // What does not die now is not ours to wait for.
                 let _ = tokio::time::timeout(LONGEST_DYING, child.ended()).await;

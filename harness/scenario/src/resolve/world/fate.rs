@@ -179,7 +179,7 @@ fn dependency_fault(
             "name processes, or leave hosts out: then all suffer",
         );
     }
-    let names = raw.hosts.iter().flat_map(|names| names.get_ref());
+    let names = raw.hosts.iter().flat_map(Spanned::get_ref);
     Ok(DependencyFaultPlan {
         dependency: raw.dependency,
         effect,
