@@ -7,10 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::clock::Clock;
-use crate::designs::Workers;
+use crate::designs::{AtWork, Backlog, Workers};
 use crate::draws::Ids;
 use crate::error::ServiceError;
 use crate::features::Dependencies;
+use crate::features::jobs::Watched;
 use crate::ports::Stores;
 use crate::queue::{JobStore, MemoryJobs};
 use crate::settings::{Design, Settings};
@@ -18,6 +19,7 @@ use crate::storage::Accounts;
 use crate::tasks::Tasks;
 use crate::telemetry::{Exporter, Metrics, Resource, Tracer};
 use crate::upstream::{ModelClient, Upstream};
+use crate::webhooks::Sender;
 
 /// What every request can reach. Shared by all tasks of an instance, by nobody else.
 pub(crate) struct App {
@@ -39,6 +41,14 @@ pub(crate) struct App {
     pub(crate) workers: Option<Workers>,
     /// Places for running jobs.
     pub(crate) job_slots: Arc<Semaphore>,
+    /// The jobs that run here.
+    pub(crate) at_work: Arc<AtWork>,
+    /// The bound of the jobs that wait.
+    pub(crate) backlog: Backlog,
+    /// The jobs that somebody watches here.
+    pub(crate) watched: Watched,
+    /// Tells the outcomes of jobs.
+    pub(crate) webhooks: Sender,
     pub(crate) tasks: Tasks,
     /// Names the instance in leases and spans.
     pub(crate) name: String,
@@ -83,7 +93,7 @@ impl App {
             .transpose()?;
         let (exporter, spans) = collected.unzip();
         let jobs = match settings.design {
-            Design::Background => Arc::new(MemoryJobs::new(settings.jobs.lease_policy())),
+            Design::Background => Arc::new(MemoryJobs::new(settings.lease_policy())),
             Design::Blocking | Design::Coupled | Design::Queued => stores.jobs,
         };
         let workers = (settings.design == Design::Blocking)
@@ -92,9 +102,13 @@ impl App {
         let app = Self {
             dependencies,
             tracer: Tracer::new(spans, metrics.clone(), clock, seed),
+            webhooks: Sender::new(&settings.webhooks, Arc::clone(&upstream), clock),
             models: ModelClient::new(&settings, upstream, metrics.clone(), seed)?,
             accounts: Accounts::new(stores.database, &settings.database, metrics.clone(), clock),
             job_slots: Arc::new(Semaphore::new(settings.jobs.concurrency as usize)),
+            at_work: Arc::default(),
+            backlog: Backlog::new(&settings),
+            watched: Watched::default(),
             ids: Ids::new(seed),
             access: Access::new(&settings, clock),
             give_back: CancellationToken::new(),

@@ -24,6 +24,8 @@ pub(crate) enum Purpose {
     Answer = 5,
     /// Jitter between runs of a job.
     JobBackoff = 6,
+    /// Jitter between tries to tell the outcome of a job.
+    WebhookBackoff = 7,
 }
 
 /// 128 bits for one key.

@@ -15,6 +15,7 @@ use crate::resilience::course::CallFailure;
 use crate::resilience::deadline::{Expired, Phase};
 use crate::storage::DatabaseError;
 use crate::upstream::AttemptFailure;
+use crate::webhooks::WebhookRefused;
 
 pub(crate) use self::problem::shortened;
 pub use self::problem::{Problem, Violation};
@@ -96,6 +97,27 @@ pub enum Error {
     /// The job has an outcome already.
     #[error("the job is finished and cannot be cancelled any more")]
     JobFinished,
+    /// The idempotency key is none.
+    #[error("send one idempotency-key of 1 to 255 visible ASCII letters, digits and signs, or none")]
+    BadKey,
+    /// The idempotency key stands for another request.
+    #[error("this idempotency key was used for another request: use a new one for each piece of work")]
+    KeyReused,
+    /// The webhook is not told anything.
+    #[error(transparent)]
+    Webhook(#[from] WebhookRefused),
+    /// Too many jobs wait.
+    #[error("too many jobs wait already: one more would come too late")]
+    BacklogFull,
+    /// The job was begun as often as it may be, and no worker came back from it.
+    #[error("the job was begun {attempts} times and no worker came to its end: it may be what ends them")]
+    JobAbandoned {
+        /// How often.
+        attempts: u32,
+    },
+    /// The job waited too long.
+    #[error("the job waited too long to be begun")]
+    JobExpired,
     /// The client took the job back.
     #[error("the job was cancelled")]
     JobCancelled,
@@ -141,7 +163,7 @@ impl Error {
     /// The HTTP status.
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::Malformed(_) | Self::BadKey => StatusCode::BAD_REQUEST,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -156,12 +178,17 @@ impl Error {
             Self::NotFound(_) | Self::UnknownModel(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::JobFinished | Self::JobCancelled => StatusCode::CONFLICT,
+            Self::KeyReused | Self::Webhook(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::JobAbandoned { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoJobs => StatusCode::NOT_IMPLEMENTED,
             Self::BadUpstream | Self::Refused | Self::Truncated => StatusCode::BAD_GATEWAY,
-            Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
-            Self::PoolTimeout | Self::DatabaseFull | Self::Overloaded | Self::Storage | Self::ShuttingDown => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Deadline(_) | Self::JobExpired => StatusCode::GATEWAY_TIMEOUT,
+            Self::PoolTimeout
+            | Self::DatabaseFull
+            | Self::Overloaded
+            | Self::BacklogFull
+            | Self::Storage
+            | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -183,6 +210,12 @@ impl Error {
             Self::MethodNotAllowed => "method-not-allowed",
             Self::JobFinished => "job-finished",
             Self::JobCancelled => "job-cancelled",
+            Self::BadKey => "idempotency-key-malformed",
+            Self::KeyReused => "idempotency-key-reused",
+            Self::Webhook(_) => "webhook-refused",
+            Self::BacklogFull => "backlog-full",
+            Self::JobAbandoned { .. } => "job-abandoned",
+            Self::JobExpired => "job-expired",
             Self::NoJobs => "no-jobs",
             Self::RateLimited { .. } => "upstream-rate-limited",
             Self::BadUpstream => "upstream-failed",
@@ -211,6 +244,8 @@ impl Error {
             Self::RateLimited { retry_after } => Some(retry_after.unwrap_or(Duration::from_secs(1))),
             Self::KeyRateLimited { retry_after } => Some(*retry_after),
             Self::BudgetExhausted { full_in } => Some(*full_in),
+            // A queue is longer than a line of requests.
+            Self::BacklogFull => Some(Duration::from_secs(5)),
             Self::TooManyAtOnce
             | Self::PoolTimeout
             | Self::DatabaseFull
@@ -324,7 +359,7 @@ impl From<DatabaseError> for Error {
 impl From<QueueError> for Error {
     fn from(error: QueueError) -> Self {
         match error {
-            QueueError::Full => Self::Overloaded,
+            QueueError::Full => Self::BacklogFull,
             error => {
                 tracing::warn!(%error, "the queue failed");
                 Self::Storage

@@ -15,6 +15,7 @@
 //! - [`upstream`]: the narrow trait to the providers, two clients behind it, the OpenAI wire format.
 //! - [`storage`] and [`queue`]: the database and the durable queue: a trait each, in memory, on SQLite, on
 //!   PostgreSQL; the queue also on Redis.
+//! - [`webhooks`]: telling somebody what came of a job: whom, signed how, one try.
 //! - `telemetry`: spans that leave as OTLP/HTTP JSON, metrics that are scraped.
 //! - `app`, `server`, `tasks`: the parts put together, the accept loop, and what happens to tasks at the end.
 //!
@@ -42,6 +43,7 @@ mod telemetry;
 #[cfg(test)]
 mod tests;
 pub mod upstream;
+pub mod webhooks;
 
 pub use clock::Clock;
 pub use error::ServiceError;

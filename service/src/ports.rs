@@ -63,7 +63,7 @@ impl Stores {
     pub fn memory(settings: &Settings) -> Self {
         Self {
             database: Arc::new(MemoryDatabase::new(&settings.database)),
-            jobs: Arc::new(MemoryJobs::new(settings.jobs.lease_policy())),
+            jobs: Arc::new(MemoryJobs::new(settings.lease_policy())),
         }
     }
 
@@ -88,7 +88,7 @@ impl Stores {
         match (settings.queue, &settings.redis_url) {
             (QueueStore::Database, _) => Ok(stores),
             (QueueStore::Redis, Some(url)) => {
-                let policy = settings.jobs.lease_policy();
+                let policy = settings.lease_policy();
                 let jobs = RedisJobs::open(url, settings.namespace.as_deref(), policy).await?;
                 Ok(Self {
                     jobs: Arc::new(Bounded(jobs)),
@@ -105,7 +105,7 @@ impl Stores {
     /// Stores in one SQLite file, made if it is missing. Real time only.
     pub async fn sqlite(settings: &Settings, path: &Path) -> Result<Self, OpenError> {
         let options = sqlite::prepare(path).await?;
-        let jobs = SqliteJobs::over(options.clone(), settings.jobs.lease_policy());
+        let jobs = SqliteJobs::over(options.clone(), settings.lease_policy());
         Ok(Self {
             database: Arc::new(SqliteDatabase::over(options, settings.database)),
             jobs: Arc::new(Bounded(jobs)),
@@ -115,7 +115,7 @@ impl Stores {
     /// Stores in one PostgreSQL database. Real time only.
     async fn postgres(settings: &Settings, url: &SecretString) -> Result<Self, OpenError> {
         let options = postgres::prepare(url, settings.namespace.as_deref()).await?;
-        let jobs = PostgresJobs::over(options.clone(), settings.jobs.lease_policy());
+        let jobs = PostgresJobs::over(options.clone(), settings.lease_policy());
         Ok(Self {
             database: Arc::new(PostgresDatabase::over(options, settings.database)),
             jobs: Arc::new(Bounded(jobs)),

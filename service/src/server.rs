@@ -53,6 +53,9 @@ pub async fn run<L: Listener>(settings: Settings, ports: Ports<L>) -> Result<(),
     if app.settings.design == Design::Background {
         app.tasks.spawn(designs::forget_finished(Arc::clone(&app)));
     }
+    if matches!(app.settings.design, Design::Background | Design::Queued) {
+        app.tasks.spawn(designs::watch_queue(Arc::clone(&app)));
+    }
     accept(ports.listener, &app, features::router(Arc::clone(&app))).await;
     farewell(&app).await;
     telemetry.stop().await;
@@ -102,6 +105,7 @@ pub async fn watched_worker<L: Listener>(
     let _lifeline = app.tasks.lifeline();
     let telemetry = Telemetry::start(exporter);
     app.tasks.spawn(designs::forget_finished(Arc::clone(&app)));
+    app.tasks.spawn(designs::watch_queue(Arc::clone(&app)));
     let watched = listener.map(|listener| {
         let (host, router) = (Arc::clone(&app), features::watched(Arc::clone(&app)));
         AbortOnDropHandle::new(tokio::spawn(async move { accept(listener, &host, router).await }))

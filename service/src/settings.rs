@@ -26,6 +26,7 @@ use crate::resilience::deadline::Deadlines;
 use crate::resilience::disconnect::DisconnectPolicy;
 use crate::resilience::retry::RetrySettings;
 use crate::storage::DatabaseSettings;
+use crate::webhooks::WebhookSettings;
 
 pub use self::entries::{Digest, KeySettings, Price, ProviderSettings, Usd};
 pub use self::write::Secrets;
@@ -53,6 +54,8 @@ pub struct Settings {
     pub fallback: bool,
     /// Background and queued jobs.
     pub jobs: JobSettings,
+    /// Telling the outcomes of jobs.
+    pub webhooks: WebhookSettings,
     /// How a stream that breaks off ends for its client.
     pub broken_stream: BrokenStream,
     /// Longest silence on a stream to a client before a comment keeps it alive. Absent: silence stays silence.
@@ -174,17 +177,10 @@ pub struct JobSettings {
     pub retry_base: Duration,
     /// Longest wait before any attempt.
     pub retry_cap: Duration,
-}
-
-impl JobSettings {
-    /// What the queue needs to know.
-    pub const fn lease_policy(&self) -> LeasePolicy {
-        LeasePolicy {
-            lease: self.lease,
-            max_attempts: self.max_attempts,
-            expiry: self.expiry,
-        }
-    }
+    /// Jobs that may wait before one more is refused; absent: only the queue's own capacity.
+    pub backlog: Option<u32>,
+    /// Whether equal unfinished requests of a tenant are one job.
+    pub coalesce: bool,
 }
 
 impl Settings {
@@ -203,6 +199,16 @@ impl Settings {
     /// win. `BROWNOUT_SERVICE__RETRY__MAX_ATTEMPTS=5` is `retry.max_attempts = 5`.
     pub fn load(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, SettingsError> {
         read::load(path, env)
+    }
+
+    /// What the queue needs to know.
+    pub const fn lease_policy(&self) -> LeasePolicy {
+        LeasePolicy {
+            lease: self.jobs.lease,
+            max_attempts: self.jobs.max_attempts,
+            max_deliveries: self.webhooks.attempts,
+            expiry: self.jobs.expiry,
+        }
     }
 
     /// The settings as a map that [`Settings::from_map`] reads back.

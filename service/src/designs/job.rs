@@ -1,26 +1,25 @@
 //! A job in the hands of a worker: done, kept alive by heartbeats, and its outcome told to the queue.
 //!
-//! The work is dropped, and with it the call to the provider, as soon as a heartbeat is refused: then the job was
-//! cancelled, or somebody else has it.
+//! The work is dropped, and with it the call to the provider, as soon as it is not wanted any more: the job was called
+//! off through this process, a look at the queue says so, or a heartbeat is refused because somebody else has it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::Instrument;
 
+use super::at_work::InHand;
+use super::tell::tell;
 use crate::access::Caller;
 use crate::app::App;
 use crate::draws::{Purpose, unit};
 use crate::error::Error;
 use crate::features::Context;
 use crate::features::chat::{self, ChatRequest, ChatResponse};
-use crate::queue::{Event, Job, Lease, QueueError, State};
+use crate::queue::{Event, Job, Lease, QueueError, Refused, State};
 use crate::resilience::retry::full_jitter;
 use crate::telemetry::conventions::span;
-use crate::telemetry::{Counted, Trace, TraceParent};
-
-/// How often the queue is told an outcome when it does not answer. After that the lease runs out and the job is run again.
-const TELLINGS: u32 = 3;
+use crate::telemetry::{Trace, TraceParent};
 
 /// What becomes of a job that failed in a way that may pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,32 +30,44 @@ pub(super) enum Retry {
     Later,
 }
 
-/// Does a job that has just been claimed.
-pub(super) async fn run(app: &Arc<App>, job: Job, retry: Retry) {
+/// Why a job is dropped before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dropped {
+    /// Its owner took it back.
+    Cancelled,
+    /// Somebody else has it, or it is gone.
+    Taken,
+}
+
+/// Does a job that has just been claimed; the job as it then is, if the queue took the outcome.
+pub(super) async fn run(app: &Arc<App>, job: Job, retry: Retry) -> Option<Job> {
     let State::Running {
         lease, waited_since_us, ..
     } = job.state.clone()
     else {
-        return;
+        return None;
     };
     let parent = job.traceparent.as_deref().and_then(TraceParent::parse);
     let (trace, _root) = app.tracer.resume(parent, &job.request_id, span::JOB);
     trace.record(span::WAIT_QUEUE, waited_since_us, app.clock.now_unix_us());
     trace.tenant(&job.tenant);
-    let (_running, log) = (Counted::begin(&app.metrics.jobs_running), trace.log().clone());
+    let in_hand = app.at_work.begin(&app.metrics, &job.id, lease.attempt);
+    let (log, work) = (trace.log().clone(), perform(app, &job, trace.clone()));
     let event = tokio::select! {
         biased;
-        result = perform(app, &job, trace).instrument(log) => outcome(app, &job, lease.clone(), result, retry),
-        () = keep(app, &job.id, &lease) => {
-            app.metrics.job("dropped");
-            return;
+        result = work.instrument(log) => outcome(app, &job, lease.clone(), result, retry),
+        dropped = keep(app, &in_hand, &job.id, &lease) => {
+            app.metrics.job(match dropped {
+                Dropped::Cancelled => "cancelled",
+                Dropped::Taken => "dropped",
+            });
+            return None;
         }
-        () = app.give_back.cancelled() => {
-            app.metrics.job("released");
-            Event::Release { lease: lease.clone() }
-        }
+        () = app.give_back.cancelled() => Event::Release { lease: lease.clone() },
     };
-    tell(app, &job.id, event).await;
+    let told = tell(app, &job.id, event).await?;
+    note(app, &trace, &told);
+    Some(told)
 }
 
 async fn perform(app: &App, job: &Job, trace: Trace) -> Result<ChatResponse, Error> {
@@ -65,7 +76,7 @@ async fn perform(app: &App, job: &Job, trace: Trace) -> Result<ChatResponse, Err
     let context = Context {
         request_id: job.request_id.clone(),
         caller: Caller {
-            name: job.tenant.clone(),
+            name: job.caller.clone(),
             tenant: job.tenant.clone(),
         },
         trace,
@@ -73,15 +84,48 @@ async fn perform(app: &App, job: &Job, trace: Trace) -> Result<ChatResponse, Err
     chat::answer(app, &context, request, job.id.clone()).await
 }
 
-/// Sends heartbeats; returns when the queue says that the job is not ours any more.
-async fn keep(app: &App, id: &str, lease: &Lease) {
+/// Sends heartbeats and looks at the job in between; returns when it is not ours to do any more.
+async fn keep(app: &App, in_hand: &InHand, id: &str, lease: &Lease) -> Dropped {
+    let settings = &app.settings.jobs;
+    let mut beat_at = app.clock.now() + settings.heartbeat;
     loop {
-        app.clock.sleep(app.settings.jobs.heartbeat).await;
-        let beat = Event::Heartbeat { lease: lease.clone() };
-        match app.jobs.update(id, beat, app.clock.now_unix_us()).await {
-            Ok(_) => {}
-            Err(QueueError::Refused(_) | QueueError::Unknown) => return,
-            Err(error) => tracing::warn!(%error, job = id, "a heartbeat failed"),
+        let pause = settings.poll.min(beat_at.saturating_duration_since(app.clock.now()));
+        tokio::select! {
+            biased;
+            () = in_hand.called_off() => return Dropped::Cancelled,
+            () = app.clock.sleep(pause) => {}
+        }
+        let still_ours = if app.clock.now() < beat_at {
+            look(app, id, lease).await
+        } else {
+            beat_at = app.clock.now() + settings.heartbeat;
+            beat(app, id, lease).await
+        };
+        if let Err(dropped) = still_ours {
+            return dropped;
+        }
+    }
+}
+
+async fn look(app: &App, id: &str, lease: &Lease) -> Result<(), Dropped> {
+    match app.jobs.get(id).await.map(|job| job.map(|job| job.state)) {
+        Ok(Some(State::Running { lease: current, .. })) if current == *lease => Ok(()),
+        Ok(Some(State::Cancelled { .. })) => Err(Dropped::Cancelled),
+        Ok(_) => Err(Dropped::Taken),
+        // The next heartbeat will tell.
+        Err(_) => Ok(()),
+    }
+}
+
+async fn beat(app: &App, id: &str, lease: &Lease) -> Result<(), Dropped> {
+    let beat = Event::Heartbeat { lease: lease.clone() };
+    match app.jobs.update(id, beat, app.clock.now_unix_us()).await {
+        Ok(_) => Ok(()),
+        Err(QueueError::Refused(Refused::Cancelled)) => Err(Dropped::Cancelled),
+        Err(QueueError::Refused(_) | QueueError::Unknown) => Err(Dropped::Taken),
+        Err(error) => {
+            tracing::warn!(%error, job = id, "a heartbeat failed");
+            Ok(())
         }
     }
 }
@@ -89,14 +133,10 @@ async fn keep(app: &App, id: &str, lease: &Lease) {
 /// What to tell the queue.
 fn outcome(app: &App, job: &Job, lease: Lease, result: Result<ChatResponse, Error>, retry: Retry) -> Event {
     let error = match result.map(|answer| serde_json::to_string(&answer)) {
-        Ok(Ok(result)) => {
-            app.metrics.job("succeeded");
-            return Event::Complete { lease, result };
-        }
+        Ok(Ok(result)) => return Event::Complete { lease, result },
         Ok(Err(_)) => Error::Storage,
         Err(error) => error,
     };
-    app.metrics.job("failed");
     let again = retry == Retry::Later && error.is_transient();
     Event::Fail {
         lease,
@@ -113,18 +153,22 @@ fn pause(app: &App, job: &Job, error: &Error) -> Duration {
     backoff.max(error.retry_after().unwrap_or_default())
 }
 
-async fn tell(app: &App, id: &str, event: Event) {
-    for _ in 0..TELLINGS {
-        match app.jobs.update(id, event.clone(), app.clock.now_unix_us()).await {
-            Ok(_) => return,
-            Err(error @ (QueueError::Refused(_) | QueueError::Unknown)) => {
-                tracing::info!(%error, job = id, "an outcome was not taken");
-                return;
-            }
-            Err(error) => {
-                tracing::warn!(%error, job = id, "the queue could not be told an outcome");
-                app.clock.sleep(app.settings.jobs.poll).await;
-            }
+/// Counts what came of a run.
+fn note(app: &App, trace: &Trace, job: &Job) {
+    let kind = match &job.state {
+        State::Succeeded { .. } => "succeeded",
+        State::Failed { .. } => "failed",
+        State::Dead { .. } => "dead",
+        State::Queued { due_us } if *due_us > app.clock.now_unix_us() => {
+            trace.record(span::WAIT_BACKOFF, app.clock.now_unix_us(), *due_us);
+            "retried"
         }
+        State::Queued { .. } => "released",
+        State::Running { .. } | State::Cancelled { .. } => return,
+    };
+    app.metrics.job(kind);
+    if let Some(at_us) = job.finished_us() {
+        let took = Duration::from_micros(at_us.saturating_sub(job.enqueued_us));
+        app.metrics.job_took(took);
     }
 }

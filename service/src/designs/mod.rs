@@ -6,13 +6,20 @@
 //! - `queued`: 202 at once; a worker does the work from the durable queue.
 //!
 //! `POST /chat` is answered by `blocking` in that design and by `coupled` in all others; `POST /jobs` by the last two.
-//! `job` is what the last two do with a job once they have it.
+//! What the last two share: `job` does a job that a worker has in hand and `deliver` tells its outcome, `tell` says to
+//! the queue what came of either, `at_work` knows what this process has in hand, `backlog` bounds what may wait, and
+//! `queue_watch` looks at the queue now and then.
 
+mod at_work;
 mod background;
+mod backlog;
 mod blocking;
 mod coupled;
+mod deliver;
 mod job;
+mod queue_watch;
 mod queued;
+mod tell;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -23,12 +30,15 @@ use tracing::Instrument;
 
 use crate::app::App;
 use crate::error::Error;
-use crate::queue::Job;
+use crate::queue::{Enqueued, Job};
 use crate::resilience::disconnect::{Events, Sink};
 use crate::settings::Design;
 use crate::telemetry::Trace;
 
+pub(crate) use self::at_work::AtWork;
+pub(crate) use self::backlog::Backlog;
 pub(crate) use self::blocking::Workers;
+pub(crate) use self::queue_watch::watch_queue;
 pub(crate) use self::queued::work;
 
 /// Does `work` for a client who waits for the whole answer, until it is there or the instance can wait no longer.
@@ -67,12 +77,21 @@ where
     Ok(events.until(app.give_back.clone()))
 }
 
-/// Takes a job on.
-pub(crate) async fn submit(app: &Arc<App>, job: Job) -> Result<(), Error> {
+/// Whether this design takes jobs at all.
+pub(crate) const fn takes_jobs(app: &App) -> Result<(), Error> {
+    match app.settings.design {
+        Design::Background | Design::Queued => Ok(()),
+        Design::Blocking | Design::Coupled => Err(Error::NoJobs),
+    }
+}
+
+/// Takes a job on, unless there is one already that stands for it or too many wait.
+pub(crate) async fn submit(app: &Arc<App>, job: Job) -> Result<Enqueued, Error> {
+    takes_jobs(app)?;
+    app.backlog.admit(app).await?;
     match app.settings.design {
         Design::Background => background::submit(app, job).await,
-        Design::Queued => queued::submit(app, job).await,
-        Design::Blocking | Design::Coupled => Err(Error::NoJobs),
+        _ => queued::submit(app, job).await,
     }
 }
 

@@ -5,15 +5,14 @@
 
 use std::sync::Arc;
 
-use super::job;
+use super::{deliver, job};
 use crate::app::App;
 use crate::error::Error;
-use crate::queue::Job;
+use crate::queue::{Enqueued, Job, State};
 
 /// The service's side.
-pub(super) async fn submit(app: &App, job: Job) -> Result<(), Error> {
-    app.jobs.enqueue(job).await?;
-    Ok(())
+pub(super) async fn submit(app: &App, job: Job) -> Result<Enqueued, Error> {
+    Ok(app.jobs.enqueue(job).await?)
 }
 
 /// The worker's side: claims jobs while there are places for them, until the instance is to end.
@@ -30,7 +29,7 @@ pub(crate) async fn work(app: &Arc<App>) {
                     let host = Arc::clone(app);
                     app.tasks.spawn(async move {
                         let _slot = slot;
-                        job::run(&host, job, job::Retry::Later).await;
+                        take_up(&host, job).await;
                     });
                 }
                 Ok(None) => app.clock.sleep(app.settings.jobs.poll).await,
@@ -45,5 +44,18 @@ pub(crate) async fn work(app: &Arc<App>) {
         biased;
         () = ends => {}
         () = claiming => {}
+    }
+}
+
+/// Does what was claimed: the job, or the telling of its outcome. An outcome is told at once by whoever has it; only what
+/// could not be told waits in the queue with the others.
+async fn take_up(app: &Arc<App>, job: Job) {
+    if !matches!(job.state, State::Running { .. }) {
+        return deliver::deliver(app, &job).await;
+    }
+    if let Some(job) = job::run(app, job, job::Retry::Later).await
+        && job.delivery.claimable_us().is_some()
+    {
+        deliver::claim_and_deliver(app, &job.id).await;
     }
 }

@@ -7,7 +7,7 @@ pub(crate) mod chat;
 mod completions;
 mod exchange;
 mod health;
-mod jobs;
+pub(crate) mod jobs;
 mod metrics;
 mod named;
 mod openapi;

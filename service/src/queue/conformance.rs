@@ -9,12 +9,15 @@ use futures::future::join_all;
 use secrecy::SecretString;
 
 use super::lease::{Event, Job, Lease, LeasePolicy, Refused, State};
-use super::{Bounded, Depth, Enqueued, JobStore, MemoryJobs, PostgresJobs, QueueError, RedisJobs, SqliteJobs};
+use super::{
+    Bounded, Delivery, Depth, Enqueued, JobStore, MemoryJobs, PostgresJobs, QueueError, RedisJobs, SqliteJobs,
+};
 use crate::servers::Server;
 
 const POLICY: LeasePolicy = LeasePolicy {
     lease: Duration::from_secs(30),
     max_attempts: 2,
+    max_deliveries: 2,
     expiry: Duration::from_hours(1),
 };
 const SECOND: u64 = 1_000_000;
@@ -47,6 +50,7 @@ async fn keeps_the_laws(fresh: impl AsyncFn(&str) -> Pair) {
         unfinished_equal_work_is_done_once_and_finished_work_again,
         a_full_queue_says_so_and_still_knows_whom_it_has,
         depth_tells_who_waits_who_runs_and_for_how_long,
+        an_outcome_to_tell_is_claimed_like_a_job_until_it_is_told,
         two_processes_see_one_queue_and_share_its_jobs_out,
         many_who_change_one_job_change_it_one_at_a_time,
         times_keys_and_texts_of_any_kind_come_back,
@@ -174,6 +178,7 @@ fn job(id: &str, at_us: u64) -> Job {
     Job {
         id: id.into(),
         tenant: "tenant".into(),
+        caller: "key".into(),
         idempotency_key: None,
         fingerprint: None,
         webhook: None,
@@ -182,6 +187,8 @@ fn job(id: &str, at_us: u64) -> Job {
         traceparent: Some("t".into()),
         enqueued_us: at_us,
         attempts: 0,
+        released: 0,
+        delivery: Delivery::None,
         state: State::Queued { due_us: at_us },
     }
 }
@@ -403,6 +410,39 @@ async fn depth_tells_who_waits_who_runs_and_for_how_long(Pair(store, _): Pair) {
         0,
         "who is not due yet has not waited"
     );
+}
+
+async fn an_outcome_to_tell_is_claimed_like_a_job_until_it_is_told(Pair(store, other): Pair) {
+    let announced = Job {
+        webhook: Some("https://hooks.example/".into()),
+        fingerprint: Some("digest".into()),
+        ..job("a", 0)
+    };
+    store.enqueue(announced.clone()).await.unwrap();
+    store.update("a", Event::Cancel, SECOND).await.unwrap();
+    assert_eq!(store.depth(SECOND).await.unwrap().queued, 0, "it takes nobody's place");
+    let lent = store.claim("w", SECOND).await.unwrap().unwrap();
+    assert_eq!((lent.is_lent(), lent.attempts, lent.delivery.attempts()), (true, 0, 1));
+    assert_eq!(other.claim("thief", 2 * SECOND).await.unwrap(), None);
+    let failed = Event::Undelivered {
+        lease: lease("w", 1),
+        retry_after: Some(Duration::from_secs(5)),
+    };
+    store.update("a", failed, 2 * SECOND).await.unwrap();
+    assert_eq!(store.claim("w", 6 * SECOND).await.unwrap(), None);
+    assert!(other.claim("w", 7 * SECOND).await.unwrap().is_some());
+    // Its outcome stands, so equal work is new work although this one is not told yet.
+    let again = Job {
+        id: "b".into(),
+        enqueued_us: 900 * SECOND,
+        state: State::Queued { due_us: 900 * SECOND },
+        ..announced
+    };
+    assert_eq!(existing(store.enqueue(again).await.unwrap()), None);
+    let told = Event::Delivered { lease: lease("w", 2) };
+    let told = store.update("a", told, 8 * SECOND).await.unwrap();
+    assert_eq!(other.get("a").await.unwrap(), Some(told));
+    assert_eq!(store.claim("w", 100 * SECOND).await.unwrap(), None);
 }
 
 async fn two_processes_see_one_queue_and_share_its_jobs_out(Pair(first, second): Pair) {

@@ -12,7 +12,7 @@ pub(super) struct Filed {
     pub(super) claimable_us: Option<u64>,
     /// When it got its outcome.
     pub(super) finished_us: Option<u64>,
-    /// Whether a worker has it.
+    /// Whether a worker has it, or it waits for nothing but its outcome to be told.
     pub(super) lent: bool,
     /// Its owner and the name it has there.
     pub(super) key: Option<Name>,
@@ -50,9 +50,4 @@ pub(super) fn write(job: &Job) -> Result<String, QueueError> {
 /// A record from text.
 pub(super) fn read(record: &str) -> Result<Job, QueueError> {
     serde_json::from_str(record).map_err(|error| QueueError::Failed(Box::new(error)))
-}
-
-/// Whether a claim gave the job to the worker; if not, it was buried on the way.
-pub(super) const fn is_lent(job: &Job) -> bool {
-    matches!(job.state, State::Running { .. })
 }

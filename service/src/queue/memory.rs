@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 
-use super::filed::{Filed, Name, is_lent};
+use super::filed::{Filed, Name};
 use super::lease::{Event, Job, LeasePolicy};
 use super::{BURIALS, CAPACITY, Depth, Enqueued, JobStore, QueueError};
 use crate::sync::lock;
@@ -144,7 +144,7 @@ impl JobStore for MemoryJobs {
             };
             let worker = worker.to_owned();
             let job = data.apply(&id, Event::Claim { worker }, now_us, &self.policy)?;
-            if is_lent(&job) {
+            if job.is_lent() {
                 return Ok(Some(job));
             }
         }

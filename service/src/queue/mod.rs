@@ -7,6 +7,7 @@
 mod bounded;
 #[cfg(test)]
 mod conformance;
+mod delivery;
 mod filed;
 pub mod lease;
 mod memory;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use self::bounded::Bounded;
+pub use self::delivery::Delivery;
 pub use self::lease::{Event, Job, Lease, LeasePolicy, Refused, State};
 pub use self::memory::MemoryJobs;
 pub use self::postgres::PostgresJobs;
@@ -51,7 +53,7 @@ pub trait JobStore: Send + Sync {
     /// A job as it stands.
     async fn get(&self, id: &str) -> Result<Option<Job>, QueueError>;
 
-    /// Leases the job that has been due for the longest to `worker`.
+    /// Leases the job that has been due for the longest to `worker`: to be done, or for its outcome to be told.
     async fn claim(&self, worker: &str, now_us: u64) -> Result<Option<Job>, QueueError>;
 
     /// Applies `event` to a job, alone and completely, and returns the job as it then is.
@@ -81,7 +83,7 @@ pub enum Enqueued {
 pub struct Depth {
     /// Jobs that wait, for their turn or their time.
     pub queued: u64,
-    /// Jobs that are lent to workers.
+    /// Jobs that are lent to workers, and those with an outcome that is still to be told.
     pub running: u64,
     /// How long the job that has been due for the longest has waited, in microseconds.
     pub oldest_us: u64,

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use sqlx::Row;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 
-use super::filed::{Filed, is_lent, read, write};
+use super::filed::{Filed, read, write};
 use super::lease::{Event, Job, LeasePolicy};
 use super::{ATTEMPTS, BURIALS, CAPACITY, CONNECT_TIME, Depth, Enqueued, JobStore, PURGED_AT_ONCE, QueueError};
 use crate::storage::{OpenError, postgres};
@@ -135,7 +135,7 @@ impl JobStore for PostgresJobs {
             let worker = worker.to_owned();
             let next = job.after(Event::Claim { worker }, now_us, &self.policy)?;
             save(&mut transaction, &next).await?;
-            if is_lent(&next) {
+            if next.is_lent() {
                 claimed = Some(next);
                 break;
             }

@@ -11,7 +11,7 @@ use ::redis::{Client, FromRedisValue, RedisError, Script, ScriptInvocation};
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::filed::{Filed, Name, is_lent, read, write};
+use super::filed::{Filed, Name, read, write};
 use super::lease::{Event, Job, LeasePolicy};
 use super::{ATTEMPTS, BURIALS, CAPACITY, CONNECT_TIME, Depth, Enqueued, JobStore, PURGED_AT_ONCE, QueueError};
 use crate::storage::OpenError;
@@ -165,7 +165,7 @@ impl JobStore for RedisJobs {
             let next = read(record)?.after(Event::Claim { worker }, now_us, &self.policy)?;
             let version = version.parse().unwrap_or_default();
             // Whoever was faster has this one: look for another. Whoever was faster got on, so somebody always does.
-            if self.replace(version, &next).await? && is_lent(&next) {
+            if self.replace(version, &next).await? && next.is_lent() {
                 return Ok(Some(next));
             }
         }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use sqlx::{Row, Sqlite, SqliteConnection, Transaction};
 
-use super::filed::{Filed, is_lent, read, write};
+use super::filed::{Filed, read, write};
 use super::lease::{Event, Job, LeasePolicy};
 use super::{ATTEMPTS, BURIALS, CAPACITY, CONNECT_TIME, Depth, Enqueued, JobStore, PURGED_AT_ONCE, QueueError};
 use crate::storage::{OpenError, sqlite};
@@ -138,7 +138,7 @@ impl JobStore for SqliteJobs {
             let worker = worker.to_owned();
             let next = job.after(Event::Claim { worker }, now_us, &self.policy)?;
             save(&mut transaction, &next).await?;
-            if is_lent(&next) {
+            if next.is_lent() {
                 claimed = Some(next);
                 break;
             }

@@ -1,6 +1,8 @@
 //! The one list of keys. Reading and writing both walk it, so they cannot disagree.
 
+use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -41,6 +43,8 @@ pub(super) trait Visitor {
     fn bound(&mut self, key: &'static str, range: RangeInclusive<u32>, value: &mut Option<u32>);
     /// A quantity that may be absent.
     fn amount<T: Amount>(&mut self, key: &'static str, value: &mut Option<T>);
+    /// A list of texts that each have a meaning, at most `most` of them.
+    fn texts<T: FromStr<Err: Display> + Display>(&mut self, key: &'static str, most: usize, texts: &mut Vec<T>);
     /// A list of tables, at most `most` of them.
     fn list<T: Entry>(&mut self, key: &'static str, most: usize, entries: &mut Vec<T>);
     /// A table.
@@ -198,6 +202,17 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
         table.duration("expiry", &mut jobs.expiry);
         table.pause("retry_base", &mut jobs.retry_base);
         table.pause("retry_cap", &mut jobs.retry_cap);
+        table.bound("backlog", 1..=100_000, &mut jobs.backlog);
+        table.flag("coalesce", &mut jobs.coalesce);
+    });
+    visitor.table("webhooks", |table| {
+        let webhooks = &mut settings.webhooks;
+        table.texts("hosts", 256, &mut webhooks.hosts);
+        table.secret("secret", &mut webhooks.secret);
+        table.count("attempts", 1..=100, &mut webhooks.attempts);
+        table.duration("timeout", &mut webhooks.timeout);
+        table.pause("retry_base", &mut webhooks.retry_base);
+        table.pause("retry_cap", &mut webhooks.retry_cap);
     });
     visitor.choice("broken_stream", &mut settings.broken_stream);
     visitor.limit("heartbeat", &mut settings.heartbeat);

@@ -8,6 +8,7 @@ use crate::resilience::deadline::Deadlines;
 use crate::resilience::disconnect::DisconnectPolicy;
 use crate::resilience::retry::{Backoff, RetrySettings};
 use crate::storage::DatabaseSettings;
+use crate::webhooks::WebhookSettings;
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -59,6 +60,11 @@ fn naive(common: Settings) -> Settings {
             cache: None,
         },
         shutdown_grace: Duration::ZERO,
+        jobs: JobSettings {
+            backlog: None,
+            coalesce: false,
+            ..common.jobs
+        },
         ..common
     }
 }
@@ -90,6 +96,11 @@ fn resilient(common: Settings) -> Settings {
         heartbeat: Some(seconds(15)),
         client_stall: Some(seconds(30)),
         fallback: true,
+        jobs: JobSettings {
+            backlog: Some(256),
+            coalesce: true,
+            ..common.jobs
+        },
         ..common
     }
 }
@@ -131,6 +142,16 @@ fn common(preset: Preset) -> Settings {
             expiry: seconds(3600),
             retry_base: seconds(1),
             retry_cap: seconds(30),
+            backlog: None,
+            coalesce: false,
+        },
+        webhooks: WebhookSettings {
+            hosts: Vec::new(),
+            secret: None,
+            attempts: 6,
+            timeout: seconds(10),
+            retry_base: seconds(2),
+            retry_cap: seconds(300),
         },
         broken_stream: BrokenStream::Report,
         heartbeat: Some(seconds(15)),

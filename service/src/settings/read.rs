@@ -1,7 +1,9 @@
 //! Settings from maps, files and the environment. Collects every problem; stops at none.
 
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -327,6 +329,25 @@ impl Visitor for Reader {
 
     fn address(&mut self, key: &'static str, value: &mut Option<SecretString>) {
         self.secret(key, value);
+    }
+
+    fn texts<T: FromStr<Err: Display> + Display>(&mut self, key: &'static str, most: usize, texts: &mut Vec<T>) {
+        let Some(given) = self.take(key) else { return };
+        let Value::Array(given) = given else {
+            self.refuse(key, format!("{given} does not fit: write a list of texts, [\"...\"]"));
+            return;
+        };
+        if given.len() > most {
+            self.refuse(key, format!("has {} entries: at most {most} fit", given.len()));
+        }
+        texts.clear();
+        for (n, entry) in given.iter().take(most + 1).enumerate() {
+            match entry.as_str().map(str::parse) {
+                Some(Ok(read)) => texts.push(read),
+                Some(Err(error)) => self.refuse(&format!("{key}[{n}]"), format!("{entry} does not fit: {error}")),
+                None => self.refuse(&format!("{key}[{n}]"), format!("{entry} does not fit: write a text")),
+            }
+        }
     }
 
     fn table(&mut self, key: &'static str, visit: impl FnOnce(&mut Self)) {

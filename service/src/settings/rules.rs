@@ -23,6 +23,12 @@ pub(super) fn check(settings: &Settings, problems: &mut Vec<SettingsProblem>) {
     }
     rules.stores(settings);
     rules.keys(settings);
+    let webhooks = settings
+        .webhooks
+        .contradictions(settings.jobs.lease, settings.jobs.expiry);
+    for (key, problem) in webhooks {
+        rules.check(false, &format!("webhooks.{key}"), &problem);
+    }
 }
 
 struct Rules<'a>(&'a mut Vec<SettingsProblem>);

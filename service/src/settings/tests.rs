@@ -79,9 +79,39 @@ fn every_problem_is_listed_with_its_key_and_a_remedy() {
 }
 
 #[test]
+fn webhooks_need_a_good_secret_and_hosts_that_mean_something() {
+    let found = problems(json!({
+        "jobs": { "backlog": 0, "coalesce": "yes" },
+        "webhooks": { "hosts": ["*", "a b", 7, "hooks.example.com"], "secret": "short", "timeout": "30s" },
+    }));
+    let keys: Vec<&str> = found.iter().map(|problem| problem.split(':').next().unwrap()).collect();
+    let expected = [
+        "jobs.backlog",
+        "jobs.coalesce",
+        "webhooks.hosts[0]",
+        "webhooks.hosts[1]",
+        "webhooks.hosts[2]",
+        "webhooks.secret",
+        "webhooks.timeout",
+    ];
+    assert_eq!(keys, expected, "{found:#?}");
+    let found = problems(json!({ "webhooks": { "hosts": ["hooks.example.com"], "timeout": "30s", "attempts": 50 } }));
+    let keys: Vec<&str> = found.iter().map(|problem| problem.split(':').next().unwrap()).collect();
+    assert_eq!(
+        keys,
+        ["webhooks.secret", "webhooks.timeout", "webhooks.attempts"],
+        "{found:#?}"
+    );
+    // Without hosts there are no webhooks, and nothing can be wrong with them.
+    assert!(Settings::from_map(map(json!({ "webhooks": { "attempts": 50 } }))).is_ok());
+}
+
+#[test]
 fn what_is_written_for_a_child_is_what_it_reads() {
     let value = json!({
         "preset": "naive", "design": "queued", "retry": { "budget_ratio": 0.35 }, "deadline": { "total": "1500ms" },
+        "jobs": { "backlog": 9 },
+        "webhooks": { "hosts": ["*.example.com", "127.0.0.1:9000"], "secret": "a-secret-that-is-long-enough" },
         "database": { "query_time": "0s" }, "otlp_endpoint": "http://otlp.sim",
         "providers": [{ "name": "a", "base_url": "http://a.sim/v1", "model": "m", "api_key": "sk-1" }],
     });
@@ -92,8 +122,11 @@ fn what_is_written_for_a_child_is_what_it_reads() {
     let read = Settings::load(Some(&path), []).unwrap();
     assert_eq!(read.to_map(Secrets::Included), settings.to_map(Secrets::Included));
     assert_eq!(read.providers[0].api_key.as_ref().unwrap().expose_secret(), "sk-1");
-    assert!(!settings.to_toml(Secrets::Excluded).contains("sk-1"));
-    assert!(!format!("{settings:?}").contains("sk-1"));
+    for secret in ["sk-1", "long-enough"] {
+        assert!(settings.to_toml(Secrets::Included).contains(secret));
+        assert!(!settings.to_toml(Secrets::Excluded).contains(secret));
+        assert!(!format!("{settings:?}").contains(secret));
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Settings back to maps and TOML, for a host that passes them on to a child process. Secrets only when asked for.
 
+use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -65,6 +67,10 @@ impl Visitor for Writer {
         self.put(key, *value);
     }
 
+    fn bound(&mut self, key: &'static str, _: RangeInclusive<u32>, value: &mut Option<u32>) {
+        self.put(key, value.map_or_else(|| "off".into(), Value::from));
+    }
+
     fn ratio(&mut self, key: &'static str, value: &mut Option<f64>) {
         self.put(key, value.map_or_else(|| "off".into(), Value::from));
     }
@@ -111,14 +117,14 @@ impl Visitor for Writer {
         }
     }
 
-    fn bound(&mut self, key: &'static str, _: RangeInclusive<u32>, value: &mut Option<u32>) {
-        self.put(key, value.map_or_else(|| "off".into(), Value::from));
-    }
-
     fn amount<T: Amount>(&mut self, key: &'static str, value: &mut Option<T>) {
         if let Some(amount) = value {
             self.put(key, amount.to_number());
         }
+    }
+
+    fn texts<T: FromStr<Err: Display> + Display>(&mut self, key: &'static str, _: usize, texts: &mut Vec<T>) {
+        self.put(key, texts.iter().map(T::to_string).collect::<Vec<_>>());
     }
 
     /// An empty list is left out: it says nothing.

@@ -8,6 +8,8 @@
 pub(crate) mod span {
     /// A job in the hands of a worker: the root of its part of the trace.
     pub(crate) const JOB: &str = "job";
+    /// A worker that tells the outcome of a job: the root of that part of the trace.
+    pub(crate) const WEBHOOK: &str = "webhook";
     /// Waiting for a worker of the blocking design.
     pub(crate) const WAIT_WORKER: &str = "wait.worker";
     /// Waiting for a database connection.
@@ -52,6 +54,8 @@ pub(crate) mod attribute {
 
     /// The provider by its name in the settings: several may speak the same dialect.
     pub(crate) const PROVIDER_KEY: &str = "brownout.provider";
+    /// What came of telling the outcome of a job.
+    pub(crate) const WEBHOOK_OUTCOME: &str = "brownout.webhook.outcome";
     /// True on the span of a request whose client left, and of an attempt that nobody wanted any more.
     pub(crate) const CANCELLED: &str = "brownout.cancelled";
 }
@@ -102,6 +106,8 @@ pub(crate) mod metric {
     pub(crate) const WORKERS_BUSY: &str = "workers_busy";
     pub(crate) const JOBS_RUNNING: &str = "jobs_running";
     pub(crate) const JOBS: &str = "jobs";
+    pub(crate) const JOB_DURATION: &str = "job_duration_seconds";
+    pub(crate) const WEBHOOKS: &str = "webhook_deliveries";
     pub(crate) const QUEUE_DEPTH: &str = "queue_depth";
     pub(crate) const QUEUE_OLDEST: &str = "queue_oldest_seconds";
     pub(crate) const ATTEMPTS: &str = "upstream_attempts";

@@ -17,11 +17,12 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
 use self::labels::{
-    Answered, Attempted, Build, Capped, Endpoint, EndpointKind, EndpointModel, Kind, Model, Provider, State, Tokens,
-    WastedTokens,
+    Answered, Attempted, Build, Capped, Endpoint, EndpointKind, EndpointModel, Kind, Model, Outcome, Provider, State,
+    Tokens, WastedTokens,
 };
 pub(crate) use self::text::Format;
 use super::conventions::metric;
+use crate::queue::Depth;
 use crate::upstream::Usage;
 
 /// Different models, and different providers, that get labels of their own.
@@ -75,12 +76,13 @@ pub(crate) struct Metrics {
     tokens: Family<Tokens, Counter>,
     wasted: Family<WastedTokens, Counter>,
     jobs: Family<Kind, Counter>,
+    job_duration: Histogram,
+    webhooks: Family<Outcome, Counter>,
     queue_depth: Family<State, Gauge>,
+    queue_oldest: Fraction,
     build: Family<Build, Gauge>,
     /// Requests that were not answered yet.
     pub(crate) in_flight: Gauge,
-    /// How long the job that has been due for the longest has waited, in seconds.
-    pub(crate) queue_oldest: Fraction,
     /// Database connections that there can be.
     pub(crate) pool_size: Gauge,
     /// Database connections handed out.
@@ -125,6 +127,8 @@ impl Default for Metrics {
             tokens: Family::default(),
             wasted: Family::default(),
             jobs: Family::default(),
+            job_duration: Histogram::new(buckets::JOB_SECONDS),
+            webhooks: Family::default(),
             queue_depth: Family::default(),
             build: Family::default(),
             in_flight: Gauge::default(),
@@ -245,6 +249,18 @@ impl Metrics {
             &self.jobs_running,
         );
         add(to, metric::JOBS, "Jobs by what happened to them here", &self.jobs);
+        add(
+            to,
+            metric::JOB_DURATION,
+            "From a job's acceptance to its outcome",
+            &self.job_duration,
+        );
+        add(
+            to,
+            metric::WEBHOOKS,
+            "Tries to tell the outcome of a job by what came of them",
+            &self.webhooks,
+        );
         add(to, metric::QUEUE_DEPTH, "Jobs in the queue by state", &self.queue_depth);
         let help = "How long the job that has been due for the longest has waited";
         add(to, metric::QUEUE_OLDEST, help, &self.queue_oldest);
@@ -341,11 +357,23 @@ impl Metrics {
         self.jobs.get_or_create(&Kind { kind }).inc();
     }
 
-    /// How many jobs of the queue are in `state`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "set by whoever watches the queue"))]
-    pub(crate) fn queued(&self, state: &'static str, jobs: u64) {
-        let jobs = i64::try_from(jobs).unwrap_or(i64::MAX);
-        self.queue_depth.get_or_create(&State { state }).set(jobs);
+    /// A job got its outcome, so long after it was taken on.
+    pub(crate) fn job_took(&self, took: Duration) {
+        self.job_duration.observe(took.as_secs_f64());
+    }
+
+    /// The outcome of a job was told, or not.
+    pub(crate) fn webhook(&self, outcome: &'static str) {
+        self.webhooks.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// The queue was looked at.
+    pub(crate) fn queue(&self, depth: &Depth) {
+        for (state, jobs) in [("queued", depth.queued), ("running", depth.running)] {
+            let jobs = i64::try_from(jobs).unwrap_or(i64::MAX);
+            self.queue_depth.get_or_create(&State { state }).set(jobs);
+        }
+        self.queue_oldest.set(depth.oldest_us as f64 / 1e6);
     }
 
     /// All metrics as text.
@@ -386,8 +414,11 @@ mod tests {
     #[test]
     fn the_queue_is_seen_by_state() {
         let metrics = Metrics::default();
-        metrics.queued("queued", 3);
-        metrics.queue_oldest.set(1.5);
+        metrics.queue(&Depth {
+            queued: 3,
+            running: 1,
+            oldest_us: 1_500_000,
+        });
         let text = metrics.render(Format::Classic);
         assert!(text.contains("service_queue_depth{state=\"queued\"} 3\n"), "{text}");
         assert!(text.contains("service_queue_oldest_seconds 1.5\n"), "{text}");

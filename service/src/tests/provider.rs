@@ -58,6 +58,7 @@ pub(super) struct Seen {
     pub(super) at: Duration,
     pub(super) fate: Fate,
     pub(super) body: Value,
+    pub(super) raw: Bytes,
     pub(super) headers: http::HeaderMap,
 }
 
@@ -180,6 +181,7 @@ impl Upstream for Provider {
             at: self.began.elapsed(),
             fate: Fate::Open,
             body: serde_json::from_slice(request.body()).unwrap_or_default(),
+            raw: request.body().clone(),
             headers: request.headers().clone(),
         };
         let (index, number) = {

@@ -103,14 +103,26 @@ impl Host {
 
     /// Sends a request. Dropping the future is a client that leaves.
     pub(super) fn send(&self, method: Method, path: &str, body: &str) -> impl Future<Output = Response> + Send + use<> {
-        let request = Request::builder()
+        self.send_with(method, path, &[], body)
+    }
+
+    /// The same with more headers.
+    pub(super) fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> impl Future<Output = Response> + Send + use<> {
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header("x-request-id", "prompt-17")
-            .header("traceparent", TRACEPARENT)
-            .body(Body::from(body.to_owned()))
-            .unwrap();
-        self.ask(request)
+            .header("traceparent", TRACEPARENT);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.ask(request.body(Body::from(body.to_owned())).unwrap())
     }
 
     /// The same with a request of the test's own making.

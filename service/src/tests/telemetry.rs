@@ -119,7 +119,8 @@ async fn the_wait_in_a_queue_belongs_to_the_request_that_asked() {
             "otlp.sim" => Reply::Body("{}"),
             _ => Reply::Whole(secs(2)),
         });
-        let service = json!({ "design": design, "jobs": { "concurrency": 1 }, "otlp_endpoint": "http://otlp.sim" });
+        let jobs = json!({ "concurrency": 1, "coalesce": false });
+        let service = json!({ "design": design, "jobs": jobs, "otlp_endpoint": "http://otlp.sim" });
         let host = Host::new(&provider, service);
         if design == "queued" {
             let app = std::sync::Arc::clone(&host.app);

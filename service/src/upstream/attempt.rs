@@ -211,7 +211,7 @@ async fn collect(body: UpstreamBody) -> Result<Bytes, AttemptFailure> {
 
 /// `Retry-After` in seconds, fractions allowed (some providers write them). The date form is not read: it would need the
 /// provider's clock to agree with ours.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
     Duration::try_from_secs_f64(text.trim().parse().ok()?).ok()
 }

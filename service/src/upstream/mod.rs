@@ -24,6 +24,7 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 
 pub use self::attempt::AttemptFailure;
+pub(crate) use self::attempt::retry_after;
 pub(crate) use self::client::{Call, ModelClient, Prompt};
 pub use self::connector::{ConnectTimeout, ConnectWithin, connect_within, over_connector};
 pub(crate) use self::openai::Options;

@@ -9,6 +9,6 @@ mod routes;
 mod streaming;
 
 pub(crate) use self::logic::answer;
-pub(crate) use self::models::{Ask, ChatEvent, ChatRequest, ChatResponse, MESSAGES, TOKENS};
+pub(crate) use self::models::{Ask, ChatEvent, ChatRequest, ChatResponse, MESSAGES, SESSION, TOKENS, printable};
 pub(super) use self::routes::routes;
 pub(super) use self::streaming::{EventStream, Wording, open, respond};

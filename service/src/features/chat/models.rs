@@ -12,7 +12,7 @@ pub(crate) const MESSAGES: usize = 256;
 /// Tokens that can be asked for.
 pub(crate) const TOKENS: u32 = 128_000;
 /// Longest name of a session, in bytes.
-const SESSION: usize = 128;
+pub(crate) const SESSION: usize = 128;
 
 /// A conversation, and how its answer is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
@@ -36,7 +36,7 @@ pub(crate) struct ChatRequest {
 }
 
 /// Control characters are kept out: not every database stores all of them.
-fn printable(text: &str, (): &()) -> garde::Result {
+pub(crate) fn printable(text: &str, (): &()) -> garde::Result {
     if text.chars().any(char::is_control) {
         return Err(garde::Error::new("has control characters in it"));
     }

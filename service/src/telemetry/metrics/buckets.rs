@@ -14,3 +14,6 @@ pub(super) const FIRST_TOKEN_SECONDS: [f64; 15] = [
 pub(super) const OUTPUT_TOKEN_SECONDS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5,
 ];
+
+/// Of jobs, from acceptance to outcome, in seconds: one answer at the low end, an hour in a queue at the high end.
+pub(super) const JOB_SECONDS: [f64; 12] = [0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0];
