@@ -96,6 +96,7 @@ pub(crate) mod metric {
     pub(crate) const REQUEST_DURATION: &str = "request_duration_seconds";
     pub(crate) const FIRST_TOKEN: &str = "time_to_first_token_seconds";
     pub(crate) const OUTPUT_TOKEN: &str = "time_per_output_token_seconds";
+    pub(crate) const COST: &str = "request_cost_usd";
     pub(crate) const CANCELLED: &str = "cancelled";
     pub(crate) const REFUSED: &str = "access_refused";
     pub(crate) const POOL_SIZE: &str = "pool_size";

@@ -70,6 +70,7 @@ pub(crate) struct Metrics {
     duration: Histograms<Endpoint>,
     first_token: Histograms<EndpointModel>,
     output_token: Histograms<Model>,
+    cost: Histograms<Model>,
     pool_wait: Histogram,
     attempts: Family<Attempted, Counter>,
     attempt_duration: Histograms<Provider>,
@@ -121,6 +122,7 @@ impl Default for Metrics {
             duration: Family::new_with_constructor(seconds),
             first_token: Family::new_with_constructor(|| Histogram::new(buckets::FIRST_TOKEN_SECONDS)),
             output_token: Family::new_with_constructor(|| Histogram::new(buckets::OUTPUT_TOKEN_SECONDS)),
+            cost: Family::new_with_constructor(|| Histogram::new(buckets::USD)),
             pool_wait: seconds(),
             attempts: Family::default(),
             attempt_duration: Family::new_with_constructor(seconds),
@@ -210,6 +212,12 @@ impl Metrics {
             &self.fallbacks,
         );
         add(to, metric::TOKENS, "Tokens as the providers report them", &self.tokens);
+        add(
+            to,
+            metric::COST,
+            "What an answer costs, where prices are known",
+            &self.cost,
+        );
         let help = "Tokens that a provider delivered and that were of use to nobody";
         add(to, metric::WASTED_TOKENS, help, &self.wasted);
     }
@@ -314,6 +322,12 @@ impl Metrics {
     /// A request was refused for who sent it.
     pub(crate) fn refused(&self, kind: &'static str) {
         self.refused.get_or_create(&Kind { kind }).inc();
+    }
+
+    /// An answer was paid for.
+    pub(crate) fn cost(&self, model: &str, usd: f64) {
+        let model = self.models.label(model);
+        self.cost.get_or_create(&Model { model }).observe(usd);
     }
 
     /// A connection was waited for.

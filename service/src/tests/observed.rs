@@ -254,10 +254,33 @@ async fn errors_are_counted_by_the_kind_of_problem_whichever_way_they_are_told()
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_priced_where_prices_are_known() {
+    let provider = |name: &str| json!({ "name": name, "base_url": format!("http://{name}.sim/v1"), "model": "m" });
+    let mut priced = provider("a");
+    priced["prompt_usd_per_million"] = 1.into();
+    priced["completion_usd_per_million"] = 10.into();
+    for (first, lines_of_cost) in [
+        (priced, vec![r#"service_request_cost_usd_sum{model="m"} 0.000023"#]),
+        (provider("a"), vec![]),
+    ] {
+        let host = Host::new(
+            &Provider::new(|_, _| Reply::Whole(ms(1))),
+            json!({ "providers": [first] }),
+        );
+        host.chat().await;
+        let metrics = host.get("/metrics").await.body;
+        assert_eq!(lines(&metrics, "service_request_cost_usd_sum"), lines_of_cost);
+    }
+}
+
 async fn wasted_after_leaving(disconnect: &str, path: &str) -> Vec<String> {
-    let provider = Provider::new(|_, seen| match seen.body["stream"] == true {
-        true => stream_of(secs(1), secs(1), &["one", " two", " three", " four"]),
-        false => Reply::Whole(secs(3)),
+    let provider = Provider::new(|_, seen| {
+        if seen.body["stream"] == true {
+            stream_of(secs(1), secs(1), &["one", " two", " three", " four"])
+        } else {
+            Reply::Whole(secs(3))
+        }
     });
     let host = Host::new(&provider, json!({ "disconnect": disconnect }));
     let leaving = async { Answer::read(host.post(path).await).await };

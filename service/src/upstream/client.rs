@@ -17,7 +17,7 @@ use crate::resilience::course::{CallFailure, Course, Rules};
 use crate::resilience::deadline::Deadline;
 use crate::resilience::fallback::Chain;
 use crate::resilience::retry::{RetryBudget, RetrySettings};
-use crate::settings::{ProviderSettings, Settings};
+use crate::settings::{Price, ProviderSettings, Settings};
 use crate::telemetry::{Metrics, Trace};
 
 /// The word for whichever model is preferred.
@@ -57,6 +57,8 @@ pub(super) struct Provider {
     pub(super) models: Uri,
     pub(super) model: String,
     pub(super) api_key: Option<SecretString>,
+    /// What a token of a prompt and one of an answer cost, where both are known.
+    pub(super) prices: Option<(Price, Price)>,
     pub(super) streak: Streak,
 }
 
@@ -200,6 +202,7 @@ impl Provider {
             models: address(settings, "models")?,
             model: settings.model.clone(),
             api_key: settings.api_key.clone(),
+            prices: settings.prompt_price.zip(settings.completion_price),
             streak: Streak::default(),
         })
     }

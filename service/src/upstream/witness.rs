@@ -11,6 +11,7 @@ use super::client::{Call, Provider};
 use super::openai::{Completion, Usage};
 use super::streak::Streak;
 use super::stream::StreamEnd;
+use crate::settings::Price;
 use crate::telemetry::conventions::{attempt_name, attribute, event, value};
 use crate::telemetry::{Metrics, Span, Trace, Wasted};
 
@@ -49,6 +50,7 @@ pub(super) struct Witness {
     provider: String,
     /// As asked for: known and few, whatever the provider answers.
     model: String,
+    prices: Option<(Price, Price)>,
     streak: Streak,
     outcome: &'static str,
     began: Instant,
@@ -87,6 +89,7 @@ impl Witness {
             metrics: metrics.clone(),
             provider: provider.name.clone(),
             model: provider.model.clone(),
+            prices: provider.prices,
             streak: provider.streak.clone(),
             outcome: "cancelled",
             began: Instant::now(),
@@ -128,6 +131,7 @@ impl Witness {
             self.span.set(attribute::INPUT_TOKENS, usage.prompt_tokens);
             self.span.set(attribute::OUTPUT_TOKENS, usage.completion_tokens);
             self.metrics.used(&self.model, usage);
+            self.priced(usage);
             self.paced(usage.completion_tokens);
         }
         if !self.trace.has_client_left() {
@@ -154,6 +158,17 @@ impl Witness {
         if self.pieces > 0 {
             self.metrics.wasted(Wasted::Truncated, true, self.pieces);
         }
+    }
+
+    /// What the answer costs, where the settings say what a token does.
+    fn priced(&self, usage: Usage) {
+        let Some((prompt, completion)) = self.prices else {
+            return;
+        };
+        let nanos = prompt
+            .nanos_for(usage.prompt_tokens)
+            .saturating_add(completion.nanos_for(usage.completion_tokens));
+        self.metrics.cost(&self.model, nanos as f64 / 1e9);
     }
 
     /// Time per token: what came after the first, spread over the tokens after the first. Source: GenAI conventions,

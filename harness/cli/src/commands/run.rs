@@ -89,7 +89,7 @@ fn play_all(
             metrics,
             exit: failed,
         } = match player.play(&scenario.plan, clock, command) {
-            Ok(played) => played,
+            Ok(done) => done,
             Err(failed) => {
                 exit = exit.or_worse(failed);
                 continue;
