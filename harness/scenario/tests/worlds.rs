@@ -1,5 +1,6 @@
 //! What stands around the service, as a file says it: defaults, patches of variants, and mistakes with their lines.
 
+use brownout_scenario::distribution::Distribution;
 use brownout_scenario::plan::{DependencyEffect, EventKind, HealthCheckPlan, Variant};
 use brownout_scenario::units::Micros;
 use brownout_scenario::{Scenario, ScenarioError};
@@ -15,7 +16,7 @@ fn read(world: &str, variants: &str) -> Result<Vec<Variant>, Box<ScenarioError>>
 #[track_caller]
 fn only(world: &str) -> Variant {
     let variants = read(world, VARIANTS).unwrap_or_else(|error| panic!("{error}; {}", error.remedy()));
-    variants.into_iter().next().unwrap()
+    variants.into_iter().next().expect("one variant")
 }
 
 /// `world` is refused: its line, words of the message, words of the remedy.
@@ -41,7 +42,7 @@ fn probes_have_the_defaults_of_kubernetes_and_a_path_for_what_they_ask() {
     let orchestrator = variant.orchestrator.unwrap();
     assert_eq!(orchestrator.liveness, Some(probe("/livez", 2)));
     assert_eq!(orchestrator.grace, Micros::from_secs(30));
-    assert_eq!(orchestrator.start_time.upper(), 0.0);
+    assert_eq!(orchestrator.start_time, Distribution::Constant { value: 0.0 });
     assert_eq!(orchestrator.scale, None);
 }
 
@@ -88,7 +89,7 @@ fn a_variant_changes_keys_of_the_orchestrator_and_replaces_lists() {
     assert_eq!(gateway.total_timeout, Some(Micros::from_secs(30)));
     assert_eq!(gateway.idle_timeout, Micros::from_secs(30), "the file's");
     assert_eq!(orchestrator.grace, Micros::from_secs(5), "the file's");
-    assert_eq!(orchestrator.start_time.upper(), 3e6);
+    assert_eq!(orchestrator.start_time, Distribution::Constant { value: 3e6 });
 }
 
 #[test]

@@ -41,8 +41,11 @@ impl Detours {
                 Link::open(address).map_err(|e| MountError(format!("no link to {address} could be opened: {e}")))?;
             let link = Arc::new(link);
             let driver = tokio::spawn(drive(Arc::clone(&link), dependencies, faults.clone()));
-            let _driver = AbortOnDropHandle::new(driver);
-            Ok((address.clone(), Detour { link, _driver }))
+            let detour = Detour {
+                link,
+                _driver: AbortOnDropHandle::new(driver),
+            };
+            Ok((address.clone(), detour))
         };
         behind.into_iter().map(open).collect::<Result<_, _>>().map(Self)
     }
