@@ -36,7 +36,7 @@ pub(crate) struct ChatRequest {
 }
 
 /// Control characters are kept out: not every database stores all of them.
-pub(crate) fn printable(text: &str, (): &()) -> garde::Result {
+pub(crate) fn printable<C>(text: &str, _: &C) -> garde::Result {
     if text.chars().any(char::is_control) {
         return Err(garde::Error::new("has control characters in it"));
     }

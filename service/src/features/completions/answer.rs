@@ -39,6 +39,7 @@ struct Said {
 
 /// Usage with its sum, as OpenAI writes it.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the names are OpenAI's")]
 pub(super) struct UsageBody {
     prompt_tokens: u64,
     completion_tokens: u64,

@@ -73,12 +73,12 @@ pub(super) struct CompletionRequest {
     #[schema(value_type = Option<Vec<Object>>, max_items = 0)]
     functions: Option<Vec<Value>>,
     /// Not done here: leave it out, or `false`.
-    #[garde(inner(custom(unwanted)))]
+    #[garde(inner(custom(|wanted: &bool, _: &_| unwanted(*wanted))))]
     logprobs: Option<bool>,
 }
 
-fn unwanted(wanted: &bool, (): &()) -> garde::Result {
-    if *wanted {
+fn unwanted(wanted: bool) -> garde::Result {
+    if wanted {
         return Err(garde::Error::new("is not done here: leave it out"));
     }
     Ok(())

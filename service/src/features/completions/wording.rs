@@ -31,7 +31,7 @@ struct Chunk<'a> {
     choices: Value,
     /// Absent unless it was asked for; then `null` until the last chunk.
     #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Option<UsageBody>>,
+    usage: Option<Value>,
 }
 
 impl Chunks {
@@ -57,7 +57,7 @@ impl Chunks {
             created: self.created,
             model: &self.model,
             choices,
-            usage: self.wants_usage.then_some(usage),
+            usage: self.wants_usage.then(|| json!(usage)),
         })
     }
 }
