@@ -191,8 +191,10 @@ fn words() -> Vec<(Duration, String)> {
     vec![(ms(10), word("one")), (ms(10), word(" two"))]
 }
 
+type Frames = Vec<(Duration, String)>;
+
 /// Streams of two words that break off, and what that is called. The silent one is cut by a deadline.
-pub(super) fn broken() -> Vec<(Vec<(Duration, String)>, End, &'static str)> {
+pub(super) fn broken() -> Vec<(Frames, End, &'static str)> {
     let complete = ending();
     let (finish, done) = (&complete[..1], &complete[2..]);
     let then = |frames: &[(Duration, String)]| [&words()[..], frames].concat();

@@ -73,12 +73,13 @@ pub(super) struct CompletionRequest {
     #[schema(value_type = Option<Vec<Object>>, max_items = 0)]
     functions: Option<Vec<Value>>,
     /// Not done here: leave it out, or `false`.
-    #[garde(inner(custom(|wanted: &bool, _: &_| unwanted(*wanted))))]
+    #[garde(inner(custom(unwanted)))]
     logprobs: Option<bool>,
 }
 
-fn unwanted(wanted: bool) -> garde::Result {
-    if wanted {
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "it is called as all rules are")]
+fn unwanted<C>(wanted: &bool, _: &C) -> garde::Result {
+    if *wanted {
         return Err(garde::Error::new("is not done here: leave it out"));
     }
     Ok(())
