@@ -71,12 +71,10 @@ bill_broken = {bill_broken}
         "[load]\narrivals = {{ kind = \"poisson\", rate = \"6/s\" }}\nendpoint = \"{endpoint}\"\nprompt_tokens = 200\n\
          patience = \"25s\"\n[[load.client]]\nshare = 0.1\ndisconnect = {{ after = {{ kind = \"uniform\", min = \"10ms\", max = \"2s\" }} }}\n"
     );
-    // Told in both: what a client makes of half an answer that passes for a whole one is another question.
     for preset in ["naive", "resilient"] {
         let _ = write!(
             text,
-            "[[variant]]\nname = \"{preset}\"\n\
-             service = {{ preset = \"{preset}\", design = \"coupled\", broken_stream = \"report\" }}\n"
+            "[[variant]]\nname = \"{preset}\"\nservice = {{ preset = \"{preset}\", design = \"coupled\" }}\n"
         );
     }
     Scenario::parse("all-faults.toml", &text)
