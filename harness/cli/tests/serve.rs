@@ -86,8 +86,9 @@ fn world(service: &str) -> (Running, Running, tempfile::TempDir) {
     let config = folder.path().join("service.toml");
     let database = folder.path().join("service.db");
     let settings = format!(
-        "database_path = {database:?}\n{service}\n[[providers]]\nname = \"a\"\nbase_url = \"http://{}/v1\"\n\
+        "database_path = \"{}\"\n{service}\n[[providers]]\nname = \"a\"\nbase_url = \"http://{}/v1\"\n\
          model = \"gpt-4o-mini\"\napi_key = \"simulated\"\n",
+        database.display(),
         provider.address
     );
     std::fs::write(&config, settings).unwrap();
