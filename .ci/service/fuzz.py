@@ -61,7 +61,7 @@ def main() -> int:
         with world.provider() as provider, world.service(provider, SETTINGS) as service:
             sent = 0
             for seed in range(1, RUNS + 1):
-                made, well = fuzz(service.url, seed, max(20, wanted // 10), folder)
+                made, well = fuzz(service.url, seed, max(20, wanted // 6), folder)
                 sent += made
                 if not well:
                     return 1
