@@ -27,6 +27,9 @@ use crate::ports::{Ports, WorkerPorts};
 use crate::settings::{Design, Settings};
 use crate::telemetry::Exporter;
 
+/// Bytes that a connection keeps, of a request's head and of an answer that its client does not take: what a slow reader
+/// costs in memory.
+const LONGEST_BUFFER: usize = 64 << 10;
 /// How long a client may take to send the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(30);
 /// How long the last spans may take.
@@ -164,6 +167,7 @@ where
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
+        .max_buf_size(LONGEST_BUFFER)
         .auto_date_header(date)
         .serve_connection(TokioIo::new(io), TowerToHyperService::new(router));
     let mut connection = std::pin::pin!(connection);

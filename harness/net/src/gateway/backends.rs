@@ -20,7 +20,7 @@ pub struct Backends {
 #[derive(Debug, Default)]
 struct Shared {
     pool: Mutex<Pool>,
-    /// Somebody arrived, left, or is admitted now.
+    /// Somebody arrived, left, is admitted now, or has room again.
     changed: Notify,
     waiting: AtomicU64,
     second_tries: AtomicU64,
@@ -44,6 +44,12 @@ impl Backends {
     pub fn remove(&self, name: &str) {
         self.pool().remove(name);
         self.shared.changed.notify_waiters();
+    }
+
+    /// From now on no backend is given more than `most` requests at once; a gateway that waits for backends waits for one
+    /// that has room.
+    pub fn limit(&self, most: u64) {
+        self.pool().limit(most);
     }
 
     /// Requests that this backend has open, also after its removal.
@@ -144,7 +150,9 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.backends.pool().close(&self.chosen.name);
+        if self.backends.pool().close(&self.chosen.name) {
+            self.backends.shared.changed.notify_waiters();
+        }
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Pool {
     turn: u64,
     /// Open requests by name, of backends that were removed too.
     open: BTreeMap<String, u64>,
+    /// Requests that a backend may have open; `None` for any number.
+    most: Option<u64>,
     /// Whether a backend must have passed its probes to be given requests.
     checked: bool,
 }
@@ -54,19 +56,27 @@ impl Pool {
         self.members.retain(|_, member| member.name != name);
     }
 
+    /// From now on a backend that has `most` requests open is given no other.
+    pub(super) fn limit(&mut self, most: u64) {
+        self.most = Some(most);
+    }
+
     /// From now on only those that passed their probes are given requests.
     pub(super) fn check(&mut self) {
         self.checked = true;
     }
 
-    /// The next one in turn that is admitted, which is not the arrival `but`; the request that it is chosen for is open
+    /// The next one in turn that is admitted and has room, which is not the arrival `but`; the request that it is chosen for is open
     /// until [`Pool::close`].
     pub(super) fn choose(&mut self, but: Option<u64>) -> Option<Chosen> {
         let after = self.members.range(self.turn + 1..);
         let around = after.chain(self.members.range(..=self.turn));
         let (&arrival, member) = around
             .filter(|(arrival, _)| Some(**arrival) != but)
-            .find(|(_, member)| member.standing.is_admitted(self.checked))?;
+            .find(|(_, member)| {
+                let room = self.most.is_none_or(|most| self.in_flight(&member.name) < most);
+                room && member.standing.is_admitted(self.checked)
+            })?;
         self.turn = arrival;
         *self.open.entry(member.name.clone()).or_default() += 1;
         Some(Chosen {
@@ -76,14 +86,15 @@ impl Pool {
         })
     }
 
-    /// A request that was open at `name` is over.
-    pub(super) fn close(&mut self, name: &str) {
+    /// A request that was open at `name` is over; true if somebody may have waited for that.
+    pub(super) fn close(&mut self, name: &str) -> bool {
         if let Some(open) = self.open.get_mut(name) {
             *open = open.saturating_sub(1);
             if *open == 0 {
                 self.open.remove(name);
             }
         }
+        self.most.is_some()
     }
 
     pub(super) fn in_flight(&self, name: &str) -> u64 {
@@ -139,6 +150,15 @@ mod tests {
         assert_eq!(turns(&mut pool, 3), "bcb");
         pool.add("d", "d:80");
         assert_eq!(turns(&mut pool, 3), "dcb");
+    }
+
+    #[test]
+    fn who_has_no_room_is_passed_over_until_a_request_is_over() {
+        let mut pool = of(&["a", "b"]);
+        pool.limit(2);
+        assert_eq!(turns(&mut pool, 5), "abab");
+        pool.close("b");
+        assert_eq!(turns(&mut pool, 2), "b");
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub(crate) struct ScaleBlock {
     pub(crate) min: Option<Spanned<u32>>,
     pub(crate) max: Spanned<u32>,
     pub(crate) target_in_flight: Spanned<u32>,
+    pub(crate) most_in_flight: Option<Spanned<u32>>,
     pub(crate) every: Option<Spanned<Micros>>,
     pub(crate) idle: Option<Micros>,
 }

@@ -57,6 +57,8 @@ pub struct ScalePlan {
     pub max: u32,
     /// Requests in flight that one replica is meant to carry.
     pub target_in_flight: u32,
+    /// Requests that a replica is given at once; more of them wait at the load balancer.
+    pub most_in_flight: Option<u32>,
     /// How often it is decided anew.
     pub every: Micros,
     /// How long a replica that is not needed is kept.

@@ -235,6 +235,18 @@ fn scale(context: &Context<'_>, block: &Spanned<ScaleBlock>) -> Resolved<ScalePl
             "write the requests in flight that one replica is meant to carry: 1 or more",
         );
     }
+    let most_in_flight = raw.most_in_flight.as_ref().map(|most| *most.get_ref());
+    if let Some(spanned) = raw
+        .most_in_flight
+        .as_ref()
+        .filter(|_| most_in_flight < Some(target_in_flight))
+    {
+        return context.fail(
+            spanned.span(),
+            "a replica that is given fewer requests than it is meant to carry is never full",
+            "write a most_in_flight that is not below target_in_flight",
+        );
+    }
     let every = raw.every.as_ref().map_or(SCALE_EVERY, |every| *every.get_ref());
     if let Some(spanned) = raw.every.as_ref().filter(|_| every < SHORTEST_PAUSE) {
         return context.fail(
@@ -247,6 +259,7 @@ fn scale(context: &Context<'_>, block: &Spanned<ScaleBlock>) -> Resolved<ScalePl
         min,
         max,
         target_in_flight,
+        most_in_flight,
         every,
         idle: raw.idle.unwrap_or(SCALE_IDLE),
     })

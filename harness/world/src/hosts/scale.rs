@@ -56,6 +56,7 @@ mod tests {
             min: 0,
             max: 5,
             target_in_flight: 10,
+            most_in_flight: None,
             every: Micros::from_secs(1),
             idle: Micros::from_secs(4),
         });

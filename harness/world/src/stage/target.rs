@@ -99,12 +99,15 @@ impl<M: Mount> Stage<'_, M> {
         let listener = self.listen("gateway")?;
         let authority = listener.authority().to_owned();
         let scale = self.variant.orchestrator.as_ref().and_then(|o| o.scale.as_ref());
+        if let Some(most) = scale.and_then(|scale| scale.most_in_flight) {
+            backends.limit(u64::from(most));
+        }
         let front = Front {
             listener,
             network: self.network.clone(),
             backends,
             diary: diary.clone(),
-            wait_for_backend: scale.is_some_and(|scale| scale.min == 0),
+            wait_for_backend: scale.is_some_and(|scale| scale.min == 0 || scale.most_in_flight.is_some()),
         };
         front.open(&plan, world, shutdown.clone(), FAREWELL);
         front::first_admissions(&plan, self.variant.service.replicas, diary).await;
