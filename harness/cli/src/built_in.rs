@@ -18,11 +18,24 @@ pub const HEADLINE: [&str; 5] = [
 
 /// All of them: name and text, in the order of their names.
 pub const ALL: &[(&str, &str)] = &scenarios![
+    "background-limits",
     "blocking-vs-decoupled",
+    "cascading-restart",
     "client-disconnects",
+    "cold-start",
+    "idle-load-balancer",
     "latency-spike",
+    "lying-health-check",
+    "mid-stream-failure",
+    "noisy-neighbour",
     "pool-exhaustion",
     "rate-limited",
+    "rolling-deploy",
+    "scale-steps",
+    "slow-reader",
+    "stream-or-wait",
+    "truncated-stream",
+    "worker-crash",
 ];
 
 /// The path by which a built-in scenario is called in messages.

@@ -1,6 +1,6 @@
 //! The backends of a gateway, as those see them who bring them and take them away.
 //!
-//! An asynchronous shell around [`super::pool`]. Does not start or stop backends, and does not probe them.
+//! An asynchronous shell around `pool`. Does not start or stop backends, and does not probe them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
