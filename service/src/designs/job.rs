@@ -150,7 +150,9 @@ fn pause(app: &App, job: &Job, error: &Error) -> Duration {
     let retry = job.attempts.saturating_sub(1);
     let draw = unit(app.seed, Purpose::JobBackoff, &job.id, u64::from(job.attempts));
     let backoff = full_jitter(settings.retry_base, settings.retry_cap, retry, draw);
-    backoff.max(error.retry_after().unwrap_or_default())
+    // What the provider asks for counts up to the cap: a job that is put off for longer than it is kept would never run.
+    let asked = error.retry_after().unwrap_or_default();
+    backoff.max(asked.min(settings.retry_cap))
 }
 
 /// Counts what came of a run.

@@ -17,33 +17,41 @@ pub(super) async fn submit(app: &App, job: Job) -> Result<Enqueued, Error> {
 
 /// The worker's side: claims jobs while there are places for them, until the instance is to end.
 pub(crate) async fn work(app: &Arc<App>) {
-    let ends = app.shutdown.cancelled();
-    let claiming = async {
-        loop {
-            // Never closed: an error would mean that the instance is gone.
-            let Ok(slot) = Arc::clone(&app.job_slots).acquire_owned().await else {
-                return;
-            };
-            match app.jobs.claim(&app.name, app.clock.now_unix_us()).await {
-                Ok(Some(job)) => {
-                    let host = Arc::clone(app);
-                    app.tasks.spawn(async move {
-                        let _slot = slot;
-                        take_up(&host, job).await;
-                    });
-                }
-                Ok(None) => app.clock.sleep(app.settings.jobs.poll).await,
-                Err(error) => {
-                    tracing::warn!(%error, "no job could be claimed");
-                    app.clock.sleep(app.settings.jobs.poll).await;
-                }
+    loop {
+        let Some(slot) = unless_it_ends(app, Arc::clone(&app.job_slots).acquire_owned()).await else {
+            return;
+        };
+        // Never closed: an error would mean that the instance is gone.
+        let Ok(slot) = slot else { return };
+        // Not given up half-way: what the queue has lent must be known to somebody.
+        match app.jobs.claim(&app.name, app.clock.now_unix_us()).await {
+            Ok(Some(job)) => {
+                let host = Arc::clone(app);
+                app.tasks.spawn(async move {
+                    let _slot = slot;
+                    take_up(&host, job).await;
+                });
+                continue;
             }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "no job could be claimed"),
         }
-    };
+        drop(slot);
+        if unless_it_ends(app, app.clock.sleep(app.settings.jobs.poll))
+            .await
+            .is_none()
+        {
+            return;
+        }
+    }
+}
+
+/// What comes of `wait`, unless the instance is to end first.
+async fn unless_it_ends<T>(app: &App, wait: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
-        () = ends => {}
-        () = claiming => {}
+        () = app.shutdown.cancelled() => None,
+        outcome = wait => Some(outcome),
     }
 }
 

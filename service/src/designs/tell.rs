@@ -3,13 +3,11 @@
 use crate::app::App;
 use crate::queue::{Event, Job, QueueError};
 
-/// How often the queue is told an outcome when it does not answer. After that the lease runs out and the work is done
-/// again.
-const TELLINGS: u32 = 3;
-
-/// Tells the queue `event`; the job as it then is, if the queue took it.
+/// Tells the queue `event`; the job as it then is, if the queue took it. A queue that does not answer is told again for as
+/// long as a lease lasts: after that somebody else does the work.
 pub(super) async fn tell(app: &App, id: &str, event: Event) -> Option<Job> {
-    for _ in 0..TELLINGS {
+    let until = app.clock.now() + app.settings.jobs.lease;
+    while app.clock.now() < until {
         match app.jobs.update(id, event.clone(), app.clock.now_unix_us()).await {
             Ok(job) => return Some(job),
             Err(error @ (QueueError::Refused(_) | QueueError::Unknown)) => {

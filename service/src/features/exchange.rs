@@ -173,7 +173,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let named = Path::<String>::from_request_parts(parts, state).await;
-        named.map(|Path(name)| Self(name)).map_err(|_| Error::NotFound("page"))
+        match named {
+            // Not every store can look for control characters; nothing has them in its name.
+            Ok(Path(name)) if !name.chars().any(char::is_control) => Ok(Self(name)),
+            _ => Err(Error::NotFound("page")),
+        }
     }
 }
 

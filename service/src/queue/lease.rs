@@ -357,8 +357,12 @@ impl Job {
     }
 }
 
+/// Far more than any duration here, and little enough to be added to a time in a signed column.
+const LONGEST_US: u128 = 1 << 60;
+
 pub(super) const fn micros(duration: Duration) -> u64 {
-    duration.as_micros() as u64
+    let us = duration.as_micros();
+    if us < LONGEST_US { us as u64 } else { LONGEST_US as u64 }
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ struct Sick(Arc<Symptoms>);
 struct Symptoms {
     takes: Duration,
     down: bool,
+    /// Nobody answers: connections are waited for in vain.
+    silent: bool,
     pings: AtomicU32,
 }
 
@@ -34,6 +36,10 @@ impl Sick {
 #[async_trait]
 impl Database for Sick {
     async fn acquire(&self) -> Result<Box<dyn Connection>, DatabaseError> {
+        if self.0.silent {
+            tokio::time::sleep(self.0.takes).await;
+            return Err(DatabaseError::PoolTimeout);
+        }
         if self.0.down {
             return Err(DatabaseError::Failed("refused".into()));
         }
@@ -127,6 +133,18 @@ async fn a_database_that_is_down_or_hangs_is_unready_within_a_second() {
         assert_eq!(host.elapsed_ms(), u128::from(took as u64));
         assert_eq!(status(&host.get("/livez").await), (200, "alive"), "{said}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_gives_no_connection_to_the_check_itself_is_not_taken_for_a_busy_one() {
+    let silent = Sick(Arc::new(Symptoms {
+        takes: ms(500),
+        silent: true,
+        ..Symptoms::default()
+    }));
+    let ready = sick_host(&silent, json!({})).get("/readyz").await;
+    assert_eq!(status(&ready), (503, "unready"));
+    assert_eq!(ready.json()["checks"]["database"]["status"], "slow");
 }
 
 #[tokio::test(start_paused = true)]

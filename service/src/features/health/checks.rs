@@ -79,7 +79,10 @@ impl Dependencies {
         let (clock, limit) = (self.clock, self.settings.timeout);
         let (database, queue) = (Arc::clone(&self.database), self.queue.clone());
         async move {
-            let database = check(clock, limit, async move { database.acquire().await?.ping().await });
+            let database = check(clock, limit, async move {
+                let mut connection = database.acquire().await.map_err(of_ones_own)?;
+                connection.ping().await.map_err(of_ones_own)
+            });
             let queue = async move {
                 let queue = queue?;
                 Some(check(clock, limit, async move { queue.ping().await }).await)
@@ -106,6 +109,14 @@ pub(super) async fn check<E: Into<CheckStatus>>(
     Check {
         status,
         ms: (clock.now() - began).as_millis() as u64,
+    }
+}
+
+/// What it means that a connection which nobody else uses did not come in time: there is nobody to wait behind.
+fn of_ones_own(error: DatabaseError) -> CheckStatus {
+    match error {
+        DatabaseError::PoolTimeout => CheckStatus::Slow,
+        error => error.into(),
     }
 }
 
