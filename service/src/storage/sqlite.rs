@@ -9,13 +9,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{ConnectOptions as _, Connection as _, Row, Sqlite};
 
 use super::{Connection, Database, DatabaseError, DatabaseSettings, OpenError, Session, UsageRow, migrate};
 
 /// How long a writer waits for the one before it.
 const BUSY: Duration = Duration::from_secs(5);
+/// Pause before a file that was busy is opened again.
+const RETRY: Duration = Duration::from_millis(20);
 
 /// A database in a file.
 #[derive(Debug)]
@@ -58,13 +62,33 @@ pub(crate) async fn prepare(path: &Path) -> Result<SqliteConnectOptions, OpenErr
         place: place.clone(),
         source: Box::new(error),
     };
-    let mut connection = options.connect().await.map_err(failed)?;
+    let mut connection = connect(&options).await.map_err(failed)?;
     // One transaction around all of it: processes that start on the same new file take turns.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
     migrate::run(&sqlx::migrate!("migrations/sqlite"), &mut *transaction, &place).await?;
     transaction.commit().await.map_err(failed)?;
     connection.close().await.map_err(failed)?;
     Ok(options)
+}
+
+/// Connects to a file that somebody else may be opening for the first time in the same moment: turning it over to the
+/// write-ahead log does not wait for them, it is refused.
+async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+    let until = tokio::time::Instant::now() + BUSY;
+    loop {
+        match options.connect().await {
+            Err(error) if is_busy(&error) && tokio::time::Instant::now() < until => tokio::time::sleep(RETRY).await,
+            connected => return connected,
+        }
+    }
+}
+
+/// SQLITE_BUSY, whatever its extension: the primary code is in the low byte. Source: SQLite, "Result and Error Codes".
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error
+        .as_database_error()
+        .and_then(|error| error.code()?.parse::<i32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 #[async_trait]

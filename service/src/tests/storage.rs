@@ -11,7 +11,7 @@ use super::provider::{Provider, Reply};
 use super::support::{Host, ms, secs, settings};
 use crate::ports::Stores;
 use crate::servers::Server;
-use crate::storage::{Connection, Database, DatabaseError, UsageRow};
+use crate::storage::{Connection, Database, DatabaseError, SqliteDatabase, UsageRow};
 
 /// Four requests at once, each a second at the model, over a pool of two.
 async fn four_chats_over_two_connections(hold: bool) -> u128 {
@@ -251,5 +251,18 @@ fn row(answer: &str) -> UsageRow {
         provider: "a".into(),
         prompt_tokens: 3,
         completion_tokens: 2,
+    }
+}
+
+#[tokio::test]
+async fn processes_that_open_a_new_file_at_the_same_moment_all_get_it() {
+    for _ in 0..10 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new.db");
+        let database = settings(json!({})).database;
+        let opened = join_all((0..8).map(|_| SqliteDatabase::open(&path, &database))).await;
+        for database in opened {
+            database.unwrap().acquire().await.unwrap().ping().await.unwrap();
+        }
     }
 }
