@@ -45,7 +45,7 @@ pub enum ServiceError {
 }
 
 /// Why a request failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The body is no JSON, or none that is read.
     #[error("the body cannot be read: {0}")]

@@ -10,6 +10,7 @@
 //! - `features`: one module per feature (`chat`, `completions`, `jobs`, `health`, `metrics`, `openapi`, `pages`), each with
 //!   its routes, logic and models.
 //! - `designs`: how a request meets the model: `blocking`, `coupled`, `background`, `queued`.
+//! - `answering`: the steps from a question to its answer, in their order, and `routing`: whom it may be put to.
 //! - [`resilience`]: one file per concern (`deadline`, `retry`, `fallback`, `disconnect`, `broken`) and `course`, the one place
 //!   where they meet.
 //! - [`upstream`]: the narrow trait to the providers, two clients behind it, the OpenAI wire format.
@@ -22,6 +23,7 @@
 //! It depends on no harness and knows of none: faults are the provider's, never switches in here.
 
 mod access;
+mod answering;
 mod app;
 pub mod clock;
 mod designs;
@@ -31,6 +33,7 @@ mod features;
 pub mod ports;
 pub mod queue;
 pub mod resilience;
+mod routing;
 mod server;
 #[cfg(test)]
 #[path = "../tests/support/servers.rs"]

@@ -70,7 +70,7 @@ pub(super) async fn run(app: &Arc<App>, job: Job, retry: Retry) -> Option<Job> {
     Some(told)
 }
 
-async fn perform(app: &App, job: &Job, trace: Trace) -> Result<ChatResponse, Error> {
+async fn perform(app: &Arc<App>, job: &Job, trace: Trace) -> Result<ChatResponse, Error> {
     let request: ChatRequest =
         serde_json::from_str(&job.payload).map_err(|error| Error::invalid("#", error.to_string()))?;
     let context = Context {

@@ -1,4 +1,4 @@
-//! One attempt at one provider: the request, and how it can fail.
+//! One attempt at one provider: the request, and the answer that comes whole.
 //!
 //! Does not decide what follows a failure; that is [`crate::resilience::course`]'s.
 
@@ -9,11 +9,13 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use secrecy::ExposeSecret;
 
-use super::client::{Call, Provider};
+use super::call::Call;
+use super::failure::AttemptFailure;
 use super::openai::{self, Completion};
+use super::provider::Provider;
 use super::witness::Witness;
 use super::{Upstream, UpstreamBody, UpstreamError};
-use crate::resilience::deadline::{Expired, Phase};
+use crate::resilience::deadline::Phase;
 
 /// Longest body that is read, in bytes. An answer of a model is far shorter.
 pub(super) const LONGEST_BODY: usize = 16 << 20;
@@ -21,105 +23,6 @@ pub(super) const LONGEST_BODY: usize = 16 << 20;
 const LONGEST_ERROR: usize = 64 << 10;
 /// How long the body of an error may take. It is only a hint.
 const ERROR_BODY_TIME: Duration = Duration::from_secs(1);
-
-/// How an attempt failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AttemptFailure {
-    /// An error status.
-    #[error("the provider answered {status}")]
-    Status {
-        /// It.
-        status: u16,
-        /// How long the provider asked to wait.
-        retry_after: Option<Duration>,
-        /// A 429 that no waiting cures.
-        out_of_quota: bool,
-    },
-    /// No connection.
-    #[error("no connection to the provider")]
-    Connect,
-    /// The connection broke.
-    #[error("the connection to the provider broke")]
-    Broken,
-    /// A deadline passed.
-    #[error(transparent)]
-    Expired(#[from] Expired),
-    /// The stream ended without saying that it was complete.
-    #[error("the provider's stream ended early")]
-    Truncated,
-    /// The answer could not be understood.
-    #[error("the provider's answer could not be understood")]
-    Malformed,
-    /// The stream carried an error.
-    #[error("the provider's stream carried an error")]
-    ErrorEvent,
-}
-
-impl AttemptFailure {
-    /// Whether another attempt can succeed.
-    pub const fn is_retryable(&self) -> bool {
-        match self {
-            Self::Status { out_of_quota: true, .. } | Self::Expired(Expired(Phase::Total)) => false,
-            Self::Status { status, .. } => matches!(status, 408 | 409 | 429 | 500..),
-            _ => true,
-        }
-    }
-
-    /// Whether the failure says something about the provider, and not about the request.
-    pub const fn is_the_providers(&self) -> bool {
-        match self {
-            Self::Status { status, .. } => matches!(status, 408 | 429 | 500..),
-            _ => true,
-        }
-    }
-
-    /// Whether the provider may have worked on an answer before it failed. A refusal is not billed.
-    pub const fn may_be_billed(&self) -> bool {
-        !matches!(
-            self,
-            Self::Status { .. } | Self::Connect | Self::Expired(Expired(Phase::Connect))
-        )
-    }
-
-    /// How long the provider asked to wait.
-    pub const fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Status { retry_after, .. } => *retry_after,
-            _ => None,
-        }
-    }
-
-    /// A word for spans and metrics.
-    pub(crate) const fn outcome(&self) -> &'static str {
-        match self {
-            Self::Status { status: 429, .. } => "rate_limited",
-            Self::Status { status: 500.., .. } => "server_error",
-            Self::Status { .. } => "refused",
-            Self::Connect => "connect",
-            Self::Broken => "broken",
-            Self::Expired(Expired(phase)) => match phase {
-                Phase::Connect => "timeout_connect",
-                Phase::FirstToken => "timeout_first_token",
-                Phase::Idle => "timeout_idle",
-                Phase::Attempt => "timeout_attempt",
-                Phase::Total => "timeout_total",
-            },
-            Self::Truncated => "truncated",
-            Self::Malformed => "malformed",
-            Self::ErrorEvent => "error_event",
-        }
-    }
-}
-
-impl From<UpstreamError> for AttemptFailure {
-    fn from(error: UpstreamError) -> Self {
-        match error {
-            UpstreamError::Connect(_) => Self::Connect,
-            UpstreamError::ConnectTimeout => Self::Expired(Expired(Phase::Connect)),
-            UpstreamError::Broken(_) => Self::Broken,
-        }
-    }
-}
 
 /// Asks for a whole answer.
 pub(super) async fn whole(
@@ -219,26 +122,6 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const fn status(status: u16) -> AttemptFailure {
-        AttemptFailure::Status {
-            status,
-            retry_after: None,
-            out_of_quota: false,
-        }
-    }
-
-    #[test]
-    fn only_failures_that_can_pass_are_tried_again() {
-        for retryable in [408, 409, 429, 500, 502, 503, 529] {
-            assert!(status(retryable).is_retryable(), "{retryable}");
-        }
-        for lasting in [400, 401, 403, 404, 413, 422] {
-            assert!(!status(lasting).is_retryable(), "{lasting}");
-        }
-        assert!(AttemptFailure::Expired(Expired(Phase::FirstToken)).is_retryable());
-        assert!(!AttemptFailure::Expired(Expired(Phase::Total)).is_retryable());
-    }
 
     #[test]
     fn retry_after_is_read_in_seconds_and_nonsense_is_none() {

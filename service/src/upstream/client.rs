@@ -3,64 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use http::Uri;
-use secrecy::SecretString;
-
 use super::attempt;
-use super::openai::{Completion, Message, Options};
-use super::streak::Streak;
+use super::call::Call;
+use super::openai::Completion;
+use super::provider::Provider;
 use super::stream::AnswerStream;
 use super::witness::Witness;
 use super::{AttemptFailure, Upstream};
 use crate::error::ServiceError;
 use crate::resilience::course::{CallFailure, Course, Rules};
-use crate::resilience::deadline::Deadline;
 use crate::resilience::fallback::Chain;
 use crate::resilience::retry::{RetryBudget, RetrySettings};
-use crate::settings::{Price, ProviderSettings, Settings};
-use crate::telemetry::{Metrics, Trace};
+use crate::settings::Settings;
+use crate::telemetry::Metrics;
 
 /// The word for whichever model is preferred.
 const DEFAULT_MODEL: &str = "default";
-
-/// What is asked.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Prompt {
-    /// Who is asked first, by place in the settings. The others are asked in their order, where there is a fallback.
-    pub(crate) first: usize,
-    pub(crate) messages: Vec<Message>,
-    pub(crate) max_tokens: Option<u32>,
-    pub(crate) options: Options,
-}
-
-impl Prompt {
-    /// How much text a provider has to read, in bytes.
-    pub(crate) fn bytes(&self) -> usize {
-        let said: usize = self.messages.iter().map(|message| message.content.len()).sum();
-        let format = self.options.response_format.as_ref();
-        said + format.map_or(0, |format| format.to_string().len())
-    }
-}
-
-/// A question on its way: what is asked, for whom, and until when.
-pub(crate) struct Call {
-    pub(crate) prompt: Prompt,
-    pub(crate) request_id: String,
-    pub(crate) trace: Trace,
-    pub(crate) deadline: Deadline,
-}
-
-/// A provider, ready to be called.
-pub(super) struct Provider {
-    pub(super) name: String,
-    pub(super) endpoint: Uri,
-    pub(super) models: Uri,
-    pub(super) model: String,
-    pub(super) api_key: Option<SecretString>,
-    /// What a token of a prompt and one of an answer cost, where both are known.
-    pub(super) prices: Option<(Price, Price)>,
-    pub(super) streak: Streak,
-}
 
 /// Calls the providers of one instance.
 pub(crate) struct ModelClient {
@@ -119,18 +77,9 @@ impl ModelClient {
         let mut course = self.course(call);
         loop {
             let provider = self.provider(call, &course);
-            let mut witness = Witness::begin(call, &self.metrics, provider, false);
-            let result = attempt::whole(self.upstream.as_ref(), provider, call, &witness).await;
-            match result {
-                Ok(completion) => {
-                    witness.answered(&completion);
-                    return Ok((completion, &provider.name));
-                }
-                Err(failure) => {
-                    witness.failed(&failure);
-                    drop(witness);
-                    self.next(&mut course, provider, failure).await?;
-                }
+            match self.whole(call, provider).await {
+                Ok(completion) => return Ok((completion, &provider.name)),
+                Err(failure) => self.next(&mut course, provider, failure).await?,
             }
         }
     }
@@ -140,12 +89,28 @@ impl ModelClient {
         let mut course = self.course(call);
         loop {
             let provider = self.provider(call, &course);
-            let witness = Witness::begin(call, &self.metrics, provider, true);
-            match AnswerStream::open(self.upstream.as_ref(), provider, call, witness).await {
+            match self.stream(call, provider).await {
                 Ok(stream) => return Ok(stream),
                 Err(failure) => self.next(&mut course, provider, failure).await?,
             }
         }
+    }
+
+    /// One visit to a provider, for a whole answer.
+    async fn whole(&self, call: &Call, provider: &Provider) -> Result<Completion, AttemptFailure> {
+        let mut witness = Witness::begin(call, &self.metrics, provider, false);
+        let result = attempt::whole(self.upstream.as_ref(), provider, call, &witness).await;
+        match &result {
+            Ok(completion) => witness.answered(completion),
+            Err(failure) => witness.failed(failure),
+        }
+        result
+    }
+
+    /// One visit to a provider, for the first token of a stream.
+    async fn stream(&self, call: &Call, provider: &Provider) -> Result<AnswerStream, AttemptFailure> {
+        let witness = Witness::begin(call, &self.metrics, provider, true);
+        AnswerStream::open(self.upstream.as_ref(), provider, call, witness).await
     }
 
     /// How each provider does, by name, from the attempts that were made anyway.
@@ -162,14 +127,9 @@ impl ModelClient {
         }
     }
 
-    /// The course counts from the one who is asked first.
+    /// The provider whose turn it is.
     fn provider(&self, call: &Call, course: &Course<'_>) -> &Provider {
-        let first = call.prompt.first;
-        &self.providers[match course.provider() {
-            0 => first,
-            place if place <= first => place - 1,
-            place => place,
-        }]
+        &self.providers[call.route.order[course.provider()]]
     }
 
     fn course<'a>(&'a self, call: &'a Call) -> Course<'a> {
@@ -179,7 +139,7 @@ impl ModelClient {
             metrics: &self.metrics,
             seed: self.seed,
         };
-        let chain = Chain::new(self.providers.len(), self.fallback);
+        let chain = Chain::new(call.route.order.len(), self.fallback);
         Course::begin(rules, chain, call.deadline, &call.trace, &call.request_id)
     }
 
@@ -191,68 +151,5 @@ impl ModelClient {
     ) -> Result<(), CallFailure> {
         tracing::debug!(provider = provider.name, %failure, "an attempt failed");
         course.after(failure).await
-    }
-}
-
-impl Provider {
-    fn new(settings: &ProviderSettings) -> Result<Self, ServiceError> {
-        Ok(Self {
-            name: settings.name.clone(),
-            endpoint: address(settings, "chat/completions")?,
-            models: address(settings, "models")?,
-            model: settings.model.clone(),
-            api_key: settings.api_key.clone(),
-            prices: settings.prompt_price.zip(settings.completion_price),
-            streak: Streak::default(),
-        })
-    }
-}
-
-/// `base_url` as OpenAI's own clients take it, version included; a bare host gets `/v1`.
-fn address(settings: &ProviderSettings, path: &str) -> Result<Uri, ServiceError> {
-    let problem = |problem: String| ServiceError::ProviderAddress {
-        name: settings.name.clone(),
-        problem,
-    };
-    let base = settings.base_url.trim_end_matches('/');
-    let uri: Uri = base
-        .parse()
-        .map_err(|error: http::uri::InvalidUri| problem(error.to_string()))?;
-    if uri.scheme().is_none() || uri.authority().is_none() {
-        return Err(problem("it has no scheme or no host".to_owned()));
-    }
-    let version = if uri.path() == "/" { "/v1" } else { "" };
-    format!("{base}{version}/{path}")
-        .parse()
-        .map_err(|error: http::uri::InvalidUri| problem(error.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn endpoint_of(base_url: &str) -> Result<String, ServiceError> {
-        let settings = ProviderSettings {
-            name: "a".into(),
-            base_url: base_url.into(),
-            model: "m".into(),
-            api_key: None,
-            prompt_price: None,
-            completion_price: None,
-        };
-        address(&settings, "chat/completions").map(|uri| uri.to_string())
-    }
-
-    #[test]
-    fn a_base_url_is_taken_with_and_without_its_version() {
-        for base in ["http://p.sim", "http://p.sim/", "http://p.sim/v1", "http://p.sim/v1/"] {
-            assert_eq!(endpoint_of(base).unwrap(), "http://p.sim/v1/chat/completions", "{base}");
-        }
-        assert_eq!(
-            endpoint_of("http://p.sim/x/v2").unwrap(),
-            "http://p.sim/x/v2/chat/completions"
-        );
-        assert!(endpoint_of("p.sim/v1").is_err());
-        assert!(endpoint_of("not an address").is_err());
     }
 }

@@ -3,17 +3,21 @@
 //! - [`Upstream`]: one narrow trait, a request out and a response in. What a test fakes and a harness decorates.
 //! - [`reqwest()`]: what a team would ship (TLS, pools); [`over_connector`]: the same protocol over any connector.
 //! - `openai`: the wire format, and nothing but the wire format.
-//! - `attempt`, `stream`: one attempt at one provider, whole or streamed; `witness`: what is told about it; `streak`: how
-//!   many failed in a row.
+//! - `call`: a question on its way; `provider`: whom it can be put to.
+//! - `attempt`, `stream`: one attempt at one provider, whole or streamed; `failure`: how it can fail; `witness`: what is
+//!   told about it; `streak`: how many failed in a row.
 //! - `client`: the attempts of one call.
 //!
 //! Neither implementation retries, follows redirects or reads proxies from the environment: hidden attempts can't be
 //! counted, limited or paid for knowingly.
 
 mod attempt;
+mod call;
 mod client;
 mod connector;
+mod failure;
 mod openai;
+mod provider;
 mod reqwest;
 mod streak;
 mod stream;
@@ -23,10 +27,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 
-pub use self::attempt::AttemptFailure;
 pub(crate) use self::attempt::retry_after;
-pub(crate) use self::client::{Call, ModelClient, Prompt};
+pub(crate) use self::call::{Call, Prompt};
+pub(crate) use self::client::ModelClient;
 pub use self::connector::{ConnectTimeout, ConnectWithin, connect_within, over_connector};
+pub use self::failure::AttemptFailure;
 pub(crate) use self::openai::Options;
 pub use self::openai::{Completion, Message, Role, Usage};
 pub use self::reqwest::reqwest;

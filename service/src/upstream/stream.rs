@@ -13,8 +13,9 @@ use futures::{Stream, StreamExt};
 use http_body_util::{BodyDataStream, Limited};
 
 use super::attempt::{LONGEST_BODY, accepted, request};
-use super::client::{Call, Provider};
+use super::call::Call;
 use super::openai::{self, Chunk, Usage};
+use super::provider::Provider;
 use super::witness::Witness;
 use super::{AttemptFailure, Upstream, UpstreamBody, UpstreamError};
 use crate::resilience::deadline::{Deadline, Phase};

@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::AttemptFailure;
-use super::client::{Call, Provider};
+use super::call::Call;
 use super::openai::{Completion, Usage};
+use super::provider::Provider;
 use super::streak::Streak;
 use super::stream::StreamEnd;
 use crate::settings::Price;

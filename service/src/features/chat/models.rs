@@ -4,7 +4,7 @@ use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::error::Error;
+use crate::answering::{Answer, Ask};
 use crate::upstream::{Message, Prompt, Usage};
 
 /// Turns of a conversation.
@@ -43,13 +43,6 @@ pub(crate) fn printable<C>(text: &str, _: &C) -> garde::Result {
     Ok(())
 }
 
-/// A chat as the logic takes it, whichever route it came by.
-#[derive(Debug, Clone)]
-pub(crate) struct Ask {
-    pub(crate) prompt: Prompt,
-    pub(crate) session: Option<String>,
-}
-
 impl From<ChatRequest> for Ask {
     fn from(request: ChatRequest) -> Self {
         Self {
@@ -58,6 +51,7 @@ impl From<ChatRequest> for Ask {
                 max_tokens: request.max_tokens,
                 ..Prompt::default()
             },
+            first: 0,
             session: request.session_id,
         }
     }
@@ -84,29 +78,16 @@ pub(crate) struct ChatResponse {
     pub(crate) provider: String,
 }
 
-/// An event of a streamed answer. A stream that does not end with `Done` is not complete.
-#[derive(Debug)]
-pub(crate) enum ChatEvent {
-    /// This model has begun to answer. The first event, unless it is `Error`.
-    Begin {
-        /// In the provider's word.
-        model: String,
-    },
-    /// A piece of the text, to be appended as it is.
-    Delta(String),
-    /// What the answer used.
-    Usage(Usage),
-    /// The answer cannot be completed. The last event.
-    Error(Error),
-    /// The answer is complete. The last event.
-    Done(StreamDone),
-}
-
-/// The data of `done`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct StreamDone {
-    pub(crate) id: String,
-    pub(crate) finish_reason: String,
-    pub(crate) model: String,
-    pub(crate) provider: String,
+impl From<Answer> for ChatResponse {
+    fn from(answer: Answer) -> Self {
+        let Answer { content, usage, done } = answer;
+        Self {
+            id: done.id,
+            content,
+            finish_reason: done.finish_reason,
+            usage,
+            model: done.model,
+            provider: done.provider,
+        }
+    }
 }

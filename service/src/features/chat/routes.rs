@@ -10,8 +10,9 @@ use serde_json::json;
 use utoipa_axum::routes;
 
 use super::logic;
-use super::models::{ChatEvent, ChatRequest, ChatResponse};
+use super::models::{ChatRequest, ChatResponse};
 use super::streaming::{self, EventStream, Wording};
+use crate::answering::Event as AnswerEvent;
 use crate::app::App;
 use crate::designs;
 use crate::draws::Purpose;
@@ -73,13 +74,13 @@ async fn open(app: &Arc<App>, context: Context, body: Payload) -> Result<EventSt
 struct Named;
 
 impl Wording for Named {
-    fn frames(&mut self, event: ChatEvent) -> Vec<Event> {
+    fn frames(&mut self, event: AnswerEvent) -> Vec<Event> {
         let (name, data) = match event {
-            ChatEvent::Begin { .. } => return Vec::new(),
-            ChatEvent::Delta(text) => ("delta", json!({ "text": text }).to_string()),
-            ChatEvent::Usage(usage) => ("usage", serde_json::to_string(&usage).unwrap_or_default()),
-            ChatEvent::Error(error) => ("error", serde_json::to_string(&error.problem()).unwrap_or_default()),
-            ChatEvent::Done(done) => ("done", serde_json::to_string(&done).unwrap_or_default()),
+            AnswerEvent::Begin { .. } => return Vec::new(),
+            AnswerEvent::Delta(text) => ("delta", json!({ "text": text }).to_string()),
+            AnswerEvent::Usage(usage) => ("usage", serde_json::to_string(&usage).unwrap_or_default()),
+            AnswerEvent::Error(error) => ("error", serde_json::to_string(&error.problem()).unwrap_or_default()),
+            AnswerEvent::Done(done) => ("done", serde_json::to_string(&done).unwrap_or_default()),
         };
         vec![Event::default().event(name).data(data)]
     }

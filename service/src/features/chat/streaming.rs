@@ -11,8 +11,7 @@ use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt, stream};
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::logic;
-use super::models::{Ask, ChatEvent};
+use crate::answering::{self, Ask, Event as AnswerEvent};
 use crate::app::App;
 use crate::designs;
 use crate::error::Error;
@@ -22,14 +21,14 @@ use crate::resilience::disconnect::Events;
 /// How the events of a stream are written: any number of frames for each.
 pub(crate) trait Wording: Send + 'static {
     /// The frames of `event`.
-    fn frames(&mut self, event: ChatEvent) -> Vec<Event>;
+    fn frames(&mut self, event: AnswerEvent) -> Vec<Event>;
 }
 
 /// A stream that has begun.
 pub(crate) struct EventStream {
     /// `None` when it was silent for too long to wait for its first event.
-    opening: Option<ChatEvent>,
-    events: Events<ChatEvent>,
+    opening: Option<AnswerEvent>,
+    events: Events<AnswerEvent>,
 }
 
 /// Begins the answer and waits for its first event, so that what fails before it gets a status of its own. With a
@@ -38,7 +37,7 @@ pub(crate) struct EventStream {
 pub(crate) async fn open(app: &Arc<App>, context: Context, ask: Ask, id: String) -> Result<EventStream, Error> {
     let (trace, host) = (context.trace.clone(), Arc::clone(app));
     let mut events = designs::stream(app, &trace, |sink| async move {
-        logic::stream(&host, &context, ask, id, sink).await;
+        answering::stream(&host, &context, ask, id, sink).await;
     })?;
     let first = events.next();
     let first = match app.settings.heartbeat {
@@ -46,7 +45,7 @@ pub(crate) async fn open(app: &Arc<App>, context: Context, ask: Ask, id: String)
         None => Ok(first.await),
     };
     let opening = match first {
-        Ok(Some(ChatEvent::Error(error))) => return Err(error),
+        Ok(Some(AnswerEvent::Error(error))) => return Err(error),
         Ok(Some(event)) => Some(event),
         Ok(None) => return Err(Error::ShuttingDown),
         Err(_silence) => None,
@@ -106,7 +105,7 @@ impl<W: Wording> Open<W> {
         stream::iter(comment).chain(frames.flatten()).map(Ok)
     }
 
-    async fn next(&mut self) -> Option<ChatEvent> {
+    async fn next(&mut self) -> Option<AnswerEvent> {
         if self.over {
             return None;
         }
@@ -118,12 +117,12 @@ impl<W: Wording> Open<W> {
                 .events
                 .next()
                 .await
-                .unwrap_or(ChatEvent::Error(Error::ShuttingDown)),
+                .unwrap_or(AnswerEvent::Error(Error::ShuttingDown)),
         };
         match &event {
-            ChatEvent::Begin { .. } | ChatEvent::Delta(_) | ChatEvent::Usage(_) => return Some(event),
-            ChatEvent::Done(_) => self.exchange.finish(StatusCode::OK),
-            ChatEvent::Error(error) => {
+            AnswerEvent::Begin { .. } | AnswerEvent::Delta(_) | AnswerEvent::Usage(_) => return Some(event),
+            AnswerEvent::Done(_) => self.exchange.finish(StatusCode::OK),
+            AnswerEvent::Error(error) => {
                 self.exchange.failed(error);
                 self.exchange.finish(error.status());
             }

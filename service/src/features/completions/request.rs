@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use utoipa::openapi::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::features::chat::{Ask, MESSAGES, TOKENS};
+use crate::answering::Ask;
+use crate::features::chat::{MESSAGES, TOKENS};
 use crate::upstream::{Message, Options, Prompt, Role};
 
 /// Longest name of a model or a user, in bytes.
@@ -298,11 +299,11 @@ impl CompletionRequest {
         };
         Ask {
             prompt: Prompt {
-                first,
                 messages: messages.collect(),
                 max_tokens: self.max_completion_tokens.or(self.max_tokens),
                 options,
             },
+            first,
             session: None,
         }
     }

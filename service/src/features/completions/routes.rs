@@ -11,13 +11,14 @@ use super::answer::{Completion, ModelList};
 use super::problem::{ErrorBody, Refusals, refusal};
 use super::request::CompletionRequest;
 use super::wording::Chunks;
+use crate::answering::Ask;
 use crate::app::App;
 use crate::designs;
 use crate::draws::Purpose;
 use crate::error::Error;
 use crate::features::Routes;
 use crate::features::body::Payload;
-use crate::features::chat::{self, Ask};
+use crate::features::chat;
 use crate::features::exchange::{Context, Exchange, json};
 use crate::features::openapi::StreamEvent;
 

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::answer::UsageBody;
 use super::problem::ErrorBody;
-use crate::features::chat::{ChatEvent, Wording};
+use crate::answering::Event as AnswerEvent;
+use crate::features::chat::Wording;
 use crate::upstream::Usage;
 
 /// The frame that says that nothing is missing.
@@ -63,20 +64,20 @@ impl Chunks {
 }
 
 impl Wording for Chunks {
-    fn frames(&mut self, event: ChatEvent) -> Vec<Event> {
+    fn frames(&mut self, event: AnswerEvent) -> Vec<Event> {
         match event {
-            ChatEvent::Begin { model } => {
+            AnswerEvent::Begin { model } => {
                 self.model = model;
                 vec![self.choice(&json!({ "role": "assistant", "content": "", "refusal": null }), None)]
             }
-            ChatEvent::Delta(text) => vec![self.choice(&json!({ "content": text }), None)],
+            AnswerEvent::Delta(text) => vec![self.choice(&json!({ "content": text }), None)],
             // It has its place behind the finish, which comes later.
-            ChatEvent::Usage(usage) => {
+            AnswerEvent::Usage(usage) => {
                 self.usage = Some(usage);
                 Vec::new()
             }
-            ChatEvent::Error(error) => vec![frame(&ErrorBody::of(&error))],
-            ChatEvent::Done(done) => {
+            AnswerEvent::Error(error) => vec![frame(&ErrorBody::of(&error))],
+            AnswerEvent::Done(done) => {
                 let mut frames = vec![self.choice(&json!({}), Some(&done.finish_reason))];
                 if let Some(usage) = self.usage.filter(|_| self.wants_usage) {
                     frames.push(self.chunk(json!([]), Some(usage.into())));

@@ -1,0 +1,43 @@
+//! Answering: what happens to a question between the route it came by and the provider that answers it.
+//!
+//! - `models`: what goes in and what comes out. `out`: where the pieces of an answer go.
+//! - `stack`: the order of the steps, and nothing but the order. Each step that can be switched off has a file of its own.
+//! - `generate`: the last step: the model is asked, whole or piece by piece.
+//!
+//! Knows no HTTP. What happens between the attempts of one call is [`crate::resilience`]'s.
+
+mod generate;
+mod models;
+mod out;
+mod stack;
+
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::error::Error;
+use crate::features::Context;
+use crate::resilience::disconnect::Sink;
+
+pub(crate) use self::models::{Answer, Ask, Event};
+use self::out::{Collected, Out};
+
+/// Answers whole. `id` names the answer: a second one under the same name is not counted again.
+pub(crate) async fn answer(
+    app: &Arc<App>,
+    context: &Context,
+    ask: impl Into<Ask>,
+    id: String,
+) -> Result<Answer, Error> {
+    let collected = Collected::default();
+    let done = stack::run(app, context, ask.into(), id, Out::Whole(&collected)).await?;
+    Ok(collected.answer(done))
+}
+
+/// Answers piece by piece. The last event is `Done` or `Error`.
+pub(crate) async fn stream(app: &Arc<App>, context: &Context, ask: Ask, id: String, sink: Sink<Event>) {
+    let last = match stack::run(app, context, ask, id, Out::Stream(&sink)).await {
+        Ok(done) => Event::Done(done),
+        Err(error) => Event::Error(error),
+    };
+    sink.send(last).await;
+}

@@ -1,0 +1,41 @@
+//! The order of the steps from a question to its answer.
+//!
+//! Outermost first: what costs nothing and refuses soonest comes before what costs something. Every wait in here is
+//! bounded by the one deadline that a request has. The reasons for the order are in `docs/adr/0015`.
+
+use std::sync::Arc;
+
+use super::generate::generate;
+use super::models::{Ask, Done};
+use super::out::Out;
+use crate::app::App;
+use crate::error::Error;
+use crate::features::Context;
+use crate::resilience::deadline::Deadline;
+use crate::routing::Route;
+use crate::upstream::Call;
+
+/// The session of requests that name none.
+const NO_SESSION: &str = "default";
+
+/// Answers `ask`, its pieces going to `out`.
+pub(super) async fn run(app: &Arc<App>, context: &Context, ask: Ask, id: String, out: Out<'_>) -> Result<Done, Error> {
+    let deadline = Deadline::start(app.clock, app.settings.deadline);
+    let Ask {
+        mut prompt,
+        first,
+        session,
+    } = ask;
+    let route = Route::preferring(first, app.settings.providers.len());
+    let money = app.access.reserve(&context.caller, prompt.bytes(), prompt.max_tokens)?;
+    prompt.max_tokens = money.max_tokens().or(prompt.max_tokens);
+    let session = context.caller.owned(session.as_deref().unwrap_or(NO_SESSION));
+    let call = Call {
+        prompt,
+        route,
+        request_id: context.request_id.clone(),
+        trace: context.trace.clone(),
+        deadline,
+    };
+    generate(app, call, session, money, id, out).await
+}

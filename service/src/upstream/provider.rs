@@ -1,0 +1,85 @@
+//! A provider as the client knows it: its addresses, its model, its key, its prices and how it does.
+//!
+//! Sends nothing; that is [`super::attempt`]'s and [`super::stream`]'s.
+
+use http::Uri;
+use secrecy::SecretString;
+
+use super::streak::Streak;
+use crate::error::ServiceError;
+use crate::settings::{Price, ProviderSettings};
+
+/// A provider, ready to be called.
+pub(super) struct Provider {
+    pub(super) name: String,
+    pub(super) endpoint: Uri,
+    pub(super) models: Uri,
+    pub(super) model: String,
+    pub(super) api_key: Option<SecretString>,
+    /// What a token of a prompt and one of an answer cost, where both are known.
+    pub(super) prices: Option<(Price, Price)>,
+    pub(super) streak: Streak,
+}
+
+impl Provider {
+    pub(super) fn new(settings: &ProviderSettings) -> Result<Self, ServiceError> {
+        Ok(Self {
+            name: settings.name.clone(),
+            endpoint: address(settings, "chat/completions")?,
+            models: address(settings, "models")?,
+            model: settings.model.clone(),
+            api_key: settings.api_key.clone(),
+            prices: settings.prompt_price.zip(settings.completion_price),
+            streak: Streak::default(),
+        })
+    }
+}
+
+/// `base_url` as OpenAI's own clients take it, version included; a bare host gets `/v1`.
+fn address(settings: &ProviderSettings, path: &str) -> Result<Uri, ServiceError> {
+    let problem = |problem: String| ServiceError::ProviderAddress {
+        name: settings.name.clone(),
+        problem,
+    };
+    let base = settings.base_url.trim_end_matches('/');
+    let uri: Uri = base
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| problem(error.to_string()))?;
+    if uri.scheme().is_none() || uri.authority().is_none() {
+        return Err(problem("it has no scheme or no host".to_owned()));
+    }
+    let version = if uri.path() == "/" { "/v1" } else { "" };
+    format!("{base}{version}/{path}")
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| problem(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint_of(base_url: &str) -> Result<String, ServiceError> {
+        let settings = ProviderSettings {
+            name: "a".into(),
+            base_url: base_url.into(),
+            model: "m".into(),
+            api_key: None,
+            prompt_price: None,
+            completion_price: None,
+        };
+        address(&settings, "chat/completions").map(|uri| uri.to_string())
+    }
+
+    #[test]
+    fn a_base_url_is_taken_with_and_without_its_version() {
+        for base in ["http://p.sim", "http://p.sim/", "http://p.sim/v1", "http://p.sim/v1/"] {
+            assert_eq!(endpoint_of(base).unwrap(), "http://p.sim/v1/chat/completions", "{base}");
+        }
+        assert_eq!(
+            endpoint_of("http://p.sim/x/v2").unwrap(),
+            "http://p.sim/x/v2/chat/completions"
+        );
+        assert!(endpoint_of("p.sim/v1").is_err());
+        assert!(endpoint_of("not an address").is_err());
+    }
+}
