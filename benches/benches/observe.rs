@@ -123,6 +123,7 @@ fn observations(plan: &Plan) -> Observations {
             model: "gpt-4o-mini".to_owned(),
             prompt,
             attempt: 0,
+            caller: Some(index),
             arrived: due,
             first_token: Some(first),
             ended,
@@ -142,7 +143,7 @@ fn observations(plan: &Plan) -> Observations {
             hung_up: None,
         });
         let span = |name: &str, start, end| SpanRow {
-            prompt,
+            request: index,
             name: name.to_owned(),
             start,
             end,

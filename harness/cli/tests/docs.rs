@@ -33,7 +33,7 @@ const OBSERVE: &str = include_str!("../../scenario/src/observe.rs");
 const ATTRIBUTION: &str = include_str!("../../measure/src/attribution.rs");
 
 /// Which section of `docs/scenarios.md` explains which type of the file.
-const EXPLAINED_IN: [(&str, &str); 39] = [
+const EXPLAINED_IN: [(&str, &str); 40] = [
     ("File", "Top level"),
     ("ProvidersFile", "Providers without a run"),
     ("LimitsBlock", "`[limits]`"),
@@ -62,6 +62,7 @@ const EXPLAINED_IN: [(&str, &str); 39] = [
     ("Dependency", "`[[dependency_fault]]`"),
     ("DependencyWord", "`[[dependency_fault]]`"),
     ("LoadBlock", "`[load]`"),
+    ("PromptsBlock", "`[load]`"),
     ("ArrivalsBlock", "`[load]`"),
     ("StepBlock", "`[load]`"),
     ("Endpoint", "`[load]`"),

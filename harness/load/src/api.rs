@@ -5,14 +5,11 @@
 
 use brownout_scenario::plan::{ClientPlan, Endpoint};
 use brownout_scenario::schedule::PlannedRequest;
-use brownout_scenario::tracer;
+use brownout_scenario::{trace, tracer};
 use bytes::Bytes;
 use http::{Method, Request, Uri};
 use http_body_util::Full;
 use serde_json::json;
-
-/// High half of every trace id: says whose traces these are. The low half is the prompt id.
-const TRACE_ID_HIGH: u64 = 0x6272_6f77_6e6f_7574;
 
 /// The model that clients of OpenAI-compatible routes ask for: which one it is, is the service's to know.
 const MODEL: &str = "default";
@@ -49,11 +46,7 @@ impl Sender<'_> {
         }
         let mut request = self.request(Method::POST, path, body.to_string());
         if self.kind.is_some_and(|kind| kind.idempotent) {
-            set(
-                &mut request,
-                "idempotency-key",
-                format!("prompt-{}", self.planned.prompt.0),
-            );
+            set(&mut request, "idempotency-key", self.id());
         }
         request
     }
@@ -68,19 +61,19 @@ impl Sender<'_> {
         self.request(Method::GET, &format!("/jobs/{job}/events"), String::new())
     }
 
+    /// What the request is known by, whatever prompt it carries.
+    fn id(self) -> String {
+        format!("request-{}", trace::number(self.planned.index))
+    }
+
     fn request(self, method: Method, path: &str, body: String) -> Request<Full<Bytes>> {
-        let prompt = self.planned.prompt.0;
         let mut request = Request::new(Full::new(Bytes::from(body)));
         *request.method_mut() = method;
         *request.uri_mut() = path.parse().unwrap_or_else(|_| Uri::from_static("/"));
         set(&mut request, "host", self.authority.to_owned());
         set(&mut request, "content-type", "application/json".to_owned());
-        set(&mut request, "x-request-id", format!("prompt-{prompt}"));
-        set(
-            &mut request,
-            "traceparent",
-            format!("00-{TRACE_ID_HIGH:016x}{prompt:016x}-{prompt:016x}-01"),
-        );
+        set(&mut request, "x-request-id", self.id());
+        set(&mut request, "traceparent", trace::traceparent(self.planned.index));
         if let Some(key) = self.kind.and_then(|kind| kind.key.as_deref()) {
             set(&mut request, "authorization", format!("Bearer {key}"));
         }

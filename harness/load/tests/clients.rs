@@ -205,7 +205,7 @@ async fn a_kind_of_client_sends_its_key_with_every_request_and_an_idempotency_ke
     for n in 0..2 {
         assert_eq!(header(n, "authorization").as_deref(), Some("Bearer sk-a"));
     }
-    assert_eq!(header(0, "idempotency-key").as_deref(), Some("prompt-1"));
+    assert_eq!(header(0, "idempotency-key").as_deref(), Some("request-1"));
     assert_eq!(header(1, "idempotency-key"), None);
 }
 

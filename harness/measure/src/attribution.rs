@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use brownout_scenario::observe::{Outcome, SpanRow};
 use brownout_scenario::plan::Endpoint;
-use brownout_scenario::units::PromptId;
 
 use crate::join::Joined;
 use crate::span_sweep::sweep;
@@ -16,17 +15,17 @@ use crate::words::percent;
 /// Microseconds by phase over the slowest hundredth (at least one) of the answered and failed requests.
 pub(crate) fn attribute(subset: &[&Joined], spans: &[SpanRow], endpoint: Endpoint) -> BTreeMap<String, u64> {
     let slow = slowest(subset);
-    let mut by_prompt: BTreeMap<PromptId, Vec<&SpanRow>> =
-        slow.iter().map(|joined| (joined.request.prompt, Vec::new())).collect();
+    let mut by_request: BTreeMap<u64, Vec<&SpanRow>> =
+        slow.iter().map(|joined| (joined.request.index, Vec::new())).collect();
     for span in spans {
-        if let Some(of_prompt) = by_prompt.get_mut(&span.prompt) {
-            of_prompt.push(span);
+        if let Some(of_request) = by_request.get_mut(&span.request) {
+            of_request.push(span);
         }
     }
     let mut parts = BTreeMap::new();
     for joined in slow {
-        let spans = by_prompt
-            .get_mut(&joined.request.prompt)
+        let spans = by_request
+            .get_mut(&joined.request.index)
             .map(std::mem::take)
             .unwrap_or_default();
         for (name, us) in sweep(joined, &spans, endpoint) {

@@ -81,6 +81,7 @@ pub(crate) fn row(prompt: u64, arrived: u64, ended: u64, billed: u64) -> LedgerR
         model: "gpt-4o-mini".to_owned(),
         prompt: PromptId(prompt),
         attempt: 0,
+        caller: None,
         arrived: Micros(arrived),
         first_token: Some(Micros(arrived)),
         ended: Micros(ended),
@@ -101,9 +102,9 @@ pub(crate) fn row(prompt: u64, arrived: u64, ended: u64, billed: u64) -> LedgerR
     }
 }
 
-pub(crate) fn span(prompt: u64, name: &str, start: u64, end: u64) -> SpanRow {
+pub(crate) fn span(request: u64, name: &str, start: u64, end: u64) -> SpanRow {
     SpanRow {
-        prompt: PromptId(prompt),
+        request,
         name: name.to_owned(),
         start: Micros(start),
         end: Micros(end),
@@ -161,6 +162,7 @@ pub(crate) fn plan(variants: &[&str], expectations: Vec<Expectation>) -> Plan {
             endpoint: Endpoint::Chat,
             watch: Watch::Poll,
             poll: Micros::from_secs(1),
+            prompts: None,
             prompt_tokens: Distribution::Constant { value: 10.0 },
             max_tokens: 100,
             patience: None,

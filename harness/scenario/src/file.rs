@@ -16,7 +16,9 @@ use toml::Spanned;
 
 pub(crate) use self::distribution::{Counts, Times};
 pub(crate) use self::fault::{BodyWord, FaultBlock, FaultKind, HeaderBlock, OutageWord};
-pub(crate) use self::load::{ArrivalsBlock, ClientBlock, DisconnectBlock, LoadBlock, ReadBlock, StepBlock};
+pub(crate) use self::load::{
+    ArrivalsBlock, ClientBlock, DisconnectBlock, LoadBlock, PromptsBlock, ReadBlock, StepBlock,
+};
 pub(crate) use self::provider::{
     CapacityBlock, OnDisconnectBlock, PriceBlock, PromptCacheBlock, ProviderBlock, RateLimitBlock, ServedBlock,
     SlowPeriodsBlock,

@@ -1,7 +1,7 @@
 //! Scenario files, plans, the seed tree and the samplers.
 //!
 //! In reading order: [`units`] (time, money, rates), [`distribution`] and [`seed`] (every draw), [`plan`] (what will be
-//! played), [`schedule`] (which request falls due when), [`prices`], [`tracer`] (text that joins both ends),
+//! played), [`schedule`] (which request falls due when), [`prices`], [`tracer`] (text that joins both ends), [`trace`] (ids that do),
 //! [`observe`] (what is seen while it is played). A file becomes a plan through [`Scenario`], or [`Providers`] where there
 //! is no run: `file` holds the shapes serde reads, [`profiles`] the ones that are bundled, `resolve` turns them into a plan,
 //! block by block, [`error`] into a message with line and remedy.
@@ -19,6 +19,7 @@ pub mod profiles;
 mod resolve;
 pub mod schedule;
 pub mod seed;
+pub mod trace;
 pub mod tracer;
 pub mod units;
 

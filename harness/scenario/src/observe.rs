@@ -11,9 +11,9 @@ use crate::units::{Micros, Picodollars, PromptId};
 /// What one planned request came to, as its client saw it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RequestObservation {
-    /// Position in the schedule, from 0.
+    /// Position in the schedule, from 0: what the request is known by.
     pub index: u64,
-    /// The prompt it carried.
+    /// The prompt it carried; others may have carried the same.
     pub prompt: PromptId,
     /// The kind of its client: position in the plan's `load.clients`.
     pub client: u32,
@@ -142,6 +142,9 @@ pub struct LedgerRow {
     pub prompt: PromptId,
     /// How often this provider had seen the prompt before: 0 for the first attempt.
     pub attempt: u32,
+    /// The request that it was made for, by the `traceparent` that the service forwarded: its position in the schedule.
+    /// `None` where no trace of ours was forwarded.
+    pub caller: Option<u64>,
     /// When the request had been read.
     pub arrived: Micros,
     /// When the first token was due on the wire, if it came to that.
@@ -208,8 +211,8 @@ pub const ATTEMPT: &str = "attempt";
 /// A stretch of a request's time, reported from inside the service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SpanRow {
-    /// The prompt of the request that it belongs to, by the `traceparent` that the load generator sent.
-    pub prompt: PromptId,
+    /// The request that it belongs to, by the `traceparent` that the load generator sent: its position in the schedule.
+    pub request: u64,
     /// The span's name, such as `wait.pool`; [`ATTEMPT`] for a call to a model.
     pub name: String,
     /// Start.

@@ -5,6 +5,7 @@
 
 mod fault;
 mod load;
+mod prompts;
 mod provider;
 mod window;
 mod world;
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 pub use self::fault::*;
 pub use self::load::*;
+pub use self::prompts::*;
 pub use self::provider::*;
 pub use self::world::*;
 use crate::units::Micros;

@@ -1,6 +1,6 @@
 //! Which request falls due when, and what its client is like: drawn from the plan before the run.
 //!
-//! Every attribute is keyed by the request's own prompt id, so all variants of a plan meet the same clients at the same
+//! Every attribute is keyed by the request's place in the schedule (its text by its prompt), so all variants of a plan meet the same clients at the same
 //! instants and differ in nothing but their design.
 
 use serde::Serialize;
@@ -13,9 +13,9 @@ use crate::units::{Micros, PerSecond, PromptId};
 /// One request of the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedRequest {
-    /// Position in the schedule, from 0.
+    /// Position in the schedule, from 0: what the request is known by.
     pub index: u64,
-    /// The prompt it carries.
+    /// The prompt it carries; others may carry the same.
     pub prompt: PromptId,
     /// Its client's kind: position in `load.clients`.
     pub client: u32,
@@ -129,9 +129,8 @@ fn on_off_time(rate: f64, on: f64, off: f64, count: f64) -> f64 {
 
 /// Request `index` of the schedule.
 pub fn planned(plan: &Plan, load: &LoadPlan, index: u64) -> PlannedRequest {
-    let prompt = PromptId(index + 1);
     let tree = SeedTree::new(plan.seed);
-    let mut class = tree.stream(Purpose::ClientClass, "", prompt, 0).unit();
+    let mut class = tree.of_request(Purpose::ClientClass, index).unit();
     let client = load.clients.iter().position(|client| {
         class -= client.share.get();
         class < 0.0
@@ -143,7 +142,7 @@ pub fn planned(plan: &Plan, load: &LoadPlan, index: u64) -> PlannedRequest {
         .get(client)
         .and_then(|c| c.disconnect.as_ref())
         .map(|disconnect| {
-            let mut draws = tree.stream(Purpose::Disconnect, "", prompt, 0);
+            let mut draws = tree.of_request(Purpose::Disconnect, index);
             let after = match &disconnect.after {
                 LeaveAfter::Tokens(tokens) => LeavePoint::Tokens(draws.whole(tokens).max(1)),
                 LeaveAfter::Time(time) => LeavePoint::Time(Micros(draws.whole(time))),
@@ -153,6 +152,10 @@ pub fn planned(plan: &Plan, load: &LoadPlan, index: u64) -> PlannedRequest {
                 how: disconnect.how,
             }
         });
+    let prompt = PromptId(match &load.prompts {
+        None => index + 1,
+        Some(prompts) => prompts.place(tree.of_request(Purpose::Prompt, index).unit()) + 1,
+    });
     let prompt_tokens = tree
         .stream(Purpose::PromptLength, "", prompt, 0)
         .whole(&load.prompt_tokens)
@@ -171,7 +174,7 @@ pub fn planned(plan: &Plan, load: &LoadPlan, index: u64) -> PlannedRequest {
 pub fn think_time(plan: &Plan, think: &Distribution, index: u64) -> Micros {
     Micros(
         SeedTree::new(plan.seed)
-            .stream(Purpose::Think, "", PromptId(index + 1), 0)
+            .of_request(Purpose::Think, index)
             .whole(think)
             .max(1_000),
     )
@@ -280,6 +283,26 @@ mod tests {
             let seen = variance / (mean * mean);
             assert!((seen / burstiness - 1.0).abs() < 0.25, "{seen} and not {burstiness}");
         }
+    }
+
+    #[test]
+    fn popular_prompts_come_often_and_keep_their_length_while_their_clients_differ() {
+        let leaver = "{ share = 0.5, disconnect = { after = { kind = \"uniform\", min = \"1s\", max = \"9s\" } } }";
+        let mut plan = plan("{ kind = \"constant\", rate = \"1/s\" }", leaver);
+        let load = &mut plan.variants[0].load;
+        load.prompts = Some(crate::plan::PromptsPlan::new(50, 1.0));
+        load.prompt_tokens = Distribution::Uniform { min: 20.0, max: 900.0 };
+        let load = plan.variants[0].load.clone();
+        let all: Vec<_> = (0..5000).map(|index| planned(&plan, &load, index)).collect();
+        let first: Vec<_> = all.iter().filter(|request| request.prompt == PromptId(1)).collect();
+        // The harmonic number of 50 is 4.499.
+        assert!((first.len() as f64 - 5000.0 / 4.499).abs() < 120.0, "{}", first.len());
+        assert!(all.iter().all(|request| (1..=50).contains(&request.prompt.0)));
+        let lengths: std::collections::BTreeSet<u64> = first.iter().map(|request| request.prompt_tokens).collect();
+        assert_eq!(lengths.len(), 1, "the length is the prompt's");
+        let moments: std::collections::BTreeSet<_> =
+            first.iter().map(|request| format!("{:?}", request.leave)).collect();
+        assert!(moments.len() > first.len() / 3, "when they leave is the clients' own");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The seed tree: every draw has its own generator, named by what it is for.
 //!
-//! A draw is keyed by (seed, purpose, owner, prompt, attempt) and never by the order in which things happen, so
+//! A draw is keyed by (seed, purpose, owner, prompt or request, attempt) and never by the order in which things happen, so
 //! concurrency, retries and the choice of clock leave all other draws as they were.
 
 use rand_chacha::ChaCha8Rng;
@@ -8,6 +8,7 @@ use rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
 
 use crate::distribution::Distribution;
+use crate::trace;
 use crate::units::PromptId;
 
 /// What a draw decides. The number is part of every key: never reuse one.
@@ -48,6 +49,8 @@ pub enum Purpose {
     ToolCall = 16,
     /// How long a process takes to start.
     StartTime = 17,
+    /// Which prompt a request carries.
+    Prompt = 18,
 }
 
 /// The root of all draws of a run.
@@ -60,6 +63,11 @@ impl SeedTree {
     /// The tree that grows from `seed`.
     pub const fn new(seed: u64) -> Self {
         Self { seed }
+    }
+
+    /// The generator for one purpose of request `index`, whatever prompt it carries.
+    pub fn of_request(self, purpose: Purpose, index: u64) -> Draws {
+        self.stream(purpose, "", PromptId(trace::number(index)), 0)
     }
 
     /// The generator for one purpose of one owner (a provider's name, a variant-free label), prompt and attempt.

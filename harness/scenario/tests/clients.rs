@@ -52,6 +52,23 @@ fn a_kind_of_client_has_a_name_a_key_and_a_pace() {
 }
 
 #[test]
+fn prompts_have_a_number_and_a_popularity() {
+    let load = load(&format!("{CONSTANT}\nprompts = {{ distinct = 200 }}"));
+    let prompts = load.prompts.expect("prompts");
+    assert_eq!((prompts.distinct, prompts.exponent), (200, 1.0));
+    for wrong in ["{}", "{ distinct = 0 }", "{ distinct = 1000001 }"] {
+        refuses(
+            &format!("{CONSTANT}\nprompts = {wrong}"),
+            "",
+            "how many different prompts",
+            "distinct = 200",
+        );
+    }
+    let steep = format!("{CONSTANT}\nprompts = {{ distinct = 9, exponent = 5.1 }}");
+    refuses(&steep, "", "exponent", "from 0");
+}
+
+#[test]
 fn what_cannot_be_a_client_is_refused() {
     refuses(
         &client("name = \"a b\""),

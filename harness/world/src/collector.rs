@@ -1,4 +1,4 @@
-//! The OTLP/HTTP receiver: takes spans as JSON from any service and joins them to prompts by their trace id.
+//! The OTLP/HTTP receiver: takes spans as JSON from any service and joins them to requests by their trace id.
 //!
 //! Spans of traces that the load generator did not open are left out; whole bodies that cannot be read are counted. A call
 //! to a model is known by the OpenTelemetry conventions for generative AI, so it is an attempt whoever made it.
@@ -7,7 +7,8 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use brownout_scenario::observe::{ATTEMPT, SpanRow};
-use brownout_scenario::units::{Micros, PromptId};
+use brownout_scenario::trace;
+use brownout_scenario::units::Micros;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -19,8 +20,6 @@ use serde::Deserialize;
 const LONGEST_EXPORT: usize = 16 << 20;
 /// Most spans kept: bounds memory on a service gone wild.
 const MOST_SPANS: usize = 5_000_000;
-/// Start of the trace ids that the load generator gives out; the prompt id follows.
-const TRACE_ID_HIGH: &str = "62726f776e6f7574";
 
 /// Spans received so far.
 #[derive(Clone, Default)]
@@ -91,7 +90,7 @@ impl Collector {
         StatusCode::OK
     }
 
-    /// The spans that belong to prompts, on the run's clock, which began at `origin_unix_us`. Ordered by prompt, start
+    /// The spans that belong to requests, on the run's clock, which began at `origin_unix_us`. Ordered by request, start
     /// and name, so that the order of arrival does not show.
     pub(crate) fn rows(&self, origin_unix_us: u64) -> Vec<SpanRow> {
         let received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,7 +99,7 @@ impl Collector {
             .iter()
             .filter_map(|span| span.row(origin_unix_us))
             .collect();
-        rows.sort_by(|a, b| (a.prompt, a.start, a.end, &a.name).cmp(&(b.prompt, b.start, b.end, &b.name)));
+        rows.sort_by(|a, b| (a.request, a.start, a.end, &a.name).cmp(&(b.request, b.start, b.end, &b.name)));
         rows
     }
 
@@ -173,15 +172,14 @@ struct Attribute {
 
 impl Span {
     fn row(&self, origin_unix_us: u64) -> Option<SpanRow> {
-        let trace = self.trace_id.to_ascii_lowercase();
-        let prompt = u64::from_str_radix(trace.strip_prefix(TRACE_ID_HIGH)?, 16).ok()?;
+        let request = trace::request_of(&self.trace_id)?;
         let at = |nanos: &str| {
             let us = nanos.parse::<u64>().ok()? / 1_000;
             Some(Micros(us.saturating_sub(origin_unix_us)))
         };
         let (start, end) = (at(&self.start_time_unix_nano)?, at(&self.end_time_unix_nano)?);
         Some(SpanRow {
-            prompt: PromptId(prompt),
+            request,
             name: self.phase().to_owned(),
             start,
             end: end.max(start),
@@ -213,12 +211,12 @@ mod tests {
          "startTimeUnixNano":"1","endTimeUnixNano":"2"}]}]}]}"#;
 
     #[test]
-    fn spans_of_our_traces_are_joined_to_their_prompt_and_others_are_left_out() {
+    fn spans_of_our_traces_are_joined_to_their_request_and_others_are_left_out() {
         let collector = Collector::default();
         assert_eq!(collector.take(EXPORT.as_bytes()), StatusCode::OK);
         let rows = collector.rows(4_000);
         let expected = SpanRow {
-            prompt: PromptId(17),
+            request: 16,
             name: "wait.pool".into(),
             start: Micros(1_000),
             end: Micros(3_000),

@@ -4,6 +4,7 @@
 
 use brownout_scenario::observe::{Finish, LedgerRow};
 use brownout_scenario::plan::{Dialect, FaultPlan, ModelPlan, ProviderPlan};
+use brownout_scenario::trace;
 use brownout_scenario::units::{Micros, Picodollars};
 use http::StatusCode;
 
@@ -77,6 +78,7 @@ impl Attempt<'_> {
             model: request.model.clone(),
             prompt: ask.prompt,
             attempt: ask.attempt,
+            caller: self.call.header("traceparent").and_then(trace::caller_of),
             arrived: ask.arrived,
             first_token: None,
             ended: ask.arrived,

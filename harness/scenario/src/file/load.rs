@@ -14,10 +14,19 @@ pub(crate) struct LoadBlock {
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) watch: Option<Watch>,
     pub(crate) poll: Option<Spanned<Micros>>,
+    pub(crate) prompts: Option<Spanned<PromptsBlock>>,
     pub(crate) prompt_tokens: Option<Spanned<Counts>>,
     pub(crate) max_tokens: Option<Spanned<u64>>,
     pub(crate) patience: Option<Micros>,
     pub(crate) client: Option<Vec<Spanned<ClientBlock>>>,
+}
+
+/// Which prompts are asked for, and how often each.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PromptsBlock {
+    pub(crate) distinct: Option<u64>,
+    pub(crate) exponent: Option<f64>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

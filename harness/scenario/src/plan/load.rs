@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::PromptsPlan;
 use crate::distribution::Distribution;
 use crate::units::{Micros, PerSecond, Share};
 
@@ -16,6 +17,9 @@ pub struct LoadPlan {
     pub watch: Watch,
     /// How often a client asks for the result of its job, where it asks.
     pub poll: Micros,
+    /// Which prompts are asked for; `None` if each request has one of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompts: Option<PromptsPlan>,
     /// Length of a prompt, in tokens.
     pub prompt_tokens: Distribution,
     /// The `max_tokens` a client asks for.

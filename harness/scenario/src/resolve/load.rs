@@ -1,9 +1,10 @@
 //! Load blocks to load plans: the base of the file with the variant's changes on top.
 //!
-//! `arrivals` and `clients` have files of their own.
+//! `arrivals`, `clients` and `prompts` have files of their own.
 
 mod arrivals;
 mod clients;
+mod prompts;
 
 use toml::Spanned;
 
@@ -67,6 +68,9 @@ pub(super) fn load(context: &Context<'_>, base: &Spanned<LoadBlock>, patch: &Loa
         endpoint,
         watch: patch.watch.or(raw.watch).unwrap_or_default(),
         poll,
+        prompts: pick!(prompts)
+            .map(|block| prompts::prompts(context, block))
+            .transpose()?,
         prompt_tokens,
         max_tokens,
         patience: patch.patience.or(raw.patience),

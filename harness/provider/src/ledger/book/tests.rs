@@ -17,6 +17,7 @@ fn row(prompt: u64) -> LedgerRow {
         model: "gpt-4o-mini".to_owned(),
         prompt: PromptId(prompt),
         attempt: 0,
+        caller: None,
         arrived: Micros::ZERO,
         first_token: None,
         ended: Micros::ZERO,
