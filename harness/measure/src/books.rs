@@ -8,12 +8,12 @@ mod rows;
 use std::collections::BTreeSet;
 
 use brownout_scenario::observe::{LedgerRow, Outcome, RequestObservation};
-use brownout_scenario::units::PromptId;
+use brownout_scenario::trace;
 
 use crate::join::{Join, Joined};
 use crate::prices::Prices;
 use crate::record::Books;
-use crate::waste::{Given, given};
+use crate::sharing::{Shared, Source};
 use crate::words::thousands;
 use rows::check_row;
 
@@ -57,7 +57,7 @@ pub(crate) fn balance(join: &Join, prices: &Prices, planned: Option<u64>, overhe
     check_counts(&mut found, join, planned);
     for each in &join.requests {
         each.rows.iter().for_each(|row| check_row(&mut found, row, prices));
-        check_addressee(&mut found, each.request);
+        check_addressee(&mut found, each);
         if joined {
             check_tokens(&mut found, each);
         }
@@ -97,78 +97,111 @@ fn check_counts(found: &mut Discrepancies, join: &Join, planned: Option<u64>) {
             )
         });
     }
-    let (mut prompts, mut indices) = (BTreeSet::<PromptId>::new(), BTreeSet::<u64>::new());
-    for RequestObservation {
-        prompt,
-        index,
-        due,
-        sent,
-        ended,
-        outcome,
-        ..
-    } in join.requests.iter().map(|j| j.request)
-    {
-        found.demand(prompts.insert(*prompt), || {
-            format!("prompt {prompt}: more than one request carried it")
-        });
+    let mut indices = BTreeSet::<u64>::new();
+    for request in join.requests.iter().map(|j| j.request) {
+        let RequestObservation {
+            index,
+            due,
+            sent,
+            ended,
+            outcome,
+            ..
+        } = request;
         found.demand(indices.insert(*index), || {
             format!("request {index} of the schedule is counted twice")
         });
         let left = sent.is_some();
         let in_order = sent.unwrap_or(*due) >= *due && *ended >= sent.unwrap_or(*due);
         found.demand(in_order, || {
-            format!("prompt {prompt}: not in the order due, sent, ended")
+            format!("{}: not in the order due, sent, ended", name(request))
         });
         match outcome {
             Outcome::Answered | Outcome::Aborted => {
                 found.demand(left, || {
-                    format!("prompt {prompt}: it has an outcome, but never left its client")
+                    format!("{}: it has an outcome, but never left its client", name(request))
                 });
             }
             Outcome::NotSent => {
-                found.demand(!left, || format!("prompt {prompt}: not sent, but it left its client"));
+                found.demand(!left, || format!("{}: not sent, but it left its client", name(request)));
             }
             Outcome::Failed(_) => {}
         }
     }
 }
 
-/// Nobody may get another's answer, whatever else a target does to texts.
-fn check_addressee(found: &mut Discrepancies, request: &RequestObservation) {
-    let (prompt, misdelivered) = (request.prompt, request.delivered.misdelivered);
-    found.demand(misdelivered == 0, || {
-        format!("prompt {prompt}: its client got {misdelivered} tokens of another prompt's answer")
-    });
+/// What a request is called in a discrepancy: by its prompt, and by its number where others may carry the same.
+fn name(request: &RequestObservation) -> String {
+    let (prompt, number) = (request.prompt, trace::number(request.index));
+    if prompt.0 == number {
+        format!("prompt {prompt}")
+    } else {
+        format!("request {number} (prompt {prompt})")
+    }
 }
 
-/// What must hold between a request and its rows.
+/// Nobody may get another's answer, whatever else a target does to texts.
+fn check_addressee(found: &mut Discrepancies, joined: &Joined) {
+    let (request, misdelivered) = (joined.request, joined.request.delivered.misdelivered);
+    found.demand(misdelivered == 0, || {
+        format!(
+            "{}: its client got {misdelivered} tokens of another prompt's answer",
+            name(request)
+        )
+    });
+    if let Source::OtherTenant(row) = joined.source {
+        found.demand(false, || {
+            format!(
+                "{}: its client got the answer of attempt {} at {}, which was made for a client with another key",
+                name(request),
+                row.attempt,
+                row.provider
+            )
+        });
+    }
+}
+
+/// What must hold between a request, its own rows and the row that it was served from.
 fn check_tokens(found: &mut Discrepancies, joined: &Joined) {
-    let (request, prompt) = (joined.request, joined.request.prompt);
+    let request = joined.request;
     let accounted: u64 = joined.fates.iter().map(|fate| fate.used + fate.wasted).sum();
     found.demand(joined.billed() == accounted, || {
         format!(
-            "prompt {prompt}: {} tokens billed, {accounted} used or wasted",
+            "{}: {} tokens billed, {accounted} used or wasted",
+            name(request),
             joined.billed()
         )
     });
     match request.outcome {
         Outcome::Answered => check_answered(found, joined),
         Outcome::Aborted | Outcome::Failed(_) => {
-            let flushed = joined.rows.iter().map(|row| row.flushed).max().unwrap_or(0);
             check_words(found, joined);
+            let flushed = flushed(joined);
             found.demand(request.delivered.tokens <= flushed, || {
                 format!(
-                    "prompt {prompt}: {} tokens delivered, {flushed} handed over",
+                    "{}: {} tokens delivered, {flushed} handed over",
+                    name(request),
                     request.delivered.tokens
                 )
             });
         }
         Outcome::NotSent => found.demand(joined.rows.is_empty(), || {
             format!(
-                "prompt {prompt}: not sent, but a provider saw {} attempts at it",
+                "{}: not sent, but a provider saw {} attempts at it",
+                name(request),
                 joined.rows.len()
             )
         }),
+    }
+}
+
+/// The most that any attempt handed over which the client may have read.
+fn flushed(joined: &Joined) -> u64 {
+    match joined.source {
+        Source::Shared(Shared { row, .. }) | Source::OtherTenant(row) => row.flushed,
+        Source::Own => {
+            let own = joined.rows.iter().filter(|row| row.prompt == joined.request.prompt);
+            own.map(|row| row.flushed).max().unwrap_or(0)
+        }
     }
 }
 
@@ -176,73 +209,85 @@ fn check_tokens(found: &mut Discrepancies, joined: &Joined) {
 fn check_words(found: &mut Discrepancies, joined: &Joined) {
     let (request, delivered) = (joined.request, joined.request.delivered);
     let in_time = joined.rows.iter().filter(|row| row.arrived <= request.ended);
-    let repeated: u64 = in_time.map(|row| row.repeated).sum();
+    let elsewhere = match joined.source {
+        Source::Shared(shared) => shared.row.repeated,
+        Source::Own | Source::OtherTenant(_) => 0,
+    };
+    let repeated = in_time.map(|row| row.repeated).sum::<u64>() + elsewhere;
     found.demand(delivered.foreign == 0 && delivered.duplicates <= repeated, || {
         format!(
-            "prompt {}: {} foreign and {} repeated words, {repeated} repeated by a provider",
-            request.prompt, delivered.foreign, delivered.duplicates
+            "{}: {} foreign and {} repeated words, {repeated} repeated by a provider",
+            name(request),
+            delivered.foreign,
+            delivered.duplicates
         )
     });
 }
 
-/// A complete answer is some attempt's whole answer, word for word, and the service says so. One that the service calls
-/// complete though its attempt broke off is a defect of the service and none of the books: it is counted elsewhere.
+/// A complete answer is some attempt's whole answer, word for word, and the service says so; whose attempt it was does not
+/// matter. One that the service calls complete though its attempt broke off is a defect of the service and none of the
+/// books: it is counted elsewhere.
 fn check_answered(found: &mut Discrepancies, joined: &Joined) {
-    let (request, prompt) = (joined.request, joined.request.prompt);
-    let delivered = request.delivered;
-    let Some(given) = given(request, &joined.rows) else {
-        let tokens = delivered.tokens;
+    let request = joined.request;
+    let Some((row, whole)) = joined.answer() else {
+        let tokens = request.delivered.tokens;
         found.demand(false, || {
-            format!("prompt {prompt}: answered with {tokens} tokens, but no attempt gave as many")
+            format!(
+                "{}: answered with {tokens} tokens, but no attempt gave as many",
+                name(request)
+            )
         });
         return;
     };
     check_words(found, joined);
-    let row = joined.rows[given.position()];
-    match given {
-        Given::Whole(_) => check_whole(found, joined, row),
-        Given::Part(_) => check_part(found, request, row),
+    if whole {
+        check_whole(found, request, row);
+    } else {
+        check_part(found, request, row);
     }
 }
 
 /// Who did not see the end may be silent about usage, but may not report more than there was.
 fn check_part(found: &mut Discrepancies, request: &RequestObservation, row: &LedgerRow) {
-    let (prompt, reported) = (request.prompt, request.reported.unwrap_or_default());
+    let reported = request.reported.unwrap_or_default();
     found.demand(reported.completion_tokens <= row.generated, || {
         let completion = reported.completion_tokens;
         format!(
-            "prompt {prompt}: the service reports {completion} completion tokens, but {} generated",
+            "{}: the service reports {completion} completion tokens, but {} generated",
+            name(request),
             row.generated
         )
     });
 }
 
-fn check_whole(found: &mut Discrepancies, joined: &Joined, row: &LedgerRow) {
-    let (request, prompt) = (joined.request, joined.request.prompt);
+fn check_whole(found: &mut Discrepancies, request: &RequestObservation, row: &LedgerRow) {
     let delivered = request.delivered.tokens;
     found.demand(delivered == row.flushed, || {
         format!(
-            "prompt {prompt}: {delivered} tokens delivered, {} handed over",
+            "{}: {delivered} tokens delivered, {} handed over",
+            name(request),
             row.flushed
         )
     });
     let Some(reported) = request.reported else {
         found.demand(false, || {
-            format!("prompt {prompt}: answered, but the service reports no usage")
+            format!("{}: answered, but the service reports no usage", name(request))
         });
         return;
     };
     found.demand(reported.completion_tokens == row.generated, || {
         let completion = reported.completion_tokens;
         format!(
-            "prompt {prompt}: the service reports {completion} completion tokens, the provider {}",
+            "{}: the service reports {completion} completion tokens, the provider {}",
+            name(request),
             row.generated
         )
     });
     found.demand(reported.prompt_tokens == row.prompt_tokens, || {
         let reported = reported.prompt_tokens;
         format!(
-            "prompt {prompt}: the service reports {reported} prompt tokens, the provider {}",
+            "{}: the service reports {reported} prompt tokens, the provider {}",
+            name(request),
             row.prompt_tokens
         )
     });

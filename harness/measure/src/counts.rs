@@ -9,7 +9,7 @@ use brownout_scenario::observe::{FailureClass, Outcome};
 
 use crate::join::Joined;
 use crate::record::RequestCounts;
-use crate::waste::is_incomplete;
+use crate::sharing::Source;
 
 /// A 504 of a request that no provider had seen by then.
 pub(crate) const BEFORE_MODEL: &str = "gateway_timeout_before_model";
@@ -74,7 +74,14 @@ pub(crate) fn requests(subset: &[&Joined]) -> RequestCounts {
     for joined in subset {
         counts.due += 1;
         counts.sent += u64::from(joined.request.sent.is_some());
-        counts.incomplete += u64::from(is_incomplete(joined.request, &joined.rows));
+        counts.incomplete += u64::from(joined.is_incomplete());
+        if let (Outcome::Answered, Source::Shared(shared)) = (joined.request.outcome, joined.source) {
+            *if shared.cached {
+                &mut counts.from_cache
+            } else {
+                &mut counts.coalesced
+            } += 1;
+        }
         *match joined.request.outcome {
             Outcome::Answered => &mut counts.answered,
             Outcome::Aborted => &mut counts.aborted,

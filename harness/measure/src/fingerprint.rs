@@ -34,6 +34,9 @@ struct Integers<'a> {
     clients: Vec<Client<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hosts: Option<Hosts<'a>>,
+    /// Tokens from caches, tokens by fan-out, different prompts, most attempts at one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared: Option<[u64; 4]>,
 }
 
 /// What a record did not always have is in the fingerprint only where there is any of it.
@@ -47,6 +50,10 @@ struct Requests {
     not_sent: u64,
     #[serde(skip_serializing_if = "is_zero")]
     incomplete: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    from_cache: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    coalesced: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
@@ -64,6 +71,8 @@ impl Requests {
             aborted: counts.aborted,
             not_sent: counts.not_sent,
             incomplete: counts.incomplete,
+            from_cache: counts.from_cache,
+            coalesced: counts.coalesced,
         }
     }
 }
@@ -190,6 +199,12 @@ impl<'a> Integers<'a> {
             ),
             clients: variant.clients.iter().map(Client::of).collect(),
             hosts: Hosts::of(variant),
+            shared: (tokens.from_cache + tokens.fan_out > 0).then_some([
+                tokens.from_cache,
+                tokens.fan_out,
+                attempts.distinct_prompts,
+                attempts.per_prompt_max,
+            ]),
         }
     }
 }
@@ -258,7 +273,7 @@ mod tests {
         let record = variant_record("held", 200_000);
         let print = results_fingerprint(std::slice::from_ref(&record));
         let text = serde_json::to_string(&Integers::of(&record)).expect("serialises");
-        for later in ["incomplete", "clients", "hosts"] {
+        for later in ["incomplete", "coalesced", "clients", "hosts", "shared"] {
             assert!(
                 !text.contains(later),
                 "{later}: baselines from before it was known must stay valid"

@@ -209,8 +209,16 @@ pub fn metrics(variant: &VariantRecord) -> BTreeMap<String, u64> {
 fn later_figures(variant: &VariantRecord) -> Vec<(String, u64)> {
     let mut figures = Vec::new();
     let mut put = |metric: String, value: u64| figures.push((metric, value));
-    if variant.requests.incomplete > 0 {
-        put("requests.incomplete".to_owned(), variant.requests.incomplete);
+    let (requests, tokens) = (&variant.requests, &variant.tokens);
+    let counts = [
+        ("requests.incomplete", requests.incomplete),
+        ("requests.from_cache", requests.from_cache),
+        ("requests.coalesced", requests.coalesced),
+        ("tokens.from_cache", tokens.from_cache),
+        ("tokens.fan_out", tokens.fan_out),
+    ];
+    for (metric, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        put(metric.to_owned(), count);
     }
     for (name, client) in &variant.clients {
         put(format!("clients.{name}.requests.due"), client.requests.due);

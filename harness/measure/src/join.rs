@@ -1,14 +1,14 @@
-//! Requests joined to the ledger rows of their prompts, and the choice of those that make up the figures.
+//! Requests joined to the ledger rows that were made for them, and the choice of those that make up the figures.
 //!
-//! Judges nothing: rows without a request are kept for the books.
-
-use std::collections::BTreeMap;
+//! Whose a row is decides [`crate::owners`], who read it [`crate::sharing`]. Judges nothing: rows without a request are kept
+//! for the books.
 
 use brownout_scenario::observe::{LedgerRow, Outcome, RequestObservation};
-use brownout_scenario::plan::Endpoint;
-use brownout_scenario::units::{Micros, PromptId};
+use brownout_scenario::units::Micros;
 
-use crate::waste::{Fate, fates};
+use crate::owners::owners;
+use crate::sharing::{Attempts, Clients, Source};
+use crate::waste::{Fate, Given, fates, fates_of_unread, given};
 
 /// A request with all that providers did for it.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(crate) struct Joined<'a> {
     pub(crate) rows: Vec<&'a LedgerRow>,
     /// What became of each.
     pub(crate) fates: Vec<Fate>,
+    /// Where the words came from that its client got.
+    pub(crate) source: Source<'a>,
 }
 
 impl<'a> Joined<'a> {
@@ -46,6 +48,26 @@ impl<'a> Joined<'a> {
     pub(crate) fn ttft(&self) -> Option<Micros> {
         self.request.first_token.map(|first| first.since(self.request.due))
     }
+
+    /// The attempt whose answer the client took for complete, and whether all of it was handed over.
+    pub(crate) fn answer(&self) -> Option<(&'a LedgerRow, bool)> {
+        if self.request.outcome != Outcome::Answered {
+            return None;
+        }
+        match self.source {
+            Source::Shared(shared) => Some((shared.row, shared.whole)),
+            Source::OtherTenant(row) => Some((row, true)),
+            Source::Own => match given(self.request, &self.rows)? {
+                Given::Whole(at) => Some((self.rows[at], true)),
+                Given::Part(at) => Some((self.rows[at], false)),
+            },
+        }
+    }
+
+    /// Whether the client took a part of an answer for all of it.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.answer().is_some_and(|(_, whole)| !whole)
+    }
 }
 
 /// All requests and all rows of a variant.
@@ -53,26 +75,68 @@ impl<'a> Joined<'a> {
 pub(crate) struct Join<'a> {
     /// Every request, in the order of its observation.
     pub(crate) requests: Vec<Joined<'a>>,
-    /// Rows of prompts that no request carried: probes, or a reader that misread.
+    /// Rows that were made for no request: probes, a cache that was filled before anybody asked, or a reader that misread.
     pub(crate) strangers: Vec<&'a LedgerRow>,
 }
 
-/// Joins by prompt. The first request of a prompt gets its rows; a second one is the books' business.
-pub(crate) fn join<'a>(requests: &'a [RequestObservation], ledger: &'a [LedgerRow], endpoint: Endpoint) -> Join<'a> {
-    let mut by_prompt: BTreeMap<PromptId, Vec<&LedgerRow>> = BTreeMap::new();
-    for row in ledger {
-        by_prompt.entry(row.prompt).or_default().push(row);
+/// Joins rows to the requests that they were made for, and words to rows.
+pub(crate) fn join<'a>(
+    requests: &'a [RequestObservation],
+    ledger: &'a [LedgerRow],
+    clients: impl Into<Clients<'a>>,
+) -> Join<'a> {
+    let clients = clients.into();
+    let mut order: Vec<usize> = (0..ledger.len()).collect();
+    order.sort_by_key(|row| (ledger[*row].arrived, ledger[*row].attempt, &ledger[*row].provider));
+    let owners = owners(requests, ledger, &order);
+    let mut positions: Vec<Vec<usize>> = vec![Vec::new(); requests.len()];
+    let mut strangers = Vec::new();
+    for row in order.iter().copied() {
+        match owners[row] {
+            Some(owner) => positions[owner].push(row),
+            None => strangers.push(&ledger[row]),
+        }
     }
-    let requests = requests.iter().map(|request| {
-        let mut rows = by_prompt.remove(&request.prompt).unwrap_or_default();
-        rows.sort_by_key(|row| (row.arrived, row.attempt, &row.provider));
-        let fates = fates(request, &rows, endpoint);
-        Joined { request, rows, fates }
-    });
-    let requests = requests.collect();
+    let attempts = Attempts::new(requests, ledger, &order, &owners, &clients);
+    let mut joined: Vec<Joined> = (0..)
+        .zip(requests.iter().zip(&positions))
+        .map(|(position, (request, rows))| {
+            let rows: Vec<&LedgerRow> = rows.iter().map(|row| &ledger[*row]).collect();
+            let source = attempts.source(position, &rows);
+            let fates = match source {
+                Source::Own => fates(request, &rows, clients.endpoint),
+                Source::Shared(_) | Source::OtherTenant(_) => fates_of_unread(request, &rows, clients.endpoint),
+            };
+            Joined {
+                request,
+                rows,
+                fates,
+                source,
+            }
+        })
+        .collect();
+    also_read(&mut joined, &owners, &positions);
     Join {
-        requests,
-        strangers: by_prompt.into_values().flatten().collect(),
+        requests: joined,
+        strangers,
+    }
+}
+
+/// What was made for one request and read by another was used, whatever became of its own client.
+fn also_read(joined: &mut [Joined], owners: &[Option<usize>], positions: &[Vec<usize>]) {
+    let reads: Vec<(usize, usize, u64)> = joined
+        .iter()
+        .filter(|each| matches!(each.request.outcome, Outcome::Answered | Outcome::Aborted))
+        .filter_map(|each| match each.source {
+            Source::Shared(shared) => Some((shared.position, owners[shared.position]?, each.request.delivered.tokens)),
+            Source::Own | Source::OtherTenant(_) => None,
+        })
+        .collect();
+    for (row, owner, tokens) in reads {
+        if let Some(at) = positions[owner].iter().position(|own| *own == row) {
+            let owner = &mut joined[owner];
+            owner.fates[at] = owner.fates[at].also_read(owner.rows[at], tokens);
+        }
     }
 }
 
@@ -86,11 +150,13 @@ pub(crate) fn measured<'j, 'a>(join: &'j Join<'a>, warmup: Micros, until: Micros
 
 #[cfg(test)]
 mod tests {
+    use brownout_scenario::plan::Endpoint;
+
     use super::*;
     use crate::testing::{request, row};
 
     #[test]
-    fn rows_follow_their_prompt_in_the_order_of_arrival() {
+    fn rows_without_a_trace_follow_their_prompt_in_the_order_of_arrival() {
         let requests = [request(1, 0, 100, 5), request(2, 0, 100, 5)];
         let ledger = [row(2, 50, 90, 5), row(9, 1, 2, 5), row(2, 10, 20, 5), row(1, 10, 20, 5)];
         let join = join(&requests, &ledger, Endpoint::Chat);

@@ -1,7 +1,7 @@
 //! Observations to histograms, books, expectations, records and verdicts.
 //!
 //! In reading order: [`record`] (what comes out), [`histogram`] and [`spectrum`] (how times and tokens are kept),
-//! `join` (requests to ledger rows) and [`waste`] (who used what was billed), then one file per part of a variant's
+//! `join` (requests to ledger rows, by way of `owners` and `sharing`) and [`waste`] (who used what was billed), then one file per part of a variant's
 //! record (`latencies`, `counts`, `tokens`, `clients`, `hosts`, `phases`, `timeline`, [`attribution`], [`books`]), which [`measure()`] puts
 //! together. A finished set of variants becomes a run through [`expect`] and [`run`]; runs are held against each other
 //! by [`gate`] and [`fidelity`].
@@ -25,11 +25,13 @@ mod join;
 mod latencies;
 mod measure;
 pub mod metric;
+mod owners;
 mod phases;
 mod prices;
 mod rank;
 pub mod record;
 pub mod run;
+mod sharing;
 mod span_sweep;
 pub mod spectrum;
 #[cfg(test)]

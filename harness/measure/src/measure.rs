@@ -45,7 +45,7 @@ pub fn measure(variant: &Variant, plan: &Plan, observations: &Observations) -> V
     let end = observations
         .interrupted_at
         .map_or(plan.duration, |at| at.min(plan.duration));
-    let all = join(&observations.requests, &observations.ledger, endpoint);
+    let all = join(&observations.requests, &observations.ledger, &variant.load);
     let subset = measured(&all, plan.warmup, end);
     let prices = Prices::of(&variant.providers);
     let requests = counts::requests(&subset);

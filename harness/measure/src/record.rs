@@ -204,6 +204,12 @@ pub struct RequestCounts {
     /// Of the answered, those whose client took a part of an answer for all of it.
     #[serde(default)]
     pub incomplete: u64,
+    /// Of the answered, those served from an attempt that had ended before they were sent, and was made for another request.
+    #[serde(default)]
+    pub from_cache: u64,
+    /// Of the answered, those served from an attempt that was under way, and was made for another request.
+    #[serde(default)]
+    pub coalesced: u64,
 }
 
 /// A latency distribution with its histogram.
@@ -238,6 +244,12 @@ pub struct TokenRecord {
     pub used: u64,
     /// Tokens counted in the clients' hands.
     pub delivered: u64,
+    /// Of these, from attempts that had ended before the request was sent, and were made for others.
+    #[serde(default)]
+    pub from_cache: u64,
+    /// Of these, from attempts that were under way, and were made for others.
+    #[serde(default)]
+    pub fan_out: u64,
     /// `billed - used`.
     pub wasted: u64,
     /// `wasted / billed`; 0 when nothing was billed.
@@ -307,6 +319,12 @@ pub struct AttemptRecord {
     pub amplification: f64,
     /// Attempts refused by a rate limit.
     pub rate_limited: u64,
+    /// Different prompts that they were made at.
+    #[serde(default)]
+    pub distinct_prompts: u64,
+    /// The most attempts at one prompt.
+    #[serde(default)]
+    pub per_prompt_max: u64,
 }
 
 /// A part of the run.

@@ -117,6 +117,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::sharing::Source;
     use crate::testing::{request, row, span};
 
     fn parts(joined: &Joined, spans: &[SpanRow], endpoint: Endpoint) -> Vec<(String, u64)> {
@@ -140,6 +141,7 @@ mod tests {
             request: &request,
             rows: vec![&row],
             fates: vec![],
+            source: Source::Own,
         };
         let spans = [
             span(1, "handler", 105, 195),
@@ -168,6 +170,7 @@ mod tests {
             request: &request,
             rows: vec![&row],
             fates: vec![],
+            source: Source::Own,
         };
         assert_eq!(
             parts(&joined, &[], Endpoint::Chat),
@@ -192,6 +195,7 @@ mod tests {
             request: &request,
             rows: vec![&row],
             fates: vec![],
+            source: Source::Own,
         };
         assert_eq!(
             parts(&joined, &[], Endpoint::Jobs),
@@ -209,6 +213,7 @@ mod tests {
             request: &request,
             rows: vec![],
             fates: vec![],
+            source: Source::Own,
         };
         assert_eq!(parts(&joined, &[], Endpoint::Chat), named(&[("client.lateness", 100)]));
     }
@@ -223,7 +228,7 @@ mod tests {
             let request = RequestObservation { sent: Some(Micros(due + late)), ..request(1, due, due + late + lasted, 1) };
             let rows: Vec<_> = rows.into_iter().map(|(start, lasted)| row(1, start, start + lasted, 1)).collect();
             let spans: Vec<_> = spans.into_iter().map(|(start, lasted, name)| span(1, name, start, start + lasted)).collect();
-            let joined = Joined { request: &request, rows: rows.iter().collect(), fates: vec![] };
+            let joined = Joined { request: &request, rows: rows.iter().collect(), fates: vec![], source: Source::Own };
             for endpoint in [Endpoint::Chat, Endpoint::Jobs] {
                 let sum: u64 = parts(&joined, &spans, endpoint).iter().map(|(_, us)| us).sum();
                 prop_assert_eq!(sum, late + lasted);

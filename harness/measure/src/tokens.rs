@@ -2,11 +2,16 @@
 //!
 //! Sums what [`crate::waste`] decided row by row.
 
+use std::collections::BTreeMap;
+
+use brownout_scenario::observe::Finish;
+use brownout_scenario::units::PromptId;
+
 use crate::histogram::Histogram;
 use crate::join::Joined;
 use crate::prices::Prices;
 use crate::record::{AttemptRecord, TokenHistograms, TokenRecord, WastedBy};
-use brownout_scenario::observe::Finish;
+use crate::sharing::Source;
 
 /// Picodollars billed and, of these, wasted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,7 +27,15 @@ pub(crate) fn tokens(subset: &[&Joined]) -> TokenRecord {
     let mut record = TokenRecord::default();
     let mut by = WastedBy::default();
     for joined in subset {
-        record.delivered += joined.request.delivered.tokens;
+        let delivered = joined.request.delivered.tokens;
+        record.delivered += delivered;
+        if let Source::Shared(shared) = joined.source {
+            *if shared.cached {
+                &mut record.from_cache
+            } else {
+                &mut record.fan_out
+            } += delivered;
+        }
         for (row, fate) in joined.attempts() {
             record.billed += row.billed;
             record.prompt += row.billed_prompt;
@@ -68,8 +81,10 @@ pub(crate) fn cost(subset: &[&Joined], prices: &Prices) -> Cost {
 /// Attempts that reached a provider, for `sent` requests.
 pub(crate) fn attempts(subset: &[&Joined], sent: u64) -> AttemptRecord {
     let mut record = AttemptRecord::default();
+    let mut by_prompt: BTreeMap<PromptId, u64> = BTreeMap::new();
     for row in subset.iter().flat_map(|joined| &joined.rows) {
         record.upstream += 1;
+        *by_prompt.entry(row.prompt).or_insert(0) += 1;
         record.rate_limited += u64::from(row.finish == Finish::RateLimited);
         *record.by_provider.entry(row.provider.clone()).or_insert(0) += 1;
         if let Some(fault) = &row.fault {
@@ -77,6 +92,8 @@ pub(crate) fn attempts(subset: &[&Joined], sent: u64) -> AttemptRecord {
             *record.by_fault.entry(name).or_insert(0) += 1;
         }
     }
+    record.distinct_prompts = by_prompt.len() as u64;
+    record.per_prompt_max = by_prompt.into_values().max().unwrap_or(0);
     record.amplification = if sent == 0 {
         0.0
     } else {

@@ -57,6 +57,17 @@ impl Fate {
         }
     }
 
+    /// The same attempt when somebody else read `delivered` tokens of it as well.
+    #[must_use]
+    pub(crate) fn also_read(self, row: &LedgerRow, delivered: u64) -> Self {
+        let read = Self::used(row, delivered, self.why);
+        if read.used > self.used || !self.served {
+            read
+        } else {
+            self
+        }
+    }
+
     /// The same of an answer that may not have been read at all: thinking alone is of no use.
     fn partly_used(row: &LedgerRow, delivered: u64, why: Waste) -> Self {
         if delivered == 0 {
@@ -89,7 +100,8 @@ impl WastedBy {
     }
 }
 
-/// The fate of each of `rows`, which are the request's own, in the order of arrival.
+/// The fate of each of `rows`, which are the request's own, in the order of arrival. What they say of another prompt cannot
+/// have been its answer.
 pub fn fates(request: &RequestObservation, rows: &[&LedgerRow], endpoint: Endpoint) -> Vec<Fate> {
     match request.outcome {
         Outcome::Answered => answered(request, rows),
@@ -97,6 +109,19 @@ pub fn fates(request: &RequestObservation, rows: &[&LedgerRow], endpoint: Endpoi
         Outcome::NotSent => rows.iter().map(|row| Fate::unused(row, Waste::Abandoned)).collect(),
         Outcome::Failed(class) => failed(request, class, rows, endpoint),
     }
+}
+
+/// The same where the client got its words from an attempt that was made for another request.
+pub(crate) fn fates_of_unread(request: &RequestObservation, rows: &[&LedgerRow], endpoint: Endpoint) -> Vec<Fate> {
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    if request.outcome == Outcome::Answered {
+        return rows.iter().map(|row| Fate::unused(row, Waste::Superseded)).collect();
+    }
+    let mut unread = request.clone();
+    unread.delivered.tokens = 0;
+    fates(&unread, rows, endpoint)
 }
 
 /// The attempt whose answer a client has that takes what it got for complete.
@@ -122,11 +147,12 @@ impl Given {
 /// after the client had its answer are looked at only if no other gave as much.
 pub fn given(request: &RequestObservation, rows: &[&LedgerRow]) -> Option<Given> {
     let in_time = rows.partition_point(|row| row.arrived <= request.ended);
-    given_by(request.delivered.tokens, &rows[..in_time]).or_else(|| given_by(request.delivered.tokens, rows))
+    given_by(request, &rows[..in_time]).or_else(|| given_by(request, rows))
 }
 
-fn given_by(tokens: u64, rows: &[&LedgerRow]) -> Option<Given> {
-    let last = |is: &dyn Fn(&LedgerRow) -> bool| rows.iter().rposition(|row| is(row));
+fn given_by(request: &RequestObservation, rows: &[&LedgerRow]) -> Option<Given> {
+    let tokens = request.delivered.tokens;
+    let last = |is: &dyn Fn(&LedgerRow) -> bool| rows.iter().rposition(|row| row.prompt == request.prompt && is(row));
     let whole = last(&|row| is_whole(row) && row.flushed == tokens);
     let longer = || last(&|row| is_whole(row) && row.flushed > tokens).map(Given::Whole);
     let part = || last(&|row| may_break(row) && row.flushed >= tokens).map(Given::Part);
@@ -139,13 +165,8 @@ fn given_by(tokens: u64, rows: &[&LedgerRow]) -> Option<Given> {
     }
 }
 
-/// Whether the client took a part of an answer for all of it.
-pub fn is_incomplete(request: &RequestObservation, rows: &[&LedgerRow]) -> bool {
-    request.outcome == Outcome::Answered && matches!(given(request, rows), Some(Given::Part(_)))
-}
-
 /// Whether its caller may have got less than all: it broke off, or could not be read any further.
-fn may_break(row: &LedgerRow) -> bool {
+pub(crate) fn may_break(row: &LedgerRow) -> bool {
     let unreadable = |fault: &String| fault.starts_with("malformed_frame#");
     row.status == 200 && (!is_whole(row) || row.fault.as_ref().is_some_and(unreadable))
 }
@@ -178,7 +199,7 @@ fn aborted(request: &RequestObservation, rows: &[&LedgerRow], endpoint: Endpoint
     let in_time = rows.partition_point(|row| row.arrived <= request.ended);
     let long_enough = rows[..in_time]
         .iter()
-        .rposition(|row| row.flushed >= request.delivered.tokens);
+        .rposition(|row| row.prompt == request.prompt && row.flushed >= request.delivered.tokens);
     let live = long_enough.or(in_time.checked_sub(1));
     let fate = |(position, row): (usize, &&LedgerRow)| match live {
         Some(live) if position == live => Fate::partly_used(row, request.delivered.tokens, left),

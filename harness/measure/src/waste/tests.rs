@@ -57,7 +57,6 @@ fn a_part_that_is_taken_for_all_is_used_as_far_as_it_was_read_and_truncated_beyo
     let seen = sorted(&answered, &rows, Endpoint::Stream);
     assert_eq!(seen, [(0, 5, Waste::Superseded), (12, 3, Waste::Truncated)]);
     let rows: Vec<&LedgerRow> = rows.iter().collect();
-    assert!(is_incomplete(&answered, &rows));
     assert_eq!(given(&answered, &rows), Some(Given::Part(1)));
     assert_eq!(given(&outcome(Outcome::Answered, 100, 16), &rows), None);
 }
@@ -86,9 +85,9 @@ fn what_came_after_half_a_frame_may_be_missing() {
         ..row(1, 10, 90, 30)
     };
     let answered = |tokens| outcome(Outcome::Answered, 100, tokens);
-    assert!(is_incomplete(&answered(12), &[&unreadable]));
-    assert!(!is_incomplete(&answered(30), &[&unreadable]));
-    assert!(!is_incomplete(&answered(12), &[&row(1, 10, 90, 30)]));
+    assert_eq!(given(&answered(12), &[&unreadable]), Some(Given::Part(0)));
+    assert_eq!(given(&answered(30), &[&unreadable]), Some(Given::Whole(0)));
+    assert_eq!(given(&answered(12), &[&row(1, 10, 90, 30)]), Some(Given::Whole(0)));
 }
 
 #[test]

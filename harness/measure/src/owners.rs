@@ -1,0 +1,150 @@
+//! Whose attempts are whose: each ledger row belongs to at most one request.
+//!
+//! By the trace that the service forwarded, where it forwarded ours. Else by a rule: an attempt belongs to the first
+//! request of its prompt that was open when it arrived and had none yet, else to the last one sent by then. An attempt that
+//! arrived before anybody had asked for its prompt belongs to nobody. Who read it in the end is [`crate::sharing`]'s part.
+
+use std::collections::BTreeMap;
+use std::iter::Peekable;
+use std::vec::IntoIter;
+
+use brownout_scenario::observe::{LedgerRow, RequestObservation};
+use brownout_scenario::units::{Micros, PromptId};
+
+/// For each row, in the order of `ledger`, the position of its request. `order` is the order of arrival.
+pub(crate) fn owners(requests: &[RequestObservation], ledger: &[LedgerRow], order: &[usize]) -> Vec<Option<usize>> {
+    let by_index: BTreeMap<u64, usize> = requests.iter().map(|request| request.index).zip(0..).collect();
+    let mut owners: Vec<Option<usize>> = ledger.iter().map(|row| by_index.get(&row.caller?).copied()).collect();
+    if owners.iter().all(Option::is_some) {
+        return owners;
+    }
+    let mut has_rows = vec![false; requests.len()];
+    owners.iter().flatten().for_each(|owner| has_rows[*owner] = true);
+    let mut asked = by_prompt(requests);
+    for row in order
+        .iter()
+        .copied()
+        .filter(|row| ledger[*row].caller.is_none_or(|caller| !by_index.contains_key(&caller)))
+    {
+        let owner = asked
+            .get_mut(&ledger[row].prompt)
+            .and_then(|asked| asked.owner(requests, ledger[row].arrived, &has_rows));
+        owners[row] = owner;
+        owner.into_iter().for_each(|owner| has_rows[owner] = true);
+    }
+    owners
+}
+
+/// The requests of one prompt, as time goes by.
+struct Asked {
+    /// Those that have not been sent yet, by when they will be.
+    upcoming: Peekable<IntoIter<usize>>,
+    /// Those that were sent and have not ended.
+    open: Vec<usize>,
+    /// The last one sent.
+    last: Option<usize>,
+    /// The first one, if none ever left its client.
+    unsent: Option<usize>,
+}
+
+fn by_prompt(requests: &[RequestObservation]) -> BTreeMap<PromptId, Asked> {
+    let mut positions: BTreeMap<PromptId, Vec<usize>> = BTreeMap::new();
+    for (position, request) in requests.iter().enumerate() {
+        positions.entry(request.prompt).or_default().push(position);
+    }
+    let asked = |all: Vec<usize>| {
+        let first = all.first().copied();
+        let mut sent: Vec<usize> = all.into_iter().filter(|at| requests[*at].sent.is_some()).collect();
+        sent.sort_by_key(|at| (requests[*at].sent, requests[*at].index));
+        Asked {
+            unsent: first.filter(|_| sent.is_empty()),
+            upcoming: sent.into_iter().peekable(),
+            open: Vec::new(),
+            last: None,
+        }
+    };
+    positions
+        .into_iter()
+        .map(|(prompt, all)| (prompt, asked(all)))
+        .collect()
+}
+
+impl Asked {
+    /// Whom an attempt belongs to that arrives at `now`; to be asked in the order of time.
+    fn owner(&mut self, requests: &[RequestObservation], now: Micros, has_rows: &[bool]) -> Option<usize> {
+        while let Some(sent) = self.upcoming.next_if(|at| requests[*at].sent <= Some(now)) {
+            self.open.push(sent);
+            self.last = Some(sent);
+        }
+        self.open.retain(|at| requests[*at].ended >= now);
+        let first_without = self.open.iter().copied().find(|at| !has_rows[*at]);
+        first_without
+            .or(self.open.last().copied())
+            .or(self.last)
+            .or(self.unsent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{request, row};
+
+    /// Requests of prompt 1, sent and ended at these times.
+    fn asked(times: &[(u64, u64)]) -> Vec<RequestObservation> {
+        let requests = (0..).zip(times).map(|(index, (sent, ended))| RequestObservation {
+            prompt: PromptId(1),
+            ..request(index, *sent, *ended, 5)
+        });
+        requests.collect()
+    }
+
+    fn of(requests: &[RequestObservation], ledger: &[LedgerRow]) -> Vec<Option<usize>> {
+        let order: Vec<usize> = (0..ledger.len()).collect();
+        owners(requests, ledger, &order)
+    }
+
+    #[test]
+    fn a_forwarded_trace_says_whose_an_attempt_is() {
+        let requests = asked(&[(0, 100), (10, 100)]);
+        let traced = |caller| LedgerRow {
+            caller: Some(caller),
+            ..row(1, 20, 30, 5)
+        };
+        assert_eq!(of(&requests, &[traced(1), traced(0)]), [Some(1), Some(0)]);
+        assert_eq!(
+            of(
+                &requests,
+                &[LedgerRow {
+                    prompt: PromptId(9),
+                    ..traced(1)
+                }]
+            ),
+            [Some(1)],
+            "whatever it asks"
+        );
+        assert_eq!(of(&requests, &[traced(7)]), [Some(0)], "no such request: by the rule");
+    }
+
+    #[test]
+    fn without_a_trace_each_open_request_gets_one_attempt_before_any_gets_two() {
+        let requests = asked(&[(0, 100), (10, 100), (200, 300)]);
+        let ledger = [5, 15, 16, 250, 260, 400].map(|arrived| row(1, arrived, arrived + 1, 5));
+        let owners = of(&requests, &ledger);
+        assert_eq!(owners, [Some(0), Some(1), Some(1), Some(2), Some(2), Some(2)]);
+    }
+
+    #[test]
+    fn what_came_before_anybody_asked_is_nobodys() {
+        let requests = asked(&[(50, 100)]);
+        assert_eq!(of(&requests, &[row(1, 49, 60, 5), row(1, 50, 60, 5)]), [None, Some(0)]);
+        assert_eq!(of(&requests, &[row(2, 60, 70, 5)]), [None]);
+        let mut unsent = asked(&[(50, 50)]);
+        unsent[0].sent = None;
+        assert_eq!(
+            of(&unsent, &[row(1, 60, 70, 5)]),
+            [Some(0)],
+            "nobody else can have asked"
+        );
+    }
+}
