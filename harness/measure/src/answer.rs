@@ -13,12 +13,18 @@ use crate::words::{figure, name, percent};
 /// What is compared when nothing is expected, or when the expected figure is missing.
 const FALLBACK: &str = "requests.answered_ratio";
 /// Figures of which more is better; of all others less is.
-const MORE_IS_BETTER: [&str; 9] = [
+const MORE_IS_BETTER: [&str; 15] = [
     "throughput_rps",
+    "goodput_rps",
     "requests.answered",
     "requests.answered_ratio",
     "requests.whole",
     "requests.whole_ratio",
+    "requests.valid",
+    "requests.valid_ratio",
+    "requests.from_cache",
+    "requests.coalesced",
+    "tokens.from_cache",
     "hosts.least_ready",
     "requests.sent",
     "tokens.used",

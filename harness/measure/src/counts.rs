@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use brownout_scenario::observe::{FailureClass, Outcome};
 
-use crate::join::Joined;
+use crate::join::{Flaw, Joined};
 use crate::record::RequestCounts;
 use crate::sharing::Source;
 
@@ -74,7 +74,11 @@ pub(crate) fn requests(subset: &[&Joined]) -> RequestCounts {
     for joined in subset {
         counts.due += 1;
         counts.sent += u64::from(joined.request.sent.is_some());
-        counts.incomplete += u64::from(joined.is_incomplete());
+        match joined.flaw() {
+            Some(Flaw::Incomplete) => counts.incomplete += 1,
+            Some(Flaw::Withheld) => counts.withheld += 1,
+            None => {}
+        }
         if let (Outcome::Answered, Source::Shared(shared)) = (joined.request.outcome, joined.source) {
             *if shared.cached {
                 &mut counts.from_cache
@@ -114,7 +118,7 @@ pub(crate) fn statuses(subset: &[&Joined]) -> BTreeMap<String, u64> {
 
 #[cfg(test)]
 mod tests {
-    use brownout_scenario::observe::RequestObservation;
+    use brownout_scenario::observe::{Finish, LedgerRow, RequestObservation};
     use brownout_scenario::plan::Endpoint;
 
     use super::*;
@@ -145,6 +149,19 @@ mod tests {
                 assert_eq!(serde_json::to_value(class).expect("plain"), key);
             }
         }
+    }
+
+    #[test]
+    fn an_answer_that_the_content_filter_cut_is_answered_and_withheld() {
+        let requests = [request(1, 0, 100, 5), request(2, 0, 100, 5)];
+        let filtered = LedgerRow {
+            finish: Finish::Filtered,
+            ..row(1, 10, 90, 5)
+        };
+        let ledger = [filtered, row(2, 10, 90, 5)];
+        let join = join(&requests, &ledger, Endpoint::Chat);
+        let counts = super::requests(&join.requests.iter().collect::<Vec<_>>());
+        assert_eq!((counts.answered, counts.withheld, counts.valid()), (2, 1, 1));
     }
 
     #[test]

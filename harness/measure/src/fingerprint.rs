@@ -51,6 +51,10 @@ struct Requests {
     #[serde(skip_serializing_if = "is_zero")]
     incomplete: u64,
     #[serde(skip_serializing_if = "is_zero")]
+    withheld: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    wrong: u64,
+    #[serde(skip_serializing_if = "is_zero")]
     from_cache: u64,
     #[serde(skip_serializing_if = "is_zero")]
     coalesced: u64,
@@ -71,6 +75,8 @@ impl Requests {
             aborted: counts.aborted,
             not_sent: counts.not_sent,
             incomplete: counts.incomplete,
+            withheld: counts.withheld,
+            wrong: counts.wrong,
             from_cache: counts.from_cache,
             coalesced: counts.coalesced,
         }
@@ -273,7 +279,15 @@ mod tests {
         let record = variant_record("held", 200_000);
         let print = results_fingerprint(std::slice::from_ref(&record));
         let text = serde_json::to_string(&Integers::of(&record)).expect("serialises");
-        for later in ["incomplete", "coalesced", "clients", "hosts", "shared"] {
+        for later in [
+            "incomplete",
+            "withheld",
+            "wrong",
+            "coalesced",
+            "clients",
+            "hosts",
+            "shared",
+        ] {
             assert!(
                 !text.contains(later),
                 "{later}: baselines from before it was known must stay valid"

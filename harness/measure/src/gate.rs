@@ -212,6 +212,8 @@ fn later_figures(variant: &VariantRecord) -> Vec<(String, u64)> {
     let (requests, tokens) = (&variant.requests, &variant.tokens);
     let counts = [
         ("requests.incomplete", requests.incomplete),
+        ("requests.withheld", requests.withheld),
+        ("requests.wrong", requests.wrong),
         ("requests.from_cache", requests.from_cache),
         ("requests.coalesced", requests.coalesced),
         ("tokens.from_cache", tokens.from_cache),

@@ -3,7 +3,7 @@
 //! Whose a row is decides [`crate::owners`], who read it [`crate::sharing`]. Judges nothing: rows without a request are kept
 //! for the books.
 
-use brownout_scenario::observe::{LedgerRow, Outcome, RequestObservation};
+use brownout_scenario::observe::{Finish, LedgerRow, Outcome, RequestObservation};
 use brownout_scenario::units::Micros;
 
 use crate::owners::owners;
@@ -64,10 +64,27 @@ impl<'a> Joined<'a> {
         }
     }
 
-    /// Whether the client took a part of an answer for all of it.
-    pub(crate) fn is_incomplete(&self) -> bool {
-        self.answer().is_some_and(|(_, whole)| !whole)
+    /// What is wrong with the answer that the client took for a good one, if there is one.
+    pub(crate) fn flaw(&self) -> Option<Flaw> {
+        match self.answer()? {
+            (_, false) => Some(Flaw::Incomplete),
+            (row, true) => (row.finish == Finish::Filtered).then_some(Flaw::Withheld),
+        }
     }
+
+    /// Whether the client has an answer that was worth having.
+    pub(crate) fn is_valid(&self) -> bool {
+        self.request.outcome == Outcome::Answered && self.flaw().is_none()
+    }
+}
+
+/// What can be wrong with an answer that its client took for a good one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// It is a part, and the client was told that it is all.
+    Incomplete,
+    /// The provider's content filter cut it.
+    Withheld,
 }
 
 /// All requests and all rows of a variant.

@@ -60,7 +60,8 @@ pub fn measure(variant: &Variant, plan: &Plan, observations: &Observations) -> V
         design: variant.service.design.clone(),
         endpoint: endpoint_name(endpoint).to_owned(),
         duration_s,
-        throughput_rps: throughput(&all, plan.warmup, end),
+        throughput_rps: throughput(&all, plan.warmup, end, |joined| joined.latency().is_some()),
+        goodput_rps: throughput(&all, plan.warmup, end, |joined| joined.is_valid()),
         requests,
         errors: counts::errors(&subset),
         status: counts::statuses(&subset),
@@ -132,10 +133,10 @@ fn overhead(all: &Join, subset: &[&Joined]) -> u64 {
     requests - figures + strangers
 }
 
-/// Usable answers that arrived within the measured time, per second of it, whenever they had fallen due: at saturation
+/// Answers that count and arrived within the measured time, per second of it, whenever they had fallen due: at saturation
 /// the first to arrive were asked for in the warm-up.
-fn throughput(all: &Join, warmup: Micros, end: Micros) -> f64 {
-    let in_time = |joined: &&Joined| joined.latency().is_some() && (warmup..=end).contains(&joined.request.ended);
+fn throughput(all: &Join, warmup: Micros, end: Micros, counts: impl Fn(&Joined) -> bool) -> f64 {
+    let in_time = |joined: &&Joined| (warmup..=end).contains(&joined.request.ended) && counts(joined);
     let answers = all.requests.iter().filter(in_time).count() as f64;
     let seconds = end.since(warmup).as_secs_f64();
     if seconds > 0.0 { answers / seconds } else { 0.0 }

@@ -19,13 +19,18 @@ const OPEN_MAPS: [&str; 6] = [
     "attempts.by_fault",
 ];
 /// Figures that are worked out from others.
-const DERIVED: [&str; 5] = [
+const DERIVED: [&str; 7] = [
     "requests.answered_ratio",
     "requests.failed_ratio",
     "requests.whole",
     "requests.whole_ratio",
+    "requests.valid",
+    "requests.valid_ratio",
     "errors.gateway_timeout",
 ];
+
+/// The price of an answer that was worth having: known of whole runs, which have a bill.
+const PER_VALID: &str = "cost_per_valid_usd";
 
 /// A path that leads to no figure of a run record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -132,6 +137,9 @@ pub fn resolve(record: &VariantRecord, path: &str, phase: Option<&str>) -> Resul
         "tokens.wasted_ratio" if record.tokens.billed == 0 => Err(format!("{} was billed nothing", record.name)),
         "attempts.amplification" if record.requests.sent == 0 => Err(format!("{} was sent nothing", record.name)),
         "recovery_s" => recovery(record),
+        PER_VALID => record
+            .cost_per_valid_usd()
+            .ok_or_else(|| format!("{} gave no valid answer", record.name)),
         _ => derived(path, requests, &value)
             .or_else(|| find(&value, path))
             .ok_or_else(|| format!("{} has no value for {path}", record.name)),
@@ -173,12 +181,13 @@ fn recovery(record: &VariantRecord) -> Result<f64, String> {
 
 fn derived(path: &str, requests: RequestCounts, record: &Value) -> Option<f64> {
     let errors = |key: &str| record["errors"][key].as_u64().unwrap_or(0);
-    let whole = requests.answered - requests.incomplete.min(requests.answered);
     match path {
         "requests.answered_ratio" => Some(requests.answered as f64 / requests.due as f64),
         "requests.failed_ratio" => Some(requests.failed as f64 / requests.due as f64),
-        "requests.whole" => Some(whole as f64),
-        "requests.whole_ratio" => Some(whole as f64 / requests.due as f64),
+        "requests.whole" => Some(requests.whole() as f64),
+        "requests.whole_ratio" => Some(requests.whole() as f64 / requests.due as f64),
+        "requests.valid" => Some(requests.valid() as f64),
+        "requests.valid_ratio" => Some(requests.valid() as f64 / requests.due as f64),
         "errors.gateway_timeout" => Some((errors(BEFORE_MODEL) + errors(IN_MODEL)) as f64),
         _ => None,
     }
@@ -217,7 +226,9 @@ fn find(value: &Value, path: &str) -> Option<f64> {
 
 /// Whether every record has a figure there; one that may be missing from a run still counts.
 fn leads_to_a_figure(record: &Value, path: &str) -> bool {
-    if DERIVED.contains(&path) || (path == "recovery_s" && record.get(path).is_some()) {
+    let of_whole_runs = [("recovery_s", "recovery_s"), (PER_VALID, "cost_usd")];
+    let is_known = |(known, part): (&str, &str)| path == known && record.get(part).is_some();
+    if DERIVED.contains(&path) || of_whole_runs.into_iter().any(is_known) {
         return true;
     }
     if let Some(key) = path.strip_prefix("errors.") {
@@ -259,7 +270,7 @@ fn figures_of(record: &Value) -> Vec<String> {
     let mut figures: Vec<String> = DERIVED.iter().map(|figure| (*figure).to_owned()).collect();
     figures.extend(ERROR_KEYS.iter().map(|key| format!("errors.{key}")));
     if record.get("recovery_s").is_some() {
-        figures.push("recovery_s".to_owned());
+        figures.extend(["recovery_s", PER_VALID].map(str::to_owned));
     }
     collect(record, "", &mut figures);
     figures

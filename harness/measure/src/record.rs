@@ -123,6 +123,9 @@ pub struct VariantRecord {
     pub duration_s: f64,
     /// Usable answers that arrived within the measured time, per second of it. The drain is left out.
     pub throughput_rps: f64,
+    /// Of these, the valid ones ([`RequestCounts::valid`]), per second likewise.
+    #[serde(default)]
+    pub goodput_rps: f64,
     /// Requests by what became of them.
     pub requests: RequestCounts,
     /// Failures by class. 504s are split by where the time went: `gateway_timeout_before_model`, `gateway_timeout_in_model`.
@@ -204,12 +207,39 @@ pub struct RequestCounts {
     /// Of the answered, those whose client took a part of an answer for all of it.
     #[serde(default)]
     pub incomplete: u64,
+    /// Of the answered, those that the provider's content filter cut.
+    #[serde(default)]
+    pub withheld: u64,
+    /// Of the answered, those that answer another question.
+    #[serde(default)]
+    pub wrong: u64,
     /// Of the answered, those served from an attempt that had ended before they were sent, and was made for another request.
     #[serde(default)]
     pub from_cache: u64,
     /// Of the answered, those served from an attempt that was under way, and was made for another request.
     #[serde(default)]
     pub coalesced: u64,
+}
+
+impl RequestCounts {
+    /// Of the answered, those whose client got all that the provider had said.
+    pub const fn whole(&self) -> u64 {
+        self.answered.saturating_sub(self.incomplete)
+    }
+
+    /// Of the answered, those that were worth having: neither cut short, nor withheld, nor the answer to another question.
+    pub const fn valid(&self) -> u64 {
+        self.answered
+            .saturating_sub(self.incomplete + self.withheld + self.wrong)
+    }
+}
+
+impl VariantRecord {
+    /// What a valid answer costs, in US dollars; `None` if there was none.
+    pub fn cost_per_valid_usd(&self) -> Option<f64> {
+        let valid = self.requests.valid();
+        (valid > 0).then(|| self.cost_usd / valid as f64)
+    }
 }
 
 /// A latency distribution with its histogram.

@@ -53,12 +53,19 @@ pub fn name(metric: &str) -> &str {
         "requests.answered_ratio" => "share answered",
         "requests.failed_ratio" => "share failed",
         "requests.whole_ratio" => "share answered in full",
+        "requests.valid_ratio" => "share answered validly",
+        "requests.valid" => "valid answers",
+        "requests.wrong" => "wrong answers",
+        "requests.withheld" => "answers cut by the content filter",
         "requests.incomplete" => "answers cut short unnoticed",
         "hosts.restarts" => "restarts",
         "hosts.replica_seconds" => "seconds of replicas paid for",
         "tokens.wasted_ratio" => "share of billed tokens wasted",
         "throughput_rps" => "answers per second",
+        "goodput_rps" => "valid answers per second",
         "cost_usd" => "cost",
+        "cost_per_valid_usd" => "cost of a valid answer",
+        "attempts.per_prompt_max" => "most attempts at one prompt",
         path => path,
     }
 }
@@ -72,6 +79,8 @@ pub fn figure(metric: &str, value: f64) -> String {
         milliseconds(value)
     } else if metric.ends_with("_ratio") || metric.starts_with("attribution.") {
         percent(value)
+    } else if metric.ends_with("_per_valid_usd") {
+        format!("${}", trimmed(value, 7))
     } else if metric.ends_with("_usd") {
         format!("${}", trimmed(value, 4))
     } else if metric.ends_with("_rps") {
@@ -105,6 +114,7 @@ mod tests {
         assert_eq!(figure("tokens.wasted_ratio", 0.004), "0.4 %");
         assert_eq!(figure("requests.answered_ratio", 1.0), "100 %");
         assert_eq!(figure("cost_usd", 0.0123), "$0.0123");
+        assert_eq!(figure("cost_per_valid_usd", 0.000_151_2), "$0.0001512");
         assert_eq!(figure("throughput_rps", 6.5), "6.5/s");
         assert_eq!(figure("recovery_s", f64::INFINITY), "never");
         assert_eq!(figure("tokens.wasted", 12_345.0), "12,345");

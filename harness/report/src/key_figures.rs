@@ -92,18 +92,29 @@ fn known(distribution: &Distribution, ms: f64) -> Option<f64> {
     (distribution.count > 0).then_some(ms)
 }
 
+/// Whether an answer was there that its client took for a good one, and that was none.
+fn has_flaws(variant: &VariantRecord) -> bool {
+    variant.requests.valid() < variant.requests.answered
+}
+
 /// A figure that most runs do not need, and whether a variant makes it worth a column.
 type Rare = (&'static str, fn(&VariantRecord) -> bool);
 
 /// All of those.
-const RARE: [Rare; 3] = [
+const RARE: [Rare; 9] = [
+    ("valid", has_flaws),
     ("cut short", |v| v.requests.incomplete > 0),
+    ("wrong", |v| v.requests.wrong > 0),
+    ("from cache", |v| v.requests.from_cache > 0),
+    ("coalesced", |v| v.requests.coalesced > 0),
+    ("goodput", has_flaws),
+    ("per answer", |v| v.cost_picodollars > 0),
     ("restarts", |v| v.hosts.restarts > 0),
     ("replicas", |v| v.hosts.is_eventful()),
 ];
 
 /// All of them, in the order of tables.
-pub(crate) const KEY_FIGURES: [KeyFigure; 18] = [
+pub(crate) const KEY_FIGURES: [KeyFigure; 24] = [
     KeyFigure {
         label: "answered",
         meaning: "of the requests that fell due, those with a complete, usable answer",
@@ -119,11 +130,39 @@ pub(crate) const KEY_FIGURES: [KeyFigure; 18] = [
         of: |v| figures::ratio(v.requests.failed, v.requests.due),
     },
     KeyFigure {
+        label: "valid",
+        meaning: "of the requests that fell due, those whose answer was neither cut short, nor withheld, nor another question's",
+        unit: Unit::Share,
+        better: Better::Higher,
+        of: |v| figures::ratio(v.requests.valid(), v.requests.due),
+    },
+    KeyFigure {
         label: "cut short",
         meaning: "of the requests that fell due, those whose client took a part of an answer for all of it",
         unit: Unit::Share,
         better: Better::Lower,
         of: |v| figures::ratio(v.requests.incomplete, v.requests.due),
+    },
+    KeyFigure {
+        label: "wrong",
+        meaning: "of the requests that fell due, those that got the answer to another question",
+        unit: Unit::Share,
+        better: Better::Lower,
+        of: |v| figures::ratio(v.requests.wrong, v.requests.due),
+    },
+    KeyFigure {
+        label: "from cache",
+        meaning: "of the requests that fell due, those answered with what had been made for another before",
+        unit: Unit::Share,
+        better: Better::Higher,
+        of: |v| figures::ratio(v.requests.from_cache, v.requests.due),
+    },
+    KeyFigure {
+        label: "coalesced",
+        meaning: "of the requests that fell due, those answered with what was just being made for another",
+        unit: Unit::Share,
+        better: Better::Higher,
+        of: |v| figures::ratio(v.requests.coalesced, v.requests.due),
     },
     KeyFigure {
         label: "p50",
@@ -168,6 +207,13 @@ pub(crate) const KEY_FIGURES: [KeyFigure; 18] = [
         of: |v| Some(v.throughput_rps),
     },
     KeyFigure {
+        label: "goodput",
+        meaning: "valid answers per second of measured time",
+        unit: Unit::PerSecond,
+        better: Better::Higher,
+        of: |v| Some(v.goodput_rps),
+    },
+    KeyFigure {
         label: "billed",
         meaning: "completion tokens on the invoice",
         unit: Unit::Count,
@@ -201,6 +247,13 @@ pub(crate) const KEY_FIGURES: [KeyFigure; 18] = [
         unit: Unit::Usd,
         better: Better::Neither,
         of: |v| Some(v.cost_usd),
+    },
+    KeyFigure {
+        label: "per answer",
+        meaning: "cost of a valid answer: all that the providers bill, by valid answers",
+        unit: Unit::Usd,
+        better: Better::Lower,
+        of: VariantRecord::cost_per_valid_usd,
     },
     KeyFigure {
         label: "cost wasted",

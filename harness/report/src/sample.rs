@@ -125,6 +125,7 @@ pub(crate) fn bare(name: &str) -> VariantRecord {
         endpoint: "stream".to_owned(),
         duration_s: SECONDS as f64,
         throughput_rps: 0.0,
+        goodput_rps: 0.0,
         requests: RequestCounts::default(),
         errors: BTreeMap::new(),
         status: BTreeMap::new(),
@@ -356,6 +357,8 @@ impl Tally {
             wasted,
             wasted_ratio: wasted as f64 / billed as f64,
             wasted_by: self.wasted_by,
+            from_cache: 0,
+            fan_out: 0,
             prompt: self.all.requests.sent * 120,
             histogram: TokenHistograms {
                 billed: self.billed.tokens(),
@@ -372,6 +375,8 @@ impl Tally {
             by_fault: BTreeMap::from([("primary/status#0".to_owned(), 34)]),
             amplification: self.attempts as f64 / self.all.requests.sent as f64,
             rate_limited: 31,
+            distinct_prompts: self.all.requests.sent,
+            per_prompt_max: 3,
         }
     }
 
@@ -410,6 +415,7 @@ fn variant(name: &str, temper: &Temper) -> VariantRecord {
     let failures = |class: &str| tally.all.errors.get(class).copied().unwrap_or(0);
     VariantRecord {
         throughput_rps: requests.answered as f64 / SECONDS as f64,
+        goodput_rps: requests.answered as f64 / SECONDS as f64,
         requests,
         status: BTreeMap::from([
             ("200".to_owned(), requests.answered + requests.aborted),

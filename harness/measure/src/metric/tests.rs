@@ -50,6 +50,27 @@ fn every_kind_of_figure_is_found() {
 }
 
 #[test]
+fn a_valid_answer_is_whole_and_not_withheld_and_has_a_price() {
+    let mut record = record();
+    record.cost_usd = 0.9;
+    let counts = &mut record.requests;
+    (counts.incomplete, counts.withheld, counts.wrong) = (10, 15, 20);
+    let found = |path: &str| resolve(&record, path, None);
+    assert_eq!(found("requests.whole"), Ok(80.0));
+    assert_eq!(found("requests.valid"), Ok(45.0));
+    assert_eq!(found("requests.valid_ratio"), Ok(0.5));
+    assert_eq!(found("cost_per_valid_usd"), Ok(0.02));
+    record.requests.wrong = 65;
+    let nothing = resolve(&record, "cost_per_valid_usd", None);
+    assert!(nothing.is_err_and(|why| why.contains("no valid answer")));
+    assert!(metric_exists("clients.a.requests.valid").is_ok());
+    for unknown in ["clients.a.cost_per_valid_usd", "clients.a.goodput_rps"] {
+        assert!(metric_exists(unknown).is_err(), "{unknown}");
+    }
+    assert!(metric_exists_in("cost_per_valid_usd", Some("before")).is_err());
+}
+
+#[test]
 fn a_distribution_of_nothing_has_a_count_and_no_percentiles() {
     let record = record();
     assert_eq!(resolve(&record, "ttft.count", None), Ok(0.0));

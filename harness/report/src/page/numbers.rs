@@ -102,15 +102,20 @@ fn requests(variants: &[VariantRecord]) -> Markup {
         "failed",
         "aborted",
         "not sent",
+        "valid",
         "per second",
+        "valid per second",
     ]);
     let rows: Vec<Vec<_>> = variants
         .iter()
         .map(|v| {
             let r = &v.requests;
             let mut row = vec![text(&v.name), text(&v.design), text(&v.endpoint)];
-            row.extend([r.due, r.sent, r.answered, r.failed, r.aborted, r.not_sent].map(|n| text(figures::grouped(n))));
-            row.push(text(figures::number(v.throughput_rps)));
+            row.extend(
+                [r.due, r.sent, r.answered, r.failed, r.aborted, r.not_sent, r.valid()]
+                    .map(|n| text(figures::grouped(n))),
+            );
+            row.extend([v.throughput_rps, v.goodput_rps].map(|rate| text(figures::number(rate))));
             row
         })
         .collect();
@@ -128,10 +133,12 @@ fn errors(variants: &[VariantRecord]) -> Markup {
 
 fn tokens(variants: &[VariantRecord]) -> Markup {
     type Sum = (&'static str, fn(&VariantRecord) -> u64);
-    const SUMS: [Sum; 5] = [
+    const SUMS: [Sum; 7] = [
         ("billed", |v| v.tokens.billed),
         ("used", |v| v.tokens.used),
         ("delivered to clients", |v| v.tokens.delivered),
+        ("of these, from a cache", |v| v.tokens.from_cache),
+        ("of these, by fan-out", |v| v.tokens.fan_out),
         ("wasted", |v| v.tokens.wasted),
         ("prompt tokens billed", |v| v.tokens.prompt),
     ];
