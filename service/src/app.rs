@@ -14,6 +14,7 @@ use crate::features::Dependencies;
 use crate::features::jobs::Watched;
 use crate::ports::Stores;
 use crate::queue::{JobStore, MemoryJobs};
+use crate::routing::Router;
 use crate::settings::{Design, Settings};
 use crate::storage::Accounts;
 use crate::tasks::Tasks;
@@ -32,6 +33,8 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     pub(crate) tracer: Tracer,
     pub(crate) models: ModelClient,
+    /// Who is asked.
+    pub(crate) router: Router,
     pub(crate) accounts: Accounts,
     /// What readiness asks.
     pub(crate) dependencies: Dependencies,
@@ -104,6 +107,7 @@ impl App {
             tracer: Tracer::new(spans, metrics.clone(), clock, seed),
             webhooks: Sender::new(&settings.webhooks, Arc::clone(&upstream), clock),
             models: ModelClient::new(&settings, upstream, metrics.clone(), seed)?,
+            router: Router::new(&settings, seed),
             accounts: Accounts::new(stores.database, &settings.database, metrics.clone(), clock),
             job_slots: Arc::new(Semaphore::new(settings.jobs.concurrency as usize)),
             at_work: Arc::default(),

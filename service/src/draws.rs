@@ -26,6 +26,8 @@ pub(crate) enum Purpose {
     JobBackoff = 6,
     /// Jitter between tries to tell the outcome of a job.
     WebhookBackoff = 7,
+    /// Which of several providers that are alike is asked first.
+    Route = 8,
 }
 
 /// 128 bits for one key.

@@ -62,6 +62,16 @@ pub enum Error {
     /// Nobody here has that model.
     #[error("there is no model {0:?} here: GET /v1/models lists those there are")]
     UnknownModel(String),
+    /// No model takes a conversation of that length.
+    #[error(
+        "the conversation and the answer asked for come to about {needed} tokens, and no model here takes more than {window}: shorten it, or ask for fewer max_tokens"
+    )]
+    NoRoom {
+        /// Tokens that are needed, as far as the bytes tell.
+        needed: u64,
+        /// Tokens that the largest context window takes.
+        window: u64,
+    },
     /// The body is longer than `max_body_bytes`.
     #[error("the body is too large: shorten the conversation")]
     TooLarge,
@@ -100,6 +110,9 @@ pub enum Error {
     /// The idempotency key is none.
     #[error("send one idempotency-key of 1 to 255 visible ASCII letters, digits and signs, or none")]
     BadKey,
+    /// The word for what a request is for is none.
+    #[error("send one x-task of 1 to 32 letters, digits, dots, hyphens or underscores, or none")]
+    BadTask,
     /// The idempotency key stands for another request.
     #[error("this idempotency key was used for another request: use a new one for each piece of work")]
     KeyReused,
@@ -163,11 +176,11 @@ impl Error {
     /// The HTTP status.
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::Malformed(_) | Self::BadKey => StatusCode::BAD_REQUEST,
+            Self::Malformed(_) | Self::BadKey | Self::BadTask => StatusCode::BAD_REQUEST,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::Invalid(_) | Self::KeyReused | Self::Webhook(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge | Self::NoRoom { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::KeyDisabled => StatusCode::FORBIDDEN,
             Self::RateLimited { .. } | Self::KeyRateLimited { .. } | Self::TooManyAtOnce => {
@@ -200,6 +213,8 @@ impl Error {
             Self::Invalid(_) => "invalid-request",
             Self::UnknownModel(_) => "model-not-found",
             Self::TooLarge => "body-too-large",
+            // OpenAI's word: on its route this becomes the code that clients of it look for.
+            Self::NoRoom { .. } => "context-length-exceeded",
             Self::Unauthenticated => "unauthenticated",
             Self::KeyDisabled => "key-disabled",
             Self::KeyRateLimited { .. } => "rate-limited",
@@ -210,6 +225,7 @@ impl Error {
             Self::JobFinished => "job-finished",
             Self::JobCancelled => "job-cancelled",
             Self::BadKey => "idempotency-key-malformed",
+            Self::BadTask => "task-malformed",
             Self::KeyReused => "idempotency-key-reused",
             Self::Webhook(_) => "webhook-refused",
             Self::BacklogFull => "backlog-full",

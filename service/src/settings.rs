@@ -20,15 +20,17 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
+use crate::answering::DietSettings;
 use crate::queue::LeasePolicy;
 use crate::resilience::broken::BrokenStream;
 use crate::resilience::deadline::Deadlines;
 use crate::resilience::disconnect::DisconnectPolicy;
 use crate::resilience::retry::RetrySettings;
+use crate::routing::RouteSettings;
 use crate::storage::DatabaseSettings;
 use crate::webhooks::WebhookSettings;
 
-pub use self::entries::{Digest, KeySettings, Price, ProviderSettings, Usd};
+pub use self::entries::{Digest, KeySettings, NoTask, Price, ProviderSettings, Task, Usd};
 pub use self::write::Secrets;
 
 /// All settings of an instance.
@@ -52,6 +54,10 @@ pub struct Settings {
     pub disconnect: DisconnectPolicy,
     /// Whether other providers are asked when one fails.
     pub fallback: bool,
+    /// Who is asked first.
+    pub route: RouteSettings,
+    /// How much of a prompt the model reads, and how much it may answer.
+    pub diet: DietSettings,
     /// Background and queued jobs.
     pub jobs: JobSettings,
     /// Telling the outcomes of jobs.

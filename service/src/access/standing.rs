@@ -12,15 +12,11 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::settings::{KeySettings, Price, ProviderSettings, Settings, Usd};
 use crate::sync::lock;
-use crate::upstream::Usage;
+use crate::upstream::{Usage, estimate};
 
 /// Tokens that a request with a budget asks for when it does not say: what is set aside has to have a bound, and the model
 /// has to be told of it.
 const TOKENS: u32 = 4096;
-/// Bytes of a prompt that are at least one token. In real prompts it is four or more.
-const BYTES_PER_TOKEN: u64 = 3;
-/// Tokens that a dialogue's form adds to its text, at most.
-const FORM: u64 = 64;
 
 /// Where all keys stand.
 pub(super) struct Standings {
@@ -102,7 +98,7 @@ impl Standings {
         };
         let max_tokens = max_tokens.unwrap_or(TOKENS);
         let most = Usage {
-            prompt_tokens: (prompt_bytes as u64).div_ceil(BYTES_PER_TOKEN) + FORM,
+            prompt_tokens: estimate::at_most(prompt_bytes),
             completion_tokens: u64::from(max_tokens),
         };
         let aside = budget

@@ -2,13 +2,16 @@
 //!
 //! - `models`: what goes in and what comes out. `out`: where the pieces of an answer go.
 //! - `stack`: the order of the steps, and nothing but the order. Each step that can be switched off has a file of its own.
+//! - `diet`: what of a long conversation the model gets to read. `route`: who is asked.
 //! - `generate`: the last step: the model is asked, whole or piece by piece.
 //!
 //! Knows no HTTP. What happens between the attempts of one call is [`crate::resilience`]'s.
 
+mod diet;
 mod generate;
 mod models;
 mod out;
+mod route;
 mod stack;
 
 use std::sync::Arc;
@@ -18,6 +21,7 @@ use crate::error::Error;
 use crate::features::Context;
 use crate::resilience::disconnect::Sink;
 
+pub(crate) use self::diet::DietSettings;
 pub(crate) use self::models::{Answer, Ask, Event};
 use self::out::{Collected, Out};
 

@@ -9,8 +9,10 @@ use crate::upstream::{Prompt, Usage};
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
     pub(crate) prompt: Prompt,
-    /// The provider that is to be asked first, by place in the settings.
-    pub(crate) first: usize,
+    /// The provider that is asked for by name, by place in the settings.
+    pub(crate) named: Option<usize>,
+    /// What it is for: a word that providers may be meant for.
+    pub(crate) task: Option<String>,
     /// Whose usage the answer is counted under.
     pub(crate) session: Option<String>,
 }

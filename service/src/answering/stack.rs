@@ -5,14 +5,15 @@
 
 use std::sync::Arc;
 
+use super::diet;
 use super::generate::generate;
 use super::models::{Ask, Done};
 use super::out::Out;
+use super::route::route;
 use crate::app::App;
 use crate::error::Error;
 use crate::features::Context;
 use crate::resilience::deadline::Deadline;
-use crate::routing::Route;
 use crate::upstream::Call;
 
 /// The session of requests that name none.
@@ -23,10 +24,12 @@ pub(super) async fn run(app: &Arc<App>, context: &Context, ask: Ask, id: String,
     let deadline = Deadline::start(app.clock, app.settings.deadline);
     let Ask {
         mut prompt,
-        first,
+        named,
+        task,
         session,
     } = ask;
-    let route = Route::preferring(first, app.settings.providers.len());
+    diet::apply(app, context, &mut prompt);
+    let route = route(app, context, &prompt, named, task.as_deref(), out)?;
     let money = app.access.reserve(&context.caller, prompt.bytes(), prompt.max_tokens)?;
     prompt.max_tokens = money.max_tokens().or(prompt.max_tokens);
     let session = context.caller.owned(session.as_deref().unwrap_or(NO_SESSION));

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::draws::Purpose;
 use crate::error::Error;
 use crate::telemetry::conventions::attribute;
-use crate::telemetry::conventions::header::{OVERHEAD_MS, REQUEST_ID, SERVER_TIMING};
+use crate::telemetry::conventions::header::{OVERHEAD_MS, REQUEST_ID, ROUTE_REASON, SERVER_TIMING};
 use crate::telemetry::{Counted, Span, Trace, TraceParent, millis};
 
 /// Longest request id that is taken from a client, in bytes.
@@ -105,7 +105,7 @@ impl Exchange {
             (SERVER_TIMING, spent.server_timing()),
             (OVERHEAD_MS, millis(spent.overhead()).to_string()),
         ];
-        for (name, value) in values {
+        for (name, value) in values.into_iter().chain(self.trace.said()) {
             if let Ok(value) = HeaderValue::try_from(value) {
                 response.headers_mut().insert(name, value);
             }
@@ -132,6 +132,10 @@ impl Exchange {
             self.root.set(attribute::METHOD, method);
             self.root.set(attribute::ROUTE, route);
             self.root.set(attribute::PATH, route);
+        }
+        let routed = self.trace.said().into_iter().find(|(name, _)| *name == ROUTE_REASON);
+        if let Some((_, reason)) = routed {
+            self.root.set(attribute::ROUTE_REASON, reason);
         }
         match self.status {
             Some(status) => self.root.set(attribute::STATUS, status.as_u16()),

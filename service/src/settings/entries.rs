@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::routing::is_task;
+
 /// A provider.
 #[derive(Debug, Clone)]
 pub struct ProviderSettings {
@@ -22,6 +24,43 @@ pub struct ProviderSettings {
     pub prompt_price: Option<Price>,
     /// What the tokens of an answer cost. Needed where a key has a budget.
     pub completion_price: Option<Price>,
+    /// Tokens that a prompt and its answer may come to; absent: as many as may be.
+    pub context_window: Option<u32>,
+    /// What it is meant for, in words that requests may name; empty: for anything.
+    pub tasks: Vec<Task>,
+}
+
+/// A word for what a request is for, such as `code`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Task(String);
+
+/// A word that can name no task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("write 1 to 32 letters, digits, dots, hyphens or underscores")]
+pub struct NoTask;
+
+impl std::str::FromStr for Task {
+    type Err = NoTask;
+
+    fn from_str(word: &str) -> Result<Self, NoTask> {
+        if is_task(word) {
+            Ok(Self(word.to_owned()))
+        } else {
+            Err(NoTask)
+        }
+    }
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl PartialEq<str> for Task {
+    fn eq(&self, word: &str) -> bool {
+        self.0 == word
+    }
 }
 
 /// A key that callers may show.

@@ -12,6 +12,7 @@ use super::{Auth, Design, Digest, KeySettings, Preset, ProbeScope, ProviderSetti
 use crate::resilience::broken::BrokenStream;
 use crate::resilience::disconnect::DisconnectPolicy;
 use crate::resilience::retry::Backoff;
+use crate::routing::Policy;
 
 /// Walks over the keys of a table; reads or writes each value in place.
 pub(super) trait Visitor {
@@ -61,6 +62,8 @@ pub(super) trait Entry {
 
 /// Providers in a chain: one that is longer outlasts every deadline.
 const PROVIDERS: usize = 8;
+/// Tasks that a provider may be meant for.
+const TASKS: usize = 16;
 /// Keys: each is compared with what a caller shows.
 const KEYS: usize = 1000;
 
@@ -73,6 +76,8 @@ impl Entry for ProviderSettings {
             api_key: None,
             prompt_price: None,
             completion_price: None,
+            context_window: None,
+            tasks: Vec::new(),
         }
     }
 
@@ -83,6 +88,8 @@ impl Entry for ProviderSettings {
         visitor.secret("api_key", &mut self.api_key);
         visitor.amount("prompt_usd_per_million", &mut self.prompt_price);
         visitor.amount("completion_usd_per_million", &mut self.completion_price);
+        visitor.bound("context_window", 1..=100_000_000, &mut self.context_window);
+        visitor.texts("tasks", TASKS, &mut self.tasks);
     }
 }
 
@@ -147,6 +154,15 @@ impl Choice for BrokenStream {
     const WORDS: &'static [(&'static str, Self)] = &[("report", Self::Report), ("ignore", Self::Ignore)];
 }
 
+impl Choice for Policy {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("order", Self::Order),
+        ("cost", Self::Cost),
+        ("latency", Self::Latency),
+        ("task", Self::Task),
+    ];
+}
+
 impl Choice for Auth {
     const WORDS: &'static [(&'static str, Self)] = &[("off", Self::Off), ("required", Self::Required)];
 }
@@ -192,6 +208,17 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
     });
     visitor.choice("disconnect", &mut settings.disconnect);
     visitor.flag("fallback", &mut settings.fallback);
+    visitor.table("route", |table| {
+        let route = &mut settings.route;
+        table.choice("policy", &mut route.policy);
+        table.flag("check_window", &mut route.check_window);
+        table.duration("half_life", &mut route.half_life);
+    });
+    visitor.table("diet", |table| {
+        let diet = &mut settings.diet;
+        table.bound("history_tokens", 1..=100_000_000, &mut diet.history_tokens);
+        table.bound("max_tokens", 1..=128_000, &mut diet.max_tokens);
+    });
     visitor.table("jobs", |table| {
         let jobs = &mut settings.jobs;
         table.count("concurrency", 1..=10_000, &mut jobs.concurrency);

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use super::{Auth, Design, HealthSettings, JobSettings, Preset, ProbeScope, QueueStore, Settings};
+use crate::answering::DietSettings;
 use crate::resilience::broken::BrokenStream;
 use crate::resilience::deadline::Deadlines;
 use crate::resilience::disconnect::DisconnectPolicy;
 use crate::resilience::retry::{Backoff, RetrySettings};
+use crate::routing::{Policy, RouteSettings};
 use crate::storage::DatabaseSettings;
 use crate::webhooks::WebhookSettings;
 
@@ -96,6 +98,10 @@ fn resilient(common: Settings) -> Settings {
         heartbeat: Some(seconds(15)),
         client_stall: Some(seconds(30)),
         fallback: true,
+        route: RouteSettings {
+            check_window: true,
+            ..common.route
+        },
         jobs: JobSettings {
             backlog: Some(256),
             coalesce: true,
@@ -133,6 +139,12 @@ fn common(preset: Preset) -> Settings {
         deadline: Deadlines::default(),
         disconnect: DisconnectPolicy::Cancel,
         fallback: false,
+        route: RouteSettings {
+            policy: Policy::Order,
+            check_window: false,
+            half_life: seconds(10),
+        },
+        diet: DietSettings::default(),
         jobs: JobSettings {
             concurrency: 64,
             lease: seconds(30),

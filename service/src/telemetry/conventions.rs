@@ -54,6 +54,8 @@ pub(crate) mod attribute {
 
     /// The provider by its name in the settings: several may speak the same dialect.
     pub(crate) const PROVIDER_KEY: &str = "brownout.provider";
+    /// Why the first provider of a request's route is the first: in a word on attempts, in a sentence on the request.
+    pub(crate) const ROUTE_REASON: &str = "brownout.route.reason";
     /// What came of telling the outcome of a job.
     pub(crate) const WEBHOOK_OUTCOME: &str = "brownout.webhook.outcome";
     /// True on the span of a request whose client left, and of an attempt that nobody wanted any more.
@@ -85,6 +87,12 @@ pub(crate) mod header {
     /// Of that time, what was not spent in calls to providers: what the service itself added, waits and back-offs
     /// included.
     pub(crate) const OVERHEAD_MS: &str = "x-brownout-overhead-ms";
+    /// Who was to be asked, in which order, and why.
+    pub(crate) const ROUTE_REASON: &str = "x-route-reason";
+    /// How many messages of a long conversation the model was not shown.
+    pub(crate) const HISTORY_DROPPED: &str = "x-history-dropped";
+    /// What a request is for: a word that providers may be meant for.
+    pub(crate) const TASK: &str = "x-task";
 }
 
 /// Metrics, without the prefix `service_`. Units and `_total` are added where they belong.
@@ -115,6 +123,9 @@ pub(crate) mod metric {
     pub(crate) const ATTEMPT_DURATION: &str = "upstream_attempt_duration_seconds";
     pub(crate) const RETRIES: &str = "retries";
     pub(crate) const FALLBACKS: &str = "fallbacks";
+    pub(crate) const ROUTES: &str = "routes";
+    pub(crate) const DIET_TOKENS: &str = "diet_dropped_tokens";
+    pub(crate) const DIET_CAPPED: &str = "diet_capped_answers";
     pub(crate) const TOKENS: &str = "tokens";
     pub(crate) const WASTED_TOKENS: &str = "wasted_tokens";
     pub(crate) const USAGE_LOST: &str = "usage_lost";

@@ -17,8 +17,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
 use self::labels::{
-    Answered, Attempted, Build, Capped, Endpoint, EndpointKind, EndpointModel, Kind, Model, Outcome, Provider, State,
-    Tokens, WastedTokens,
+    Answered, Attempted, Build, Capped, Endpoint, EndpointKind, EndpointModel, Kind, Model, Outcome, Provider, Routed,
+    State, Tokens, WastedTokens,
 };
 pub(crate) use self::text::Format;
 use super::conventions::metric;
@@ -74,6 +74,7 @@ pub(crate) struct Metrics {
     pool_wait: Histogram,
     attempts: Family<Attempted, Counter>,
     attempt_duration: Histograms<Provider>,
+    routes: Family<Routed, Counter>,
     tokens: Family<Tokens, Counter>,
     wasted: Family<WastedTokens, Counter>,
     jobs: Family<Kind, Counter>,
@@ -96,6 +97,10 @@ pub(crate) struct Metrics {
     pub(crate) workers_busy: Gauge,
     /// Jobs that are running here.
     pub(crate) jobs_running: Gauge,
+    /// Tokens of conversations that the model was not shown.
+    pub(crate) diet_tokens: Counter,
+    /// Answers that were asked for shorter than the client asked.
+    pub(crate) diet_capped: Counter,
     /// Second visits to a provider.
     pub(crate) retries: Counter,
     /// Visits to the next provider.
@@ -126,6 +131,7 @@ impl Default for Metrics {
             pool_wait: seconds(),
             attempts: Family::default(),
             attempt_duration: Family::new_with_constructor(seconds),
+            routes: Family::default(),
             tokens: Family::default(),
             wasted: Family::default(),
             jobs: Family::default(),
@@ -141,6 +147,8 @@ impl Default for Metrics {
             workers: Gauge::default(),
             workers_busy: Gauge::default(),
             jobs_running: Gauge::default(),
+            diet_tokens: Counter::default(),
+            diet_capped: Counter::default(),
             retries: Counter::default(),
             fallbacks: Counter::default(),
             usage_lost: Counter::default(),
@@ -211,6 +219,12 @@ impl Metrics {
             "Visits to the next provider of the chain",
             &self.fallbacks,
         );
+        let help = "Requests by the provider that was to be asked first, and why";
+        add(to, metric::ROUTES, help, &self.routes);
+        let help = "Tokens of conversations that the model was not shown, as far as their bytes tell";
+        add(to, metric::DIET_TOKENS, help, &self.diet_tokens);
+        let help = "Answers that were asked for shorter than the client asked";
+        add(to, metric::DIET_CAPPED, help, &self.diet_capped);
         add(to, metric::TOKENS, "Tokens as the providers report them", &self.tokens);
         add(
             to,
@@ -342,6 +356,12 @@ impl Metrics {
         self.attempt_duration.get_or_create(&label).observe(took.as_secs_f64());
         let Provider { provider } = label;
         self.attempts.get_or_create(&Attempted { provider, outcome }).inc();
+    }
+
+    /// It was decided who is to be asked first, for a `reason` of few.
+    pub(crate) fn routed(&self, provider: &str, reason: &'static str) {
+        let provider = self.providers.label(provider);
+        self.routes.get_or_create(&Routed { provider, reason }).inc();
     }
 
     /// A provider reported what an answer used.

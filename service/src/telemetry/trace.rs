@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
 
@@ -15,6 +15,7 @@ use super::span::{Event, SpanKind, SpanRecord, Value};
 use super::timing::{Part, Spent, Timing};
 use crate::clock::Clock;
 use crate::draws::{Purpose, bits};
+use crate::sync::lock;
 
 /// A W3C trace context: the part of it that joins spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +163,8 @@ pub(crate) struct Trace {
 struct Story {
     timing: Timing,
     client_left: AtomicBool,
+    /// What the head of the answer says besides.
+    said: Mutex<Vec<(&'static str, String)>>,
 }
 
 impl Trace {
@@ -203,6 +206,18 @@ impl Trace {
     /// Where the request's time went until now.
     pub(crate) fn spent(&self) -> Spent {
         self.story.timing.spent(self.began_us, self.tracer.clock.now_unix_us())
+    }
+
+    /// The head of the answer is to say this too, if it has not left yet.
+    pub(crate) fn say(&self, header: &'static str, value: String) {
+        let mut said = lock(&self.story.said);
+        said.retain(|(known, _)| *known != header);
+        said.push((header, value));
+    }
+
+    /// What the head of the answer is to say besides.
+    pub(crate) fn said(&self) -> Vec<(&'static str, String)> {
+        lock(&self.story.said).clone()
     }
 
     /// The one who waited for the answer is gone.

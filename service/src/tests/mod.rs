@@ -17,6 +17,7 @@ mod pages;
 mod plant;
 mod provider;
 mod resilience;
+mod routing;
 mod storage;
 mod support;
 mod telemetry;

@@ -44,6 +44,7 @@ fn refused_attempt() -> Value {
         { "key": "gen_ai.request.max_tokens", "value": { "intValue": "50" } },
         { "key": "server.address", "value": { "stringValue": "a.sim" } },
         { "key": "server.port", "value": { "intValue": "80" } },
+        { "key": "brownout.route.reason", "value": { "stringValue": "order" } },
         { "key": "http.response.status_code", "value": { "intValue": "429" } },
         { "key": "error.type", "value": { "stringValue": "rate_limited" } },
     ])

@@ -14,11 +14,16 @@ use crate::error::ServiceError;
 use crate::resilience::course::{CallFailure, Course, Rules};
 use crate::resilience::fallback::Chain;
 use crate::resilience::retry::{RetryBudget, RetrySettings};
+use crate::routing::{Kind, Outlook};
 use crate::settings::Settings;
 use crate::telemetry::Metrics;
 
 /// The word for whichever model is preferred.
 const DEFAULT_MODEL: &str = "default";
+
+/// Nobody has that model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UnknownModel;
 
 /// Calls the providers of one instance.
 pub(crate) struct ModelClient {
@@ -38,7 +43,8 @@ impl ModelClient {
         metrics: Metrics,
         seed: u64,
     ) -> Result<Self, ServiceError> {
-        let providers: Vec<Provider> = settings.providers.iter().map(Provider::new).collect::<Result<_, _>>()?;
+        let provider = |of| Provider::new(of, settings.route);
+        let providers: Vec<Provider> = settings.providers.iter().map(provider).collect::<Result<_, _>>()?;
         if providers.is_empty() {
             return Err(ServiceError::NoProviders);
         }
@@ -53,13 +59,14 @@ impl ModelClient {
         })
     }
 
-    /// Who has `model`: a provider's model, its name, or "default" for the one that is preferred.
-    pub(crate) fn find(&self, model: &str) -> Option<usize> {
+    /// Who has `model`: a provider's model, or its name. Nobody in particular for "default".
+    pub(crate) fn find(&self, model: &str) -> Result<Option<usize>, UnknownModel> {
         if model == DEFAULT_MODEL {
-            return Some(0);
+            return Ok(None);
         }
         let by_model = self.providers.iter().position(|provider| provider.model == model);
-        by_model.or_else(|| self.providers.iter().position(|provider| provider.name == model))
+        let by_name = || self.providers.iter().position(|provider| provider.name == model);
+        by_model.or_else(by_name).map(Some).ok_or(UnknownModel)
     }
 
     /// What [`ModelClient::find`] knows: each model or name once, with the name of the provider that is asked for it.
@@ -68,7 +75,7 @@ impl ModelClient {
         let words = models.map(|provider| provider.model.as_str());
         let words = words.chain(names.map(|provider| provider.name.as_str()));
         let words: BTreeSet<&str> = words.chain([DEFAULT_MODEL]).collect();
-        let owner = |word: &str| self.find(word).map(|at| self.providers[at].name.as_str());
+        let owner = |word: &str| Some(self.providers[self.find(word).ok()?.unwrap_or_default()].name.as_str());
         words.into_iter().filter_map(move |word| Some((word, owner(word)?)))
     }
 
@@ -111,6 +118,16 @@ impl ModelClient {
     async fn stream(&self, call: &Call, provider: &Provider) -> Result<AnswerStream, AttemptFailure> {
         let witness = Witness::begin(call, &self.metrics, provider, true);
         AnswerStream::open(self.upstream.as_ref(), provider, call, witness).await
+    }
+
+    /// What is to be expected of each provider, in the order of the settings.
+    pub(crate) fn outlook(&self, kind: Kind) -> Vec<Outlook> {
+        let now = tokio::time::Instant::now();
+        let outlook = |provider: &Provider| Outlook {
+            begins_in: provider.pace.expected(kind, now),
+            failing: false,
+        };
+        self.providers.iter().map(outlook).collect()
     }
 
     /// How each provider does, by name, from the attempts that were made anyway.

@@ -3,6 +3,7 @@
 //! - [`Upstream`]: one narrow trait, a request out and a response in. What a test fakes and a harness decorates.
 //! - [`reqwest()`]: what a team would ship (TLS, pools); [`over_connector`]: the same protocol over any connector.
 //! - `openai`: the wire format, and nothing but the wire format.
+//! - `estimate`: how many tokens a text may come to.
 //! - `call`: a question on its way; `provider`: whom it can be put to.
 //! - `attempt`, `stream`: one attempt at one provider, whole or streamed; `failure`: how it can fail; `witness`: what is
 //!   told about it; `streak`: how many failed in a row.
@@ -15,6 +16,7 @@ mod attempt;
 mod call;
 mod client;
 mod connector;
+pub(crate) mod estimate;
 mod failure;
 mod openai;
 mod provider;

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 
 use super::streak::Streak;
 use crate::error::ServiceError;
+use crate::routing::{Pace, RouteSettings};
 use crate::settings::{Price, ProviderSettings};
 
 /// A provider, ready to be called.
@@ -19,10 +20,12 @@ pub(super) struct Provider {
     /// What a token of a prompt and one of an answer cost, where both are known.
     pub(super) prices: Option<(Price, Price)>,
     pub(super) streak: Streak,
+    /// How soon it begins to answer.
+    pub(super) pace: Pace,
 }
 
 impl Provider {
-    pub(super) fn new(settings: &ProviderSettings) -> Result<Self, ServiceError> {
+    pub(super) fn new(settings: &ProviderSettings, route: RouteSettings) -> Result<Self, ServiceError> {
         Ok(Self {
             name: settings.name.clone(),
             endpoint: address(settings, "chat/completions")?,
@@ -31,6 +34,7 @@ impl Provider {
             api_key: settings.api_key.clone(),
             prices: settings.prompt_price.zip(settings.completion_price),
             streak: Streak::default(),
+            pace: Pace::new(route.half_life),
         })
     }
 }
@@ -66,6 +70,8 @@ mod tests {
             api_key: None,
             prompt_price: None,
             completion_price: None,
+            context_window: None,
+            tasks: Vec::new(),
         };
         address(&settings, "chat/completions").map(|uri| uri.to_string())
     }

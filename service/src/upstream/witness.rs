@@ -12,6 +12,7 @@ use super::openai::{Completion, Usage};
 use super::provider::Provider;
 use super::streak::Streak;
 use super::stream::StreamEnd;
+use crate::routing::{Kind, Pace};
 use crate::settings::Price;
 use crate::telemetry::conventions::{attempt_name, attribute, event, value};
 use crate::telemetry::{Metrics, Span, Trace, Wasted};
@@ -53,6 +54,8 @@ pub(super) struct Witness {
     model: String,
     prices: Option<(Price, Price)>,
     streak: Streak,
+    pace: Pace,
+    kind: Kind,
     outcome: &'static str,
     began: Instant,
     first_token: Option<Instant>,
@@ -84,6 +87,9 @@ impl Witness {
             attribute::SERVER_PORT,
             provider.endpoint.port_u16().unwrap_or(default_port),
         );
+        span.set(attribute::ROUTE_REASON, call.route.reason.word);
+        let (began, kind) = (Instant::now(), if stream { Kind::FirstToken } else { Kind::Whole });
+        provider.pace.tried(kind, began);
         Self {
             span,
             trace: call.trace.clone(),
@@ -92,8 +98,10 @@ impl Witness {
             model: provider.model.clone(),
             prices: provider.prices,
             streak: provider.streak.clone(),
+            pace: provider.pace.clone(),
+            kind,
             outcome: "cancelled",
-            began: Instant::now(),
+            began,
             first_token: None,
             pieces: 0,
             late_pieces: 0,
@@ -112,7 +120,9 @@ impl Witness {
             self.late_pieces += 1;
         }
         if self.first_token.is_none() {
-            self.first_token = Some(Instant::now());
+            let now = Instant::now();
+            self.first_token = Some(now);
+            self.pace.took(self.kind, now, now - self.began);
             let after_us = self.span.event(event::FIRST_TOKEN);
             self.span.set(attribute::FIRST_CHUNK, after_us as f64 / 1e6);
             self.metrics
@@ -125,6 +135,10 @@ impl Witness {
         let answer = answer.into();
         self.outcome = "ok";
         self.streak.saw(None);
+        if self.kind == Kind::Whole {
+            let now = Instant::now();
+            self.pace.took(self.kind, now, now - self.began);
+        }
         self.span.set(attribute::RESPONSE_MODEL, answer.model.to_owned());
         let reasons = vec![answer.finish_reason.to_owned()];
         self.span.set(attribute::FINISH_REASONS, reasons);
@@ -151,6 +165,10 @@ impl Witness {
     pub(super) fn failed(&mut self, failure: &AttemptFailure) {
         self.outcome = failure.outcome();
         self.streak.saw(Some(failure));
+        if self.first_token.is_none() {
+            let now = Instant::now();
+            self.pace.took_longer(self.kind, now, now - self.began);
+        }
         self.span.fail();
         if let AttemptFailure::Status { status, .. } = failure {
             self.span.set(attribute::STATUS, *status);

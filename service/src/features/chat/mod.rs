@@ -9,6 +9,6 @@ mod routes;
 mod streaming;
 
 pub(crate) use self::logic::answer;
-pub(crate) use self::models::{ChatRequest, ChatResponse, MESSAGES, SESSION, TOKENS, printable};
+pub(crate) use self::models::{ChatRequest, ChatResponse, MESSAGES, SESSION, TOKENS, names_task, printable};
 pub(super) use self::routes::routes;
 pub(super) use self::streaming::{EventStream, Wording, open, respond};

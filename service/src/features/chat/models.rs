@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::answering::{Answer, Ask};
+use crate::routing::is_task;
 use crate::upstream::{Message, Prompt, Usage};
 
 /// Turns of a conversation.
@@ -33,6 +34,21 @@ pub(crate) struct ChatRequest {
     #[schema(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) session_id: Option<String>,
+    /// What it is for, where the service knows models that are meant for it: `code`, `summary`.
+    #[garde(inner(custom(names_task)))]
+    #[schema(min_length = 1, max_length = 32, pattern = r"^[0-9A-Za-z._-]+$")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) task: Option<String>,
+}
+
+/// A task has a short name.
+pub(crate) fn names_task<C>(word: &str, _: &C) -> garde::Result {
+    if is_task(word) {
+        return Ok(());
+    }
+    Err(garde::Error::new(
+        "is no word for a task: write 1 to 32 letters, digits, dots, hyphens or underscores",
+    ))
 }
 
 /// Control characters are kept out: not every database stores all of them.
@@ -51,7 +67,8 @@ impl From<ChatRequest> for Ask {
                 max_tokens: request.max_tokens,
                 ..Prompt::default()
             },
-            first: 0,
+            named: None,
+            task: request.task,
             session: request.session_id,
         }
     }

@@ -275,8 +275,8 @@ impl CompletionRequest {
         options.and_then(|options| options.include_usage).unwrap_or_default()
     }
 
-    /// The question, to be put to the provider at `first` before all others.
-    pub(super) fn ask(self, first: usize) -> Ask {
+    /// The question, to be put to the provider at `named` before all others.
+    pub(super) fn ask(self, named: Option<usize>, task: Option<String>) -> Ask {
         let messages = self.messages.into_iter().map(|turn| Message {
             role: match turn.role {
                 Speaker::System | Speaker::Developer => Role::System,
@@ -303,7 +303,8 @@ impl CompletionRequest {
                 max_tokens: self.max_completion_tokens.or(self.max_tokens),
                 options,
             },
-            first,
+            named,
+            task,
             session: None,
         }
     }

@@ -21,6 +21,8 @@ use crate::features::body::Payload;
 use crate::features::chat;
 use crate::features::exchange::{Context, Exchange, json};
 use crate::features::openapi::StreamEvent;
+use crate::routing::is_task;
+use crate::telemetry::conventions::header::TASK;
 
 pub(in crate::features) fn routes() -> Routes {
     Routes::new().routes(routes!(complete)).routes(routes!(models))
@@ -31,6 +33,8 @@ pub(in crate::features) fn routes() -> Routes {
     post,
     path = "/v1/chat/completions",
     tag = "openai",
+    params(("x-task" = Option<String>, Header, min_length = 1, max_length = 32, pattern = r"^[0-9A-Za-z._-]+$",
+        description = "What it is for, where the service knows models that are meant for it")),
     request_body = CompletionRequest,
     responses(
         (status = 200, description = "The answer, whole or as it is written", content(
@@ -42,7 +46,7 @@ pub(in crate::features) fn routes() -> Routes {
 )]
 async fn complete(State(app): State<Arc<App>>, headers: HeaderMap, body: Payload) -> Response {
     let (context, exchange) = Exchange::begin(&app, "POST /v1/chat/completions", &headers);
-    match answer(&app, context, body).await {
+    match answer(&app, context, &headers, body).await {
         Ok(Answer::Whole(completion)) => exchange.respond(json(StatusCode::OK, &completion)),
         Ok(Answer::Stream(stream, chunks)) => chat::respond(app.settings.heartbeat, exchange, stream, chunks),
         Err(error) => exchange.refuse(error, refusal),
@@ -54,9 +58,10 @@ enum Answer {
     Stream(chat::EventStream, Chunks),
 }
 
-async fn answer(app: &Arc<App>, context: Context, body: Payload) -> Result<Answer, Error> {
+async fn answer(app: &Arc<App>, context: Context, headers: &HeaderMap, body: Payload) -> Result<Answer, Error> {
+    let task = task(headers)?;
     let request: CompletionRequest = body.read(app).await?;
-    let Some(first) = app.models.find(&request.model) else {
+    let Ok(named) = app.models.find(&request.model) else {
         return Err(Error::UnknownModel(request.model));
     };
     let now_us = app.clock.now_unix_us();
@@ -64,11 +69,20 @@ async fn answer(app: &Arc<App>, context: Context, body: Payload) -> Result<Answe
     let (id, created) = (format!("chatcmpl-{id:032x}"), now_us / 1_000_000);
     if request.stream.unwrap_or_default() {
         let chunks = Chunks::new(id.clone(), created, request.wants_usage());
-        let stream = chat::open(app, context, request.ask(first), id).await?;
+        let stream = chat::open(app, context, request.ask(named, task), id).await?;
         return Ok(Answer::Stream(stream, chunks));
     }
-    let completion = whole(app, context, request.ask(first), id).await?;
+    let completion = whole(app, context, request.ask(named, task), id).await?;
     Ok(Answer::Whole(Completion::of(completion, created)))
+}
+
+/// What the request is for. OpenAI's bodies have no field for it.
+fn task(headers: &HeaderMap) -> Result<Option<String>, Error> {
+    let Some(given) = headers.get(TASK) else {
+        return Ok(None);
+    };
+    let word = given.to_str().ok().filter(|word| is_task(word));
+    word.map(|word| Some(word.to_owned())).ok_or(Error::BadTask)
 }
 
 async fn whole(app: &Arc<App>, context: Context, ask: Ask, id: String) -> Result<chat::ChatResponse, Error> {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::error::{Error, Problem};
-use crate::features::chat::{ChatRequest, ChatResponse, MESSAGES, SESSION, TOKENS, printable};
+use crate::features::chat::{ChatRequest, ChatResponse, MESSAGES, SESSION, TOKENS, names_task, printable};
 use crate::queue::{Delivery, Job, LeasePolicy, State};
 use crate::upstream::Message;
 
@@ -27,6 +27,10 @@ pub(super) struct JobRequest {
     #[garde(length(min = 1, max = SESSION), inner(custom(printable)))]
     #[schema(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     session_id: Option<String>,
+    /// What it is for, where the service knows models that are meant for it: `code`, `summary`.
+    #[garde(inner(custom(names_task)))]
+    #[schema(min_length = 1, max_length = 32, pattern = r"^[0-9A-Za-z._-]+$")]
+    task: Option<String>,
     /// Where the outcome is told, signed: a host that the settings name.
     #[garde(skip)]
     #[schema(format = "uri", max_length = 2048)]
@@ -40,6 +44,7 @@ impl JobRequest {
             messages: self.messages.clone(),
             max_tokens: self.max_tokens,
             session_id: self.session_id.clone(),
+            task: self.task.clone(),
         }
     }
 }

@@ -53,6 +53,12 @@ pub(super) struct Provider {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Routed {
+    pub(super) provider: String,
+    pub(super) reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Tokens {
     pub(super) model: String,
     pub(super) direction: &'static str,

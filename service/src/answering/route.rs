@@ -1,0 +1,39 @@
+//! The step that decides who is asked, and tells why.
+
+use super::out::Out;
+use crate::app::App;
+use crate::error::Error;
+use crate::features::Context;
+use crate::routing::{Kind, NoRoom, Route, Wanted};
+use crate::telemetry::conventions::header;
+use crate::upstream::Prompt;
+
+/// Who is to be asked for `prompt`.
+pub(super) fn route(
+    app: &App,
+    context: &Context,
+    prompt: &Prompt,
+    named: Option<usize>,
+    task: Option<&str>,
+    out: Out<'_>,
+) -> Result<Route, Error> {
+    let kind = match out {
+        Out::Whole(_) => Kind::Whole,
+        Out::Stream(_) => Kind::FirstToken,
+    };
+    let wanted = Wanted {
+        named,
+        task,
+        prompt_bytes: prompt.bytes(),
+        max_tokens: prompt.max_tokens,
+        request_id: &context.request_id,
+    };
+    let decided = app.router.decide(wanted, &app.models.outlook(kind), None);
+    let route = decided.map_err(|NoRoom { needed, window }| Error::NoRoom { needed, window })?;
+    if let Some(first) = route.order.first() {
+        app.metrics
+            .routed(&app.settings.providers[*first].name, route.reason.word);
+    }
+    context.trace.say(header::ROUTE_REASON, route.reason.text.clone());
+    Ok(route)
+}

@@ -1,0 +1,29 @@
+//! How many tokens a text may come to, from its length alone.
+//!
+//! The one place for it. Counting needs the model's own vocabulary, which most providers keep to themselves; what they
+//! bill is what they report. Each use has its own bound: money is set aside for the most, and a prompt is refused as too
+//! long only by the least.
+
+/// Bytes of a token where tokens are short: code, and languages of many scripts.
+const SHORT: u64 = 3;
+/// Bytes of a token in ordinary prose.
+const LIKELY: u64 = 4;
+/// Bytes of a token where tokens are long: common words and nothing else.
+const LONG: u64 = 6;
+/// Tokens that a dialogue's form adds to its text, at most.
+const FORM: u64 = 64;
+
+/// A text of so many bytes has no more tokens than this, its form included.
+pub(crate) const fn at_most(bytes: usize) -> u64 {
+    (bytes as u64).div_ceil(SHORT) + FORM
+}
+
+/// A text of so many bytes has about so many tokens.
+pub(crate) const fn likely(bytes: usize) -> u64 {
+    (bytes as u64).div_ceil(LIKELY)
+}
+
+/// A text of so many bytes has no fewer tokens than this.
+pub(crate) const fn at_least(bytes: usize) -> u64 {
+    bytes as u64 / LONG
+}
