@@ -1,6 +1,7 @@
 //! Stores that fail as a scenario says, put between the reference service and its stores in memory.
 //!
-//! The service knows nothing of it: it sees a database and a queue that are down, silent or slow for a while.
+//! The service knows nothing of it: it sees a database, a queue and a Redis that are down, silent or slow for a while.
+//! [`Way`] is the one gate that all of them are behind.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +19,7 @@ pub fn troubled(stores: Stores, faults: &DependencyFaults, acquire_timeout: Dura
     if faults.is_empty() {
         return stores;
     }
-    let way = |dependency| Way {
-        faults: faults.clone(),
-        dependency,
-    };
+    let way = |dependency| Way::to(dependency, faults);
     Stores {
         database: Arc::new(TroubledDatabase {
             inner: stores.database,
@@ -35,21 +33,32 @@ pub fn troubled(stores: Stores, faults: &DependencyFaults, acquire_timeout: Dura
     }
 }
 
-/// The way from a host to a dependency.
+/// The way from a host to a dependency. Every call of a store in memory passes it first.
 #[derive(Clone)]
-struct Way {
+pub(crate) struct Way {
     faults: DependencyFaults,
     dependency: Dependency,
 }
 
 /// Nobody answers at the other end.
 #[derive(Debug, thiserror::Error)]
-#[error("the connection was refused, as the scenario's dependency fault has it")]
-struct Refused;
+#[error("the connection was refused, as the scenario has it")]
+pub(crate) struct Refused;
 
 impl Way {
-    /// Gets through to the other end, as late as the faults have it.
-    async fn pass(&self) -> Result<(), Refused> {
+    /// The way to `dependency`, for a host that suffers `faults`.
+    pub(crate) fn to(dependency: Dependency, faults: &DependencyFaults) -> Self {
+        Self {
+            faults: faults.clone(),
+            dependency,
+        }
+    }
+
+    /// Gets through to the other end, as late as the faults have it. Nobody gets through from a process that is dead.
+    pub(crate) async fn pass(&self) -> Result<(), Refused> {
+        if self.faults.is_severed() {
+            return Err(Refused);
+        }
         while let Some(trouble) = self.faults.now(self.dependency) {
             match trouble.effect {
                 DependencyEffect::Down => return Err(Refused),

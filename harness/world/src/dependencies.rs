@@ -4,6 +4,7 @@
 //! stores.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ pub(crate) type Beginning = Arc<OnceLock<RunClock>>;
 pub struct DependencyFaults {
     faults: Arc<[DependencyFaultPlan]>,
     beginning: Beginning,
+    severed: Arc<AtomicBool>,
 }
 
 /// How a dependency fails at a moment.
@@ -37,7 +39,18 @@ impl DependencyFaults {
         Self {
             faults: faults.iter().filter(concerns).cloned().collect(),
             beginning,
+            severed: Arc::default(),
         }
+    }
+
+    /// The process is dead: what it leaves behind in memory, and what is still dropped there, reaches nobody any more.
+    pub(crate) fn sever(&self) {
+        self.severed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the process that these are the faults of is dead.
+    pub fn is_severed(&self) -> bool {
+        self.severed.load(Ordering::Relaxed)
     }
 
     /// Whether the host never has any.

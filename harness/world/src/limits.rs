@@ -39,6 +39,13 @@ fn obstacle(variant: &Variant, dependencies: &BTreeMap<Dependency, String>) -> O
     }
     let mut faults = variant.dependency_faults.iter();
     let cannot_be = faults.find(|fault| !dependencies.contains_key(&fault.dependency))?;
+    if cannot_be.dependency == Dependency::Redis {
+        return Some(
+            "a [[dependency_fault]] is to cut processes off from their redis, and there is none; \
+             name a server with --redis-url, or run with --clock virtual"
+                .to_owned(),
+        );
+    }
     Some(format!(
         "a [[dependency_fault]] is to cut processes off from their {}, but SQLite is a part of them; \
          name a server with --database-url or --redis-url, or run with --clock virtual",

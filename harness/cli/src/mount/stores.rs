@@ -136,10 +136,18 @@ impl Mount for OnStores {
     /// The queue is where the database is, unless there is a Redis.
     fn dependencies(&self) -> BTreeMap<Dependency, String> {
         let database = self.database_url.as_deref().and_then(address);
-        let queue = self.redis_url.as_deref().map_or_else(|| database.clone(), address);
-        let database = database.map(|address| (Dependency::Database, address));
-        let queue = queue.map(|address| (Dependency::Queue, address));
-        database.into_iter().chain(queue).collect()
+        let redis = self.redis_url.as_deref().and_then(address);
+        let queue = match self.redis_url {
+            Some(_) => redis.clone(),
+            None => database.clone(),
+        };
+        let all = [
+            (Dependency::Database, database),
+            (Dependency::Queue, queue),
+            (Dependency::Redis, redis),
+        ];
+        let reached = all.into_iter().filter_map(|(of, address)| Some((of, address?)));
+        reached.collect()
     }
 
     fn stores(&self) -> String {
@@ -188,5 +196,8 @@ mod tests {
         let both = OnStores::at(Some("postgres://db/name".to_owned()), None).unwrap();
         let addresses: Vec<String> = both.dependencies().into_values().collect();
         assert_eq!(addresses, ["db:5432", "db:5432"]);
+        let apart = OnStores::at(Some("postgres://db/name".to_owned()), Some("redis://r/".to_owned())).unwrap();
+        let apart = apart.dependencies();
+        assert_eq!(apart[&Dependency::Queue], apart[&Dependency::Redis]);
     }
 }

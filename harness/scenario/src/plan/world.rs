@@ -122,6 +122,8 @@ pub enum Dependency {
     Database,
     /// The durable queue.
     Queue,
+    /// What processes share in Redis besides a queue: limits, caches.
+    Redis,
 }
 
 impl Dependency {
@@ -130,6 +132,7 @@ impl Dependency {
         match self {
             Self::Database => "database",
             Self::Queue => "queue",
+            Self::Redis => "redis",
         }
     }
 }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::detours::Detours;
 use super::site::{Incarnation, Place, Site};
 use crate::children::Child;
+use crate::dependencies::DependencyFaults;
 use crate::mount::{HostIo, HostSpec, Mount, MountError, Role, Running};
 
 /// Longest that a child may need from its death to our notice of it.
@@ -39,6 +40,7 @@ pub(super) struct Task {
     name: String,
     network: Network,
     shutdown: CancellationToken,
+    dependencies: DependencyFaults,
     work: Work,
     running: JoinHandle<Result<(), MountError>>,
     authority: Option<String>,
@@ -67,11 +69,12 @@ impl Process {
     fn in_process<M: Mount>(site: &Site<M>, who: &Incarnation) -> Result<Self, MountError> {
         let network = site.network.host(&who.name);
         let shutdown = CancellationToken::new();
+        let dependencies = site.dependencies_of(who);
         let io = HostIo {
             network: network.clone(),
             unix_us: site.unix_us(),
             shutdown: shutdown.clone(),
-            dependencies: site.dependencies_of(who),
+            dependencies: dependencies.clone(),
         };
         let shared = site.shared.clone();
         let shared = shared.ok_or_else(|| MountError("there are no stores to share".to_owned()))?;
@@ -89,6 +92,7 @@ impl Process {
             name: who.name.clone(),
             network: site.network.clone(),
             shutdown,
+            dependencies,
             running: tokio::spawn(work.clone()),
             work,
             authority,
@@ -153,9 +157,10 @@ impl Process {
 
 impl Task {
     /// One step without a wait in between, so that nothing in it gets to see another part of it end: first the
-    /// connections, then the work and all that it spawned.
+    /// connections and the way to what it shares with others, then the work and all that it spawned.
     fn kill(&self) {
         self.network.sever(&self.name);
+        self.dependencies.sever();
         self.work.drop_now();
         self.running.abort();
     }
