@@ -13,6 +13,7 @@ pub mod lease;
 mod memory;
 mod postgres;
 mod redis;
+mod sql;
 mod sqlite;
 
 use std::time::Duration;

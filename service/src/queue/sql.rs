@@ -1,0 +1,288 @@
+//! The queue in tables: what SQLite and PostgreSQL have in common, which is nearly all.
+//!
+//! A row keeps the record as JSON, with what is searched for in columns of their own. Every change reads the record,
+//! applies the machine and writes it back in one transaction that nobody else can come between. What an [`Engine`] adds is
+//! how it is opened and how it locks: the whole file, or one row.
+
+use async_trait::async_trait;
+use sqlx::pool::{Pool, PoolConnection};
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Arguments, Encode, FromRow, Transaction, Type};
+
+use super::filed::{Filed, read, write};
+use super::lease::{Event, Job, LeasePolicy};
+use super::{ATTEMPTS, BURIALS, CAPACITY, Depth, Enqueued, JobStore, PURGED_AT_ONCE, QueueError};
+
+const STANDS_FOR: &str = "
+    SELECT record FROM jobs WHERE tenant = $1 AND idempotency_key = $2
+    UNION ALL
+    SELECT record FROM jobs WHERE tenant = $1 AND fingerprint = $3 AND finished_us IS NULL LIMIT 1";
+const GET: &str = "SELECT record FROM jobs WHERE id = $1";
+const UNFINISHED: &str = "SELECT count(*) FROM jobs WHERE claimable_us IS NOT NULL";
+const INSERT: &str = "
+    INSERT INTO jobs (id, record, claimable_us, finished_us, lent, tenant, idempotency_key, fingerprint)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
+const SAVE: &str = "UPDATE jobs SET record = $2, claimable_us = $3, finished_us = $4, lent = $5 WHERE id = $1";
+const DUE: &str = "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE claimable_us <= $1 LIMIT 1) AS due";
+const PURGE: &str = "
+    DELETE FROM jobs WHERE arrival IN (SELECT arrival FROM jobs WHERE finished_us < $1 LIMIT $2)";
+const DEPTH: &str = "
+    SELECT count(*) FILTER (WHERE NOT lent), count(*) FILTER (WHERE lent), min(claimable_us) FILTER (WHERE NOT lent)
+    FROM jobs WHERE claimable_us IS NOT NULL";
+const PING: &str = "SELECT count(*) FROM (SELECT 1 FROM jobs LIMIT 1) AS first";
+
+/// A database: how it is asked, and how it keeps others out of a change.
+pub trait Engine: Send + Sync + 'static {
+    /// Its driver.
+    type Database: sqlx::Database;
+
+    /// Begins a transaction that changes something.
+    const BEGIN: &'static str;
+    /// Finds the record of one job, for a change.
+    const LOCK: &'static str;
+    /// Finds the record of the job that has been due for the longest, for a change.
+    const NEXT: &'static str;
+
+    /// The first row that `statement` finds.
+    fn first<T: Columns>(
+        connection: &mut Connection<Self>,
+        statement: &'static str,
+        values: &[Value<'_>],
+    ) -> impl Future<Output = Result<Option<T>, sqlx::Error>> + Send;
+
+    /// How many rows `statement` changes.
+    fn execute(
+        connection: &mut Connection<Self>,
+        statement: &'static str,
+        values: &[Value<'_>],
+    ) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
+}
+
+/// A connection of an engine.
+pub(super) type Connection<E> = <<E as Engine>::Database as sqlx::Database>::Connection;
+
+/// What can be read from a row of any of them.
+pub trait Columns: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+
+impl<T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin> Columns for T {}
+
+/// A value in a statement.
+#[derive(Debug, Clone, Copy)]
+pub enum Value<'t> {
+    /// A text, or none.
+    Text(Option<&'t str>),
+    /// A number, or none.
+    Number(Option<i64>),
+    /// Yes or no.
+    Flag(bool),
+}
+
+impl<'t> Value<'t> {
+    const fn text(text: &'t str) -> Self {
+        Self::Text(Some(text))
+    }
+
+    /// A time, or a count.
+    const fn number(number: u64) -> Self {
+        Self::Number(Some(number.cast_signed()))
+    }
+
+    fn maybe(number: Option<u64>) -> Self {
+        Self::Number(number.map(u64::cast_signed))
+    }
+}
+
+/// `values` as a driver takes them.
+pub(super) fn bound<'t, A: Arguments>(values: &[Value<'t>]) -> Result<A, sqlx::Error>
+where
+    Option<&'t str>: Encode<'t, A::Database> + Type<A::Database>,
+    Option<i64>: Encode<'t, A::Database> + Type<A::Database>,
+    bool: Encode<'t, A::Database> + Type<A::Database>,
+{
+    let mut arguments = A::default();
+    for value in values {
+        match *value {
+            Value::Text(text) => arguments.add(text),
+            Value::Number(number) => arguments.add(number),
+            Value::Flag(flag) => arguments.add(flag),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+/// A queue in a database.
+#[derive(Debug)]
+pub struct SqlJobs<E: Engine> {
+    pool: Pool<E::Database>,
+    policy: LeasePolicy,
+    capacity: usize,
+}
+
+impl<E: Engine> SqlJobs<E> {
+    pub(super) const fn new(pool: Pool<E::Database>, policy: LeasePolicy) -> Self {
+        Self {
+            pool,
+            policy,
+            capacity: CAPACITY,
+        }
+    }
+
+    /// With room for fewer jobs.
+    #[cfg(test)]
+    pub(super) fn with_capacity(self, capacity: usize) -> Self {
+        Self { capacity, ..self }
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, E::Database>, QueueError> {
+        Ok(self.pool.begin_with(E::BEGIN).await?)
+    }
+
+    /// What `statement` finds outside of any transaction.
+    async fn ask<T: Columns>(&self, statement: &'static str, values: &[Value<'_>]) -> Result<Option<T>, QueueError> {
+        let mut connection: PoolConnection<_> = self.pool.acquire().await?;
+        Ok(E::first(&mut connection, statement, values).await?)
+    }
+
+    async fn count(&self, statement: &'static str, values: &[Value<'_>]) -> Result<u64, QueueError> {
+        let count = self.ask::<(i64,)>(statement, values).await?;
+        Ok(count.map_or(0, |(count,)| count.cast_unsigned()))
+    }
+
+    /// The record that stands for `job` already.
+    async fn stands_for(&self, job: &Job) -> Result<Option<Job>, QueueError> {
+        let values = [
+            Value::text(&job.tenant),
+            Value::Text(job.idempotency_key.as_deref()),
+            Value::Text(job.fingerprint.as_deref()),
+        ];
+        let found = self.ask::<(String,)>(STANDS_FOR, &values).await?;
+        found.map(|(record,)| read(&record)).transpose()
+    }
+
+    /// Writes a new job down, unless that would break a rule of the table.
+    async fn insert(&self, job: &Job) -> Result<bool, QueueError> {
+        let (filed, record) = (Filed::of(job), write(job)?);
+        let values = [
+            Value::text(&job.id),
+            Value::text(&record),
+            Value::maybe(filed.claimable_us),
+            Value::maybe(filed.finished_us),
+            Value::Flag(filed.lent),
+            Value::text(&job.tenant),
+            Value::Text(job.idempotency_key.as_deref()),
+            Value::Text(job.fingerprint.as_deref()),
+        ];
+        let mut connection = self.pool.acquire().await?;
+        Ok(E::execute(&mut connection, INSERT, &values).await? == 1)
+    }
+}
+
+#[async_trait]
+impl<E: Engine> JobStore for SqlJobs<E> {
+    async fn enqueue(&self, job: Job) -> Result<Enqueued, QueueError> {
+        for _ in 0..ATTEMPTS {
+            if let Some(existing) = self.stands_for(&job).await? {
+                return Ok(Enqueued::Existing(Box::new(existing)));
+            }
+            if self.get(&job.id).await?.is_some() {
+                return Err(QueueError::Exists);
+            }
+            if self.count(UNFINISHED, &[]).await? >= self.capacity as u64 {
+                return Err(QueueError::Full);
+            }
+            if self.insert(&job).await? {
+                return Ok(Enqueued::New);
+            }
+            // Somebody came in between with an equal one: look again who stands for it.
+        }
+        Err(QueueError::Contended)
+    }
+
+    async fn get(&self, id: &str) -> Result<Option<Job>, QueueError> {
+        let found = self.ask::<(String,)>(GET, &[Value::text(id)]).await?;
+        found.map(|(record,)| read(&record)).transpose()
+    }
+
+    async fn claim(&self, worker: &str, now_us: u64) -> Result<Option<Job>, QueueError> {
+        // Look before locking: an idle worker that polls costs one round trip and holds up nobody who writes.
+        if self.count(DUE, &[Value::number(now_us)]).await? == 0 {
+            return Ok(None);
+        }
+        let mut transaction = self.begin().await?;
+        let mut claimed = None;
+        for _ in 0..BURIALS {
+            let found = E::first::<(String,)>(&mut transaction, E::NEXT, &[Value::number(now_us)]).await?;
+            let Some((record,)) = found else { break };
+            let worker = worker.to_owned();
+            let next = read(&record)?.after(Event::Claim { worker }, now_us, &self.policy)?;
+            save::<E>(&mut transaction, &next).await?;
+            if next.is_lent() {
+                claimed = Some(next);
+                break;
+            }
+        }
+        transaction.commit().await?;
+        Ok(claimed)
+    }
+
+    async fn update(&self, id: &str, event: Event, now_us: u64) -> Result<Job, QueueError> {
+        let mut transaction = self.begin().await?;
+        let found = E::first::<(String,)>(&mut transaction, E::LOCK, &[Value::text(id)]).await?;
+        let (record,) = found.ok_or(QueueError::Unknown)?;
+        let next = read(&record)?.after(event, now_us, &self.policy)?;
+        save::<E>(&mut transaction, &next).await?;
+        transaction.commit().await?;
+        Ok(next)
+    }
+
+    async fn purge(&self, now_us: u64) -> Result<u64, QueueError> {
+        let values = [
+            Value::number(self.policy.forgets_before_us(now_us)),
+            Value::number(u64::from(PURGED_AT_ONCE)),
+        ];
+        let mut purged = 0;
+        loop {
+            let mut connection = self.pool.acquire().await?;
+            let gone = E::execute(&mut connection, PURGE, &values).await?;
+            purged += gone;
+            if gone < u64::from(PURGED_AT_ONCE) {
+                return Ok(purged);
+            }
+        }
+    }
+
+    async fn depth(&self, now_us: u64) -> Result<Depth, QueueError> {
+        let found = self.ask::<(i64, i64, Option<i64>)>(DEPTH, &[]).await?;
+        let (queued, running, oldest) = found.unwrap_or_default();
+        Ok(Depth {
+            queued: queued.cast_unsigned(),
+            running: running.cast_unsigned(),
+            oldest_us: oldest.map_or(0, |at| now_us.saturating_sub(at.cast_unsigned())),
+        })
+    }
+
+    async fn ping(&self) -> Result<(), QueueError> {
+        self.count(PING, &[]).await.map(|_| ())
+    }
+}
+
+async fn save<E: Engine>(connection: &mut Connection<E>, job: &Job) -> Result<(), QueueError> {
+    let (filed, record) = (Filed::of(job), write(job)?);
+    let values = [
+        Value::text(&job.id),
+        Value::text(&record),
+        Value::maybe(filed.claimable_us),
+        Value::maybe(filed.finished_us),
+        Value::Flag(filed.lent),
+    ];
+    E::execute(connection, SAVE, &values).await?;
+    Ok(())
+}
+
+impl From<sqlx::Error> for QueueError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Failed(Box::new(error))
+    }
+}
