@@ -28,6 +28,8 @@ pub(crate) enum Purpose {
     WebhookBackoff = 7,
     /// Which of several providers that are alike is asked first.
     Route = 8,
+    /// Jitter of a breaker's cooldown.
+    BreakerJitter = 9,
 }
 
 /// 128 bits for one key.

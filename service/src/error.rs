@@ -12,9 +12,9 @@ use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::queue::QueueError;
 use crate::resilience::course::CallFailure;
-use crate::resilience::deadline::{Expired, Phase};
+use crate::resilience::deadline::{Deadline, Expired, Phase};
 use crate::storage::DatabaseError;
-use crate::upstream::AttemptFailure;
+use crate::upstream::{AttemptFailure, Reason};
 use crate::webhooks::WebhookRefused;
 
 pub(crate) use self::problem::shortened;
@@ -152,6 +152,18 @@ pub enum Error {
     /// The provider's answer broke off.
     #[error("the answer broke off before its end")]
     Truncated,
+    /// The model found the prompt too long, and no larger one may be asked.
+    #[error("the conversation does not fit into the model's context window: shorten it, or ask for fewer max_tokens")]
+    ContextLength,
+    /// The provider's content filter stopped the prompt or the answer.
+    #[error("the model provider's content filter stopped this: what came before it is no answer")]
+    ContentFiltered,
+    /// The breakers of all providers that could be asked are open.
+    #[error("all model providers fail just now: try again later")]
+    ProvidersUnavailable {
+        /// When one of them is asked again.
+        retry_after: Duration,
+    },
     /// A deadline passed.
     #[error("no answer in time: the {} deadline passed", .0.name())]
     Deadline(Phase),
@@ -179,8 +191,10 @@ impl Error {
             Self::Malformed(_) | Self::BadKey | Self::BadTask => StatusCode::BAD_REQUEST,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
-            Self::Invalid(_) | Self::KeyReused | Self::Webhook(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooLarge | Self::NoRoom { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Invalid(_) | Self::KeyReused | Self::Webhook(_) | Self::ContentFiltered => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Self::TooLarge | Self::NoRoom { .. } | Self::ContextLength => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::KeyDisabled => StatusCode::FORBIDDEN,
             Self::RateLimited { .. } | Self::KeyRateLimited { .. } | Self::TooManyAtOnce => {
@@ -200,6 +214,7 @@ impl Error {
             | Self::Overloaded
             | Self::BacklogFull
             | Self::Storage
+            | Self::ProvidersUnavailable { .. }
             | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -214,7 +229,7 @@ impl Error {
             Self::UnknownModel(_) => "model-not-found",
             Self::TooLarge => "body-too-large",
             // OpenAI's word: on its route this becomes the code that clients of it look for.
-            Self::NoRoom { .. } => "context-length-exceeded",
+            Self::NoRoom { .. } | Self::ContextLength => "context-length-exceeded",
             Self::Unauthenticated => "unauthenticated",
             Self::KeyDisabled => "key-disabled",
             Self::KeyRateLimited { .. } => "rate-limited",
@@ -236,6 +251,8 @@ impl Error {
             Self::BadUpstream => "upstream-failed",
             Self::Refused => "upstream-refused",
             Self::Truncated => "upstream-truncated",
+            Self::ContentFiltered => "content-filtered",
+            Self::ProvidersUnavailable { .. } => "providers-unavailable",
             Self::Deadline(_) => "deadline-exceeded",
             Self::PoolTimeout => "database-busy",
             Self::DatabaseFull => "database-full",
@@ -253,11 +270,20 @@ impl Error {
         }])
     }
 
+    /// Work for a request was dropped: because the request's time was over, or because the instance is ending.
+    pub(crate) fn cut_off(deadline: &Deadline) -> Self {
+        if deadline.is_over() {
+            Self::Deadline(Phase::Total)
+        } else {
+            Self::ShuttingDown
+        }
+    }
+
     /// When it makes sense to try again, where it does and somebody knows.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after } => Some(retry_after.unwrap_or(Duration::from_secs(1))),
-            Self::KeyRateLimited { retry_after } => Some(*retry_after),
+            Self::KeyRateLimited { retry_after } | Self::ProvidersUnavailable { retry_after } => Some(*retry_after),
             Self::BudgetExhausted { full_in } => Some(*full_in),
             // A queue is longer than a line of requests.
             Self::BacklogFull => Some(Duration::from_secs(5)),
@@ -276,6 +302,7 @@ impl Error {
         matches!(
             self,
             Self::RateLimited { .. }
+                | Self::ProvidersUnavailable { .. }
                 | Self::BadUpstream
                 | Self::Truncated
                 | Self::Deadline(_)
@@ -335,6 +362,16 @@ impl From<CallFailure> for Error {
 impl From<AttemptFailure> for Error {
     fn from(failure: AttemptFailure) -> Self {
         match failure {
+            AttemptFailure::Open { retry_in } => Self::ProvidersUnavailable { retry_after: retry_in },
+            AttemptFailure::Filtered { .. } => Self::ContentFiltered,
+            AttemptFailure::Status {
+                reason: Reason::ContentFilter,
+                ..
+            } => Self::ContentFiltered,
+            AttemptFailure::Status {
+                reason: Reason::ContextLength,
+                ..
+            } => Self::ContextLength,
             AttemptFailure::Status {
                 status: 429,
                 retry_after,

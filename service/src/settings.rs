@@ -22,9 +22,11 @@ use serde_json::{Map, Value};
 
 use crate::answering::DietSettings;
 use crate::queue::LeasePolicy;
+use crate::resilience::breaker::BreakerSettings;
 use crate::resilience::broken::BrokenStream;
 use crate::resilience::deadline::Deadlines;
 use crate::resilience::disconnect::DisconnectPolicy;
+use crate::resilience::filtered::ContentFilter;
 use crate::resilience::retry::RetrySettings;
 use crate::routing::RouteSettings;
 use crate::storage::DatabaseSettings;
@@ -50,6 +52,8 @@ pub struct Settings {
     pub retry: RetrySettings,
     /// Deadlines.
     pub deadline: Deadlines,
+    /// The circuit breaker that each provider has.
+    pub breaker: BreakerSettings,
     /// What becomes of work whose client has left.
     pub disconnect: DisconnectPolicy,
     /// Whether other providers are asked when one fails.
@@ -58,6 +62,8 @@ pub struct Settings {
     pub route: RouteSettings,
     /// How much of a prompt the model reads, and how much it may answer.
     pub diet: DietSettings,
+    /// How an answer that a content filter cut off ends for its client.
+    pub content_filter: ContentFilter,
     /// Background and queued jobs.
     pub jobs: JobSettings,
     /// Telling the outcomes of jobs.

@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::error::Error;
 use crate::resilience::broken::BrokenStream;
 use crate::resilience::course::CallFailure;
+use crate::resilience::deadline::Phase;
 use crate::storage::UsageRow;
 use crate::upstream::{AnswerStream, AttemptFailure, Call, Piece, StreamEnd};
 
@@ -65,9 +66,13 @@ async fn pieces(app: &App, call: &Call, money: &mut Reservation, out: Out<'_>) -
     out.send(Event::Begin { model }).await;
     loop {
         match answer.next().await {
-            Ok(Piece::Delta(text)) => out.send(Event::Delta(text)).await,
+            // A client that reads slowly gets no more time than one that waits.
+            Ok(Piece::Delta(text)) => call.deadline.within(Phase::Total, out.send(Event::Delta(text))).await?,
             Ok(Piece::End(end)) => return Ok(end),
-            Err(failure) => return Ok(broke_off(app.settings.broken_stream, &answer, failure)?),
+            Err(failure) => {
+                settle(money, &failure);
+                return Ok(broke_off(app.settings.broken_stream, &answer, failure)?);
+            }
         }
     }
 }
@@ -89,5 +94,13 @@ fn broke_off(
 fn refund(money: &mut Reservation, failure: &CallFailure) {
     if !failure.may_be_billed {
         money.unused();
+    }
+    settle(money, &failure.last);
+}
+
+/// An answer that was filtered says all the same what it used.
+fn settle(money: &mut Reservation, failure: &AttemptFailure) {
+    if let AttemptFailure::Filtered { usage: Some(usage) } = failure {
+        money.used(*usage);
     }
 }

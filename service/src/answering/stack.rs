@@ -13,7 +13,6 @@ use super::route::route;
 use crate::app::App;
 use crate::error::Error;
 use crate::features::Context;
-use crate::resilience::deadline::Deadline;
 use crate::upstream::Call;
 
 /// The session of requests that name none.
@@ -21,7 +20,6 @@ const NO_SESSION: &str = "default";
 
 /// Answers `ask`, its pieces going to `out`.
 pub(super) async fn run(app: &Arc<App>, context: &Context, ask: Ask, id: String, out: Out<'_>) -> Result<Done, Error> {
-    let deadline = Deadline::start(app.clock, app.settings.deadline);
     let Ask {
         mut prompt,
         named,
@@ -38,7 +36,7 @@ pub(super) async fn run(app: &Arc<App>, context: &Context, ask: Ask, id: String,
         route,
         request_id: context.request_id.clone(),
         trace: context.trace.clone(),
-        deadline,
+        deadline: context.deadline,
     };
     generate(app, call, session, money, id, out).await
 }

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::resilience::deadline::{Deadline, Phase};
 use crate::resilience::disconnect::{Events, Sink, detached, detached_stream};
 use crate::settings::Settings;
 use crate::tasks::Tasks;
@@ -45,20 +46,29 @@ impl Workers {
     pub(super) async fn answer<T: Send + 'static>(
         &self,
         trace: &Trace,
+        deadline: Deadline,
         work: BoxFuture<'static, Result<T, Error>>,
     ) -> Result<T, Error> {
         let place = self.place()?;
-        let answered = detached(|task| self.run(trace.clone(), place, task), work).await;
-        answered.map_err(|_lost| Error::ShuttingDown)?
+        let answered = detached(|task| self.run(trace.clone(), deadline, place, task), work).await;
+        answered.map_err(|_lost| Error::cut_off(&deadline))?
     }
 
-    pub(super) fn stream<T, F>(&self, trace: &Trace, produce: impl FnOnce(Sink<T>) -> F) -> Result<Events<T>, Error>
+    pub(super) fn stream<T, F>(
+        &self,
+        trace: &Trace,
+        deadline: Deadline,
+        produce: impl FnOnce(Sink<T>) -> F,
+    ) -> Result<Events<T>, Error>
     where
         T: Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let place = self.place()?;
-        Ok(detached_stream(|task| self.run(trace.clone(), place, task), produce))
+        Ok(detached_stream(
+            |task| self.run(trace.clone(), deadline, place, task),
+            produce,
+        ))
     }
 
     fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
@@ -67,13 +77,15 @@ impl Workers {
             .map_err(|_| Error::Overloaded)
     }
 
-    /// Waits for a worker and has it do `work`. Detached from the start: a client that leaves the backlog is not noticed.
-    fn run(&self, trace: Trace, place: OwnedSemaphorePermit, work: BoxFuture<'static, ()>) {
+    /// Waits for a worker and has it do `work`, unless none was free before the request's time was over. Detached from the
+    /// start: a client that leaves the backlog is not noticed.
+    fn run(&self, trace: Trace, deadline: Deadline, place: OwnedSemaphorePermit, work: BoxFuture<'static, ()>) {
         let pool = self.clone();
         self.tasks.spawn(async move {
             let wait = trace.span(span::WAIT_WORKER);
+            let free = Arc::clone(&pool.free).acquire_owned();
             // Never closed: an error would mean that the pool is gone, and the work with it.
-            let Ok(worker) = Arc::clone(&pool.free).acquire_owned().await else {
+            let Ok(Ok(worker)) = deadline.within(Phase::Total, free).await else {
                 return;
             };
             drop(wait);

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::features::Context;
 use crate::features::chat::{self, ChatRequest, ChatResponse};
 use crate::queue::{Event, Job, Lease, QueueError, Refused, State};
+use crate::resilience::deadline::Deadline;
 use crate::resilience::retry::full_jitter;
 use crate::telemetry::conventions::span;
 use crate::telemetry::{Trace, TraceParent};
@@ -80,6 +81,8 @@ async fn perform(app: &Arc<App>, job: &Job, trace: Trace) -> Result<ChatResponse
             tenant: job.tenant.clone(),
         },
         trace,
+        // A run has a time of its own: the queue is where a job may wait for long.
+        deadline: Deadline::start(app.clock, app.settings.deadline),
     };
     chat::answer(app, &context, request, job.id.clone()).await
 }

@@ -31,6 +31,7 @@ use tracing::Instrument;
 use crate::app::App;
 use crate::error::Error;
 use crate::queue::{Enqueued, Job};
+use crate::resilience::deadline::{Deadline, Phase};
 use crate::resilience::disconnect::{Events, Sink};
 use crate::settings::Design;
 use crate::telemetry::Trace;
@@ -41,17 +42,23 @@ pub(crate) use self::blocking::Workers;
 pub(crate) use self::queue_watch::watch_queue;
 pub(crate) use self::queued::work;
 
-/// Does `work` for a client who waits for the whole answer, until it is there or the instance can wait no longer.
+/// Does `work` for a client who waits for the whole answer, until it is there, its time is over or the instance can wait no
+/// longer.
 pub(crate) async fn answer<T: Send + 'static>(
     app: &App,
     trace: &Trace,
+    deadline: Deadline,
     work: BoxFuture<'static, Result<T, Error>>,
 ) -> Result<T, Error> {
-    // Detached or not, its log lines are the request's.
+    // Detached or not, its time and its log lines are the request's.
+    let work = async move {
+        let done = deadline.within(Phase::Total, work).await;
+        done.unwrap_or_else(|late| Err(late.into()))
+    };
     let work: BoxFuture<'static, Result<T, Error>> = Box::pin(work.instrument(trace.log().clone()));
     let answer = async {
         match &app.workers {
-            Some(workers) => workers.answer(trace, work).await,
+            Some(workers) => workers.answer(trace, deadline, work).await,
             None => coupled::answer(app, work).await,
         }
     };
@@ -62,16 +69,27 @@ pub(crate) async fn answer<T: Send + 'static>(
     }
 }
 
-/// Does work that yields events for a client who reads along. They break off when the instance can wait no longer.
-pub(crate) fn stream<T, F>(app: &App, trace: &Trace, produce: impl FnOnce(Sink<T>) -> F) -> Result<Events<T>, Error>
+/// Does work that yields events for a client who reads along. They break off when its time is over or the instance can wait
+/// no longer.
+pub(crate) fn stream<T, F>(
+    app: &App,
+    trace: &Trace,
+    deadline: Deadline,
+    produce: impl FnOnce(Sink<T>) -> F,
+) -> Result<Events<T>, Error>
 where
     T: Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     let log = trace.log().clone();
-    let produce = |sink| produce(sink).instrument(log);
+    let produce = |sink| {
+        let work = produce(sink);
+        // Cut off without a last word: whoever reads the events knows the deadline as well.
+        let work = async move { deadline.within(Phase::Total, work).await.unwrap_or_default() };
+        work.instrument(log)
+    };
     let events = match &app.workers {
-        Some(workers) => workers.stream(trace, produce)?,
+        Some(workers) => workers.stream(trace, deadline, produce)?,
         None => coupled::stream(app, produce),
     };
     Ok(events.until(app.give_back.clone()))

@@ -15,6 +15,7 @@ use serde_json::error::Category;
 
 use crate::app::App;
 use crate::error::{Error, shortened};
+use crate::resilience::deadline::Deadline;
 
 /// How long a client may take to send a body.
 const BODY_TIME: Duration = Duration::from_secs(30);
@@ -33,25 +34,25 @@ impl<S: Sync> FromRequest<S> for Payload {
 }
 
 impl Payload {
-    /// Reads the body as a valid `T`, or says what is wrong with it.
-    pub(crate) async fn read<T>(self, app: &App) -> Result<T, Error>
+    /// Reads the body as a valid `T`, or says what is wrong with it. Its time is part of the request's.
+    pub(crate) async fn read<T>(self, app: &App, deadline: &Deadline) -> Result<T, Error>
     where
         T: DeserializeOwned + Validate<Context = ()>,
     {
         if !may_be_json(self.0.headers()) {
             return Err(Error::MediaType);
         }
-        let bytes = self.bytes(app).await?;
+        let bytes = self.bytes(app, deadline).await?;
         parse(&bytes)
     }
 
-    async fn bytes(self, app: &App) -> Result<Bytes, Error> {
+    async fn bytes(self, app: &App, deadline: &Deadline) -> Result<Bytes, Error> {
         let longest = u64::from(app.settings.max_body_bytes);
         if announced(self.0.headers()).is_some_and(|length| length > longest) {
             return Err(Error::TooLarge);
         }
         let body = Limited::new(self.0.into_body(), app.settings.max_body_bytes as usize);
-        match app.clock.timeout(BODY_TIME, body.collect()).await {
+        match app.clock.timeout(deadline.left(BODY_TIME), body.collect()).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Error::TooLarge),
             Ok(Err(_)) => Err(Error::Malformed("it broke off; send it again".to_owned())),

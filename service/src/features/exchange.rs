@@ -13,6 +13,7 @@ use crate::access::Caller;
 use crate::app::App;
 use crate::draws::Purpose;
 use crate::error::Error;
+use crate::resilience::deadline::Deadline;
 use crate::telemetry::conventions::attribute;
 use crate::telemetry::conventions::header::{OVERHEAD_MS, REQUEST_ID, ROUTE_REASON, SERVER_TIMING};
 use crate::telemetry::{Counted, Span, Trace, TraceParent, millis};
@@ -26,6 +27,8 @@ pub(crate) struct Context {
     pub(crate) request_id: String,
     pub(crate) caller: Caller,
     pub(crate) trace: Trace,
+    /// Until when: fixed when the request arrived.
+    pub(crate) deadline: Deadline,
 }
 
 /// A request on its way to its answer. Counted and traced when it is dropped, whether it was answered or its client left.
@@ -61,6 +64,7 @@ impl Exchange {
             request_id,
             caller,
             trace,
+            deadline: Deadline::start(app.clock, app.settings.deadline),
         };
         (context, exchange)
     }

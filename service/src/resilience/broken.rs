@@ -15,11 +15,12 @@ pub enum BrokenStream {
 }
 
 impl BrokenStream {
-    /// Policy: whether the client is kept from knowing. A deadline is our own doing, and always told.
+    /// Policy: whether the client is kept from knowing. A deadline is our own doing, and always told; of what a content
+    /// filter cut off, [`super::filtered`] has decided that it is told.
     pub(crate) const fn hides(self, failure: &AttemptFailure) -> bool {
         match self {
             Self::Report => false,
-            Self::Ignore => !matches!(failure, AttemptFailure::Expired(_)),
+            Self::Ignore => !matches!(failure, AttemptFailure::Expired(_) | AttemptFailure::Filtered { .. }),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! and says at which provider. It never makes an attempt itself.
 
 use crate::draws::{Purpose, unit};
+use crate::resilience::classes::Class;
 use crate::resilience::deadline::Deadline;
 use crate::resilience::fallback::{Chain, Next};
 use crate::resilience::retry::{RetryBudget, RetrySettings};
@@ -11,7 +12,7 @@ use crate::telemetry::conventions::span;
 use crate::telemetry::{Metrics, Trace};
 use crate::upstream::AttemptFailure;
 
-/// All attempts failed.
+/// All attempts failed, or none could be made.
 #[derive(Debug, thiserror::Error)]
 #[error("{attempts} attempts failed, the last one: {last}")]
 pub struct CallFailure {
@@ -72,21 +73,24 @@ impl<'a> Course<'a> {
 
     /// An attempt failed. Returns when the next one is due, or with the failure that the call ends with.
     pub(crate) async fn after(&mut self, failure: AttemptFailure) -> Result<(), CallFailure> {
-        self.attempts += 1;
+        let class = failure.class();
+        // Whoever was passed over was not asked.
+        self.attempts += u32::from(class != Class::Open);
         self.may_be_billed |= failure.may_be_billed();
-        let give_up = |last| CallFailure {
-            last,
-            attempts: self.attempts,
-            may_be_billed: self.may_be_billed,
-        };
-        if !failure.is_retryable() {
-            return Err(give_up(failure));
-        }
-        let floor = self.rules.retry.floor(failure.retry_after());
         let now = tokio::time::Instant::now();
-        let Next::Again(floor) = self.chain.failed(now, floor) else {
-            self.rules.metrics.fallbacks.inc();
-            return Ok(());
+        let floor = match failure {
+            AttemptFailure::Open { retry_in } => retry_in,
+            _ => self.rules.retry.floor(failure.retry_after()),
+        };
+        let next = self.chain.failed(now, floor, self.rules.retry.on.verdict(class));
+        let floor = match next {
+            Next::Nobody => return Err(self.give_up(failure)),
+            _ if self.deadline.is_over() => return Err(self.give_up(failure)),
+            Next::Fallback => {
+                self.rules.metrics.fallbacks.inc();
+                return Ok(());
+            }
+            Next::Again(floor) => floor,
         };
         let draw = unit(
             self.rules.seed,
@@ -99,7 +103,7 @@ impl<'a> Course<'a> {
             || !self.deadline.allows(wait)
             || !self.rules.budget.withdraw()
         {
-            return Err(give_up(failure));
+            return Err(self.give_up(failure));
         }
         self.retries += 1;
         self.rules.metrics.retries.inc();
@@ -108,5 +112,20 @@ impl<'a> Course<'a> {
             tokio::time::sleep(wait).await;
         }
         Ok(())
+    }
+
+    /// The call ends with `failure`. What it says about coming back is made true for the whole chain, and bounded.
+    fn give_up(&self, failure: AttemptFailure) -> CallFailure {
+        let last = match failure {
+            AttemptFailure::Open { .. } => AttemptFailure::Open {
+                retry_in: self.chain.soonest(tokio::time::Instant::now()),
+            },
+            failure => failure.bounded(self.rules.retry.retry_after_cap),
+        };
+        CallFailure {
+            last,
+            attempts: self.attempts,
+            may_be_billed: self.may_be_billed,
+        }
     }
 }

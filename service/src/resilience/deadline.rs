@@ -58,7 +58,7 @@ impl Phase {
 #[error("the {} deadline passed", .0.name())]
 pub struct Expired(pub Phase);
 
-/// The deadlines of one request. The total runs from [`Deadline::start`].
+/// The deadlines of one request. The total runs from [`Deadline::start`]: from its arrival, whatever it waits for then.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
     clock: Clock,
@@ -99,9 +99,22 @@ impl Deadline {
         self.ends.is_none_or(|ends| self.clock.now() + wait < ends)
     }
 
-    /// Mechanism: does `work`, as long as `phase` and the total allow.
+    /// What is left of the whole time, at most `limit`.
+    pub(crate) fn left(&self, limit: Duration) -> Duration {
+        let left = |ends: Instant| ends.saturating_duration_since(self.clock.now());
+        self.ends.map_or(limit, |ends| left(ends).min(limit))
+    }
+
+    /// Whether the whole time has passed.
+    pub(crate) fn is_over(&self) -> bool {
+        !self.allows(Duration::ZERO)
+    }
+
+    /// Mechanism: does `work`, as long as `phase` and the total allow. Nothing is begun or taken after the total, however
+    /// ready it is.
     pub(crate) async fn within<F: Future>(&self, phase: Phase, work: F) -> Result<F::Output, Expired> {
         match self.limit(phase) {
+            Some(_) if self.is_over() => Err(Expired(Phase::Total)),
             None => Ok(work.await),
             Some((ends, phase)) => tokio::time::timeout_at(ends, work).await.map_err(|_| Expired(phase)),
         }
@@ -145,6 +158,16 @@ mod tests {
             Err(Expired(Phase::Total))
         );
         assert!(!deadline.allows(Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_ready_after_the_total_comes_too_late() {
+        let deadline = Deadline::start(Clock::starting_at(0), limits(5, 7));
+        assert_eq!(deadline.left(Duration::from_secs(30)), Duration::from_secs(7));
+        sleep(7).await;
+        assert_eq!(deadline.left(Duration::from_secs(30)), Duration::ZERO);
+        let ready = deadline.within(Phase::Idle, async { 1 }).await;
+        assert_eq!(ready, Err(Expired(Phase::Total)));
     }
 
     #[tokio::test(start_paused = true)]

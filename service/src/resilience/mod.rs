@@ -4,9 +4,12 @@
 //! to do next) and mechanism (async: doing it). [`course`] is where they meet for one call; a new concern (a breaker, a
 //! hedge, a limit) is one file here and one line there.
 
+pub mod breaker;
 pub mod broken;
+pub mod classes;
 pub mod course;
 pub mod deadline;
 pub mod disconnect;
 pub mod fallback;
+pub mod filtered;
 pub mod retry;

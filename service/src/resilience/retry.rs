@@ -1,16 +1,19 @@
 //! Retry: how often, after how long, and how much extra load that may put on a provider that is already in trouble.
 //!
 //! A retry is a second visit to a provider: moving on to another is [`super::fallback`]'s. Does not know HTTP: which
-//! failures are worth a retry is said by [`crate::upstream::AttemptFailure::is_retryable`].
+//! failures are worth a retry is said by [`super::classes`].
 
 use std::sync::Mutex;
 use std::time::Duration;
 
+use crate::resilience::classes::{Class, FallsBack, Verdict};
 use crate::sync::lock;
 
 /// Parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetrySettings {
+    /// Which failures are tried again.
+    pub on: RetryOn,
     /// Attempts at all providers together, the first included.
     pub max_attempts: u32,
     /// How the wait between attempts grows.
@@ -25,6 +28,30 @@ pub struct RetrySettings {
     pub retry_after_cap: Duration,
     /// Retries allowed per request, on average: what keeps a retry storm from finishing off a provider. Absent: no bound.
     pub budget_ratio: Option<f64>,
+}
+
+/// Which failures are tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryOn {
+    /// Those that may pass.
+    Transient,
+    /// All of them, wrong requests too: what a decorator around a call does that asks no questions.
+    Everything,
+}
+
+impl RetryOn {
+    /// Policy: what follows a failure of this class.
+    pub(crate) const fn verdict(self, class: Class) -> Verdict {
+        let verdict = class.verdict();
+        match (self, class) {
+            (Self::Transient, _) | (_, Class::Open | Class::OutOfTime) => verdict,
+            (Self::Everything, _) => Verdict {
+                retried: true,
+                falls_back: FallsBack::ToNext,
+                ..verdict
+            },
+        }
+    }
 }
 
 /// How the wait between attempts grows.
@@ -111,6 +138,7 @@ mod tests {
     use super::*;
 
     const SETTINGS: RetrySettings = RetrySettings {
+        on: RetryOn::Transient,
         max_attempts: 5,
         backoff: Backoff::FullJitter,
         base: Duration::from_millis(500),
@@ -126,6 +154,17 @@ mod tests {
             let wait = SETTINGS.wait(retry, draw, Some(Duration::from_secs(after)));
             prop_assert!(wait >= Duration::from_secs(after.min(60)));
             prop_assert!(wait <= Duration::from_secs(after.clamp(8, 60)));
+        }
+    }
+
+    #[test]
+    fn who_retries_everything_retries_what_cannot_pass_and_not_what_is_over() {
+        for class in [Class::ClientFault, Class::HardDown, Class::ContextLength, Class::Silent] {
+            assert!(RetryOn::Everything.verdict(class).retried, "{class:?}");
+            assert_eq!(RetryOn::Transient.verdict(class), class.verdict(), "{class:?}");
+        }
+        for class in [Class::Open, Class::OutOfTime] {
+            assert!(!RetryOn::Everything.verdict(class).retried, "{class:?}");
         }
     }
 

@@ -11,7 +11,8 @@ use super::entries::Amount;
 use super::{Auth, Design, Digest, KeySettings, Preset, ProbeScope, ProviderSettings, QueueStore, Settings};
 use crate::resilience::broken::BrokenStream;
 use crate::resilience::disconnect::DisconnectPolicy;
-use crate::resilience::retry::Backoff;
+use crate::resilience::filtered::ContentFilter;
+use crate::resilience::retry::{Backoff, RetryOn};
 use crate::routing::Policy;
 
 /// Walks over the keys of a table; reads or writes each value in place.
@@ -142,6 +143,14 @@ impl Choice for QueueStore {
     const WORDS: &'static [(&'static str, Self)] = &[("database", Self::Database), ("redis", Self::Redis)];
 }
 
+impl Choice for RetryOn {
+    const WORDS: &'static [(&'static str, Self)] = &[("transient", Self::Transient), ("everything", Self::Everything)];
+}
+
+impl Choice for ContentFilter {
+    const WORDS: &'static [(&'static str, Self)] = &[("report", Self::Report), ("ignore", Self::Ignore)];
+}
+
 impl Choice for Backoff {
     const WORDS: &'static [(&'static str, Self)] = &[("none", Self::None), ("full_jitter", Self::FullJitter)];
 }
@@ -190,6 +199,7 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
     });
     visitor.table("retry", |table| {
         let retry = &mut settings.retry;
+        table.choice("on", &mut retry.on);
         table.count("max_attempts", 1..=100, &mut retry.max_attempts);
         table.choice("backoff", &mut retry.backoff);
         table.duration("base", &mut retry.base);
@@ -206,6 +216,15 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
         table.limit("attempt", &mut deadline.attempt);
         table.limit("total", &mut deadline.total);
     });
+    visitor.table("breaker", |table| {
+        let breaker = &mut settings.breaker;
+        table.bound("failures", 1..=10_000, &mut breaker.failures);
+        table.ratio("error_ratio", &mut breaker.error_ratio);
+        table.duration("window", &mut breaker.window);
+        table.count("min_attempts", 1..=10_000, &mut breaker.min_attempts);
+        table.duration("cooldown", &mut breaker.cooldown);
+        table.duration("cooldown_cap", &mut breaker.cooldown_cap);
+    });
     visitor.choice("disconnect", &mut settings.disconnect);
     visitor.flag("fallback", &mut settings.fallback);
     visitor.table("route", |table| {
@@ -219,6 +238,7 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
         table.bound("history_tokens", 1..=100_000_000, &mut diet.history_tokens);
         table.bound("max_tokens", 1..=128_000, &mut diet.max_tokens);
     });
+    visitor.choice("content_filter", &mut settings.content_filter);
     visitor.table("jobs", |table| {
         let jobs = &mut settings.jobs;
         table.count("concurrency", 1..=10_000, &mut jobs.concurrency);

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::{Auth, Design, HealthSettings, JobSettings, Preset, ProbeScope, QueueStore, Settings};
 use crate::answering::DietSettings;
+use crate::resilience::breaker::BreakerSettings;
 use crate::resilience::broken::BrokenStream;
 use crate::resilience::deadline::Deadlines;
 use crate::resilience::disconnect::DisconnectPolicy;
-use crate::resilience::retry::{Backoff, RetrySettings};
+use crate::resilience::filtered::ContentFilter;
+use crate::resilience::retry::{Backoff, RetryOn, RetrySettings};
 use crate::routing::{Policy, RouteSettings};
 use crate::storage::DatabaseSettings;
 use crate::webhooks::WebhookSettings;
@@ -30,7 +32,7 @@ pub(super) fn of(preset: Preset) -> Settings {
 }
 
 /// Holds its database connection while it waits for the model, hammers a provider that is down, ignores what it says
-/// about when to come back, finishes answers that nobody waits for, lets half an answer pass for a whole one, says that it
+/// about when to come back, never leaves it alone, finishes answers that nobody waits for, lets half an answer pass for a whole one, says that it
 /// is dead when somebody else is, says that it is ready whatever happens, and cuts off what it is doing when it is told to
 /// end.
 fn naive(common: Settings) -> Settings {
@@ -50,8 +52,14 @@ fn naive(common: Settings) -> Settings {
             total: Some(seconds(60)),
             ..Deadlines::default()
         },
+        breaker: BreakerSettings {
+            failures: None,
+            error_ratio: None,
+            ..common.breaker
+        },
         disconnect: DisconnectPolicy::RunOn,
         broken_stream: BrokenStream::Ignore,
+        content_filter: ContentFilter::Ignore,
         heartbeat: None,
         client_stall: None,
         fallback: false,
@@ -71,7 +79,7 @@ fn naive(common: Settings) -> Settings {
     }
 }
 
-/// Gives its connection back, backs off, listens, bounds every wait, asks somebody else, stops when nobody waits, tells its
+/// Gives its connection back, backs off, listens, bounds every wait, leaves alone who fails, asks somebody else, stops when nobody waits, tells its
 /// own health from that of others, and finishes what it is doing.
 fn resilient(common: Settings) -> Settings {
     Settings {
@@ -93,8 +101,14 @@ fn resilient(common: Settings) -> Settings {
             attempt: Some(seconds(30)),
             total: Some(seconds(60)),
         },
+        breaker: BreakerSettings {
+            failures: Some(5),
+            error_ratio: Some(0.5),
+            ..common.breaker
+        },
         disconnect: DisconnectPolicy::Cancel,
         broken_stream: BrokenStream::Report,
+        content_filter: ContentFilter::Report,
         heartbeat: Some(seconds(15)),
         client_stall: Some(seconds(30)),
         fallback: true,
@@ -128,6 +142,7 @@ fn common(preset: Preset) -> Settings {
             server_connections: 10_000,
         },
         retry: RetrySettings {
+            on: RetryOn::Transient,
             max_attempts: 1,
             backoff: Backoff::None,
             base: millis(500),
@@ -137,6 +152,14 @@ fn common(preset: Preset) -> Settings {
             budget_ratio: None,
         },
         deadline: Deadlines::default(),
+        breaker: BreakerSettings {
+            failures: None,
+            error_ratio: None,
+            window: seconds(30),
+            min_attempts: 10,
+            cooldown: seconds(10),
+            cooldown_cap: seconds(120),
+        },
         disconnect: DisconnectPolicy::Cancel,
         fallback: false,
         route: RouteSettings {
@@ -145,6 +168,7 @@ fn common(preset: Preset) -> Settings {
             half_life: seconds(10),
         },
         diet: DietSettings::default(),
+        content_filter: ContentFilter::Report,
         jobs: JobSettings {
             concurrency: 64,
             lease: seconds(30),

@@ -55,6 +55,17 @@ impl Rules<'_> {
             "jobs.retry_base",
             "is longer than jobs.retry_cap; raise the cap or lower the base",
         );
+        let breaker = &settings.breaker;
+        self.check(
+            breaker.cooldown <= breaker.cooldown_cap,
+            "breaker.cooldown",
+            "is longer than breaker.cooldown_cap; raise the cap or lower the cooldown",
+        );
+        self.check(
+            breaker.error_ratio.is_none_or(|ratio| ratio > 0.0),
+            "breaker.error_ratio",
+            "is 0, so that every breaker would open without a failure; write a share above 0, or \"off\"",
+        );
         self.check(
             retry.base <= retry.cap,
             "retry.base",

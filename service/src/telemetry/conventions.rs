@@ -126,6 +126,9 @@ pub(crate) mod metric {
     pub(crate) const ROUTES: &str = "routes";
     pub(crate) const DIET_TOKENS: &str = "diet_dropped_tokens";
     pub(crate) const DIET_CAPPED: &str = "diet_capped_answers";
+    pub(crate) const BREAKER_STATE: &str = "breaker_state";
+    pub(crate) const BREAKER_TRANSITIONS: &str = "breaker_transitions";
+    pub(crate) const BREAKER_REFUSED: &str = "breaker_refused";
     pub(crate) const TOKENS: &str = "tokens";
     pub(crate) const WASTED_TOKENS: &str = "wasted_tokens";
     pub(crate) const USAGE_LOST: &str = "usage_lost";

@@ -18,11 +18,12 @@ use prometheus_client::registry::{Metric, Registry};
 
 use self::labels::{
     Answered, Attempted, Build, Capped, Endpoint, EndpointKind, EndpointModel, Kind, Model, Outcome, Provider, Routed,
-    State, Tokens, WastedTokens,
+    State, Tokens, Turned, WastedTokens,
 };
 pub(crate) use self::text::Format;
 use super::conventions::metric;
 use crate::queue::Depth;
+use crate::resilience::breaker::Standing;
 use crate::upstream::Usage;
 
 /// Different models, and different providers, that get labels of their own.
@@ -75,6 +76,9 @@ pub(crate) struct Metrics {
     attempts: Family<Attempted, Counter>,
     attempt_duration: Histograms<Provider>,
     routes: Family<Routed, Counter>,
+    breaker_state: Family<Provider, Gauge>,
+    breaker_transitions: Family<Turned, Counter>,
+    breaker_refused: Family<Provider, Counter>,
     tokens: Family<Tokens, Counter>,
     wasted: Family<WastedTokens, Counter>,
     jobs: Family<Kind, Counter>,
@@ -132,6 +136,9 @@ impl Default for Metrics {
             attempts: Family::default(),
             attempt_duration: Family::new_with_constructor(seconds),
             routes: Family::default(),
+            breaker_state: Family::default(),
+            breaker_transitions: Family::default(),
+            breaker_refused: Family::default(),
             tokens: Family::default(),
             wasted: Family::default(),
             jobs: Family::default(),
@@ -225,6 +232,7 @@ impl Metrics {
         add(to, metric::DIET_TOKENS, help, &self.diet_tokens);
         let help = "Answers that were asked for shorter than the client asked";
         add(to, metric::DIET_CAPPED, help, &self.diet_capped);
+        self.register_breakers(to);
         add(to, metric::TOKENS, "Tokens as the providers report them", &self.tokens);
         add(
             to,
@@ -234,6 +242,15 @@ impl Metrics {
         );
         let help = "Tokens that a provider delivered and that were of use to nobody";
         add(to, metric::WASTED_TOKENS, help, &self.wasted);
+    }
+
+    fn register_breakers(&self, to: &mut Registry) {
+        let help = "Where a provider's circuit breaker stands: 0 closed, 1 half-open, 2 open";
+        add(to, metric::BREAKER_STATE, help, &self.breaker_state);
+        let help = "Circuit breakers that turned, by where they stood then";
+        add(to, metric::BREAKER_TRANSITIONS, help, &self.breaker_transitions);
+        let help = "Attempts that were not made because a circuit breaker was open";
+        add(to, metric::BREAKER_REFUSED, help, &self.breaker_refused);
     }
 
     fn register_instance(&self, to: &mut Registry) {
@@ -362,6 +379,30 @@ impl Metrics {
     pub(crate) fn routed(&self, provider: &str, reason: &'static str) {
         let provider = self.providers.label(provider);
         self.routes.get_or_create(&Routed { provider, reason }).inc();
+    }
+
+    /// The circuit breaker of a provider stands so.
+    pub(crate) fn breaker_stands(&self, provider: &str, standing: Standing) {
+        let provider = self.providers.label(provider);
+        let label = Provider { provider };
+        self.breaker_state.get_or_create(&label).set(standing.number());
+    }
+
+    /// The circuit breaker of a provider turned.
+    pub(crate) fn breaker_turned(&self, provider: &str, to: Standing) {
+        self.breaker_stands(provider, to);
+        let provider = self.providers.label(provider);
+        let label = Turned {
+            provider,
+            to: to.name(),
+        };
+        self.breaker_transitions.get_or_create(&label).inc();
+    }
+
+    /// An attempt was not made.
+    pub(crate) fn breaker_refused(&self, provider: &str) {
+        let provider = self.providers.label(provider);
+        self.breaker_refused.get_or_create(&Provider { provider }).inc();
     }
 
     /// A provider reported what an answer used.

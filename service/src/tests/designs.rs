@@ -56,11 +56,15 @@ async fn a_full_backlog_refuses_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_total_deadline_of_a_worker_begins_with_its_work() {
+async fn the_wait_for_a_worker_is_part_of_the_requests_time() {
     let provider = Provider::new(|_, _| Reply::Whole(secs(40)));
     let service = json!({ "preset": "naive", "design": "blocking", "blocking_workers": 1 });
     let host = Host::new(&provider, service);
-    let answers = join_all((0..2).map(|_| host.chat())).await;
-    assert!(answers.iter().all(|answer| answer.status == 200));
-    assert_eq!(host.elapsed_ms(), 80_000);
+    let answers = join_all((0..3).map(|_| host.chat())).await;
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+    assert_eq!((statuses, host.elapsed_ms()), (vec![200, 504, 504], 60_000));
+    let fates = [Fate::Finished(secs(40)), Fate::HungUp(secs(60))];
+    assert_eq!(provider.fates(), fates, "the third was never asked for");
+    let streams = join_all((0..3).map(|_| host.stream())).await;
+    assert_eq!(streams[2].problem(), (504, "deadline-exceeded".to_owned()));
 }

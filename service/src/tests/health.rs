@@ -196,6 +196,13 @@ async fn an_outage_of_a_provider_is_degraded_and_never_unready() {
     let ready = host.get("/readyz").await;
     assert_eq!(status(&ready), (200, "degraded"));
     assert_eq!(ready.json()["providers"], json!({ "a": "failing", "b": "ok" }));
+    assert_eq!(status(&host.get("/livez").await), (200, "alive"));
+    tokio::time::sleep(secs(11)).await;
+    assert_eq!(
+        host.get("/readyz").await.json()["providers"]["a"],
+        "recovering",
+        "and asking changes nothing"
+    );
     host.chat().await;
     assert_eq!(status(&host.get("/readyz").await), (200, "ready"));
 }

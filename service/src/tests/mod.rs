@@ -6,6 +6,7 @@ mod bad_input;
 mod completions;
 mod designs;
 mod disconnect;
+mod failures;
 mod features;
 mod health;
 mod job_events;

@@ -24,6 +24,8 @@ pub(super) enum Reply {
     Stream(Vec<(Duration, String)>, End),
     /// An error status.
     Status(u16, Option<&'static str>),
+    /// An error status with a body of its own.
+    Refusal(u16, &'static str),
     /// Any 200 body.
     Body(&'static str),
     /// No connection.
@@ -213,6 +215,11 @@ impl Upstream for Provider {
                 }
                 let secret = json!({ "error": { "message": "SECRET of the provider", "code": null } });
                 Ok(response.body(full(secret.to_string())).unwrap())
+            }
+            Reply::Refusal(status, body) => {
+                watch.finish();
+                let response = Response::builder().status(status);
+                Ok(response.body(full(body.to_owned())).unwrap())
             }
             Reply::Refuse => {
                 watch.finish();

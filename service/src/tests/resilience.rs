@@ -175,7 +175,13 @@ async fn fallback_needs_no_retry_budget() {
 #[tokio::test(start_paused = true)]
 async fn the_retry_budget_bounds_the_load_on_a_provider_that_is_down() {
     let provider = Provider::new(|_, _| Reply::Status(503, None));
-    let host = Host::new(&provider, alone(&json!({ "budget_ratio": 0.2 })));
+    let unbroken = |budget: serde_json::Value| {
+        json!({
+            "fallback": false, "retry": { "budget_ratio": budget },
+            "breaker": { "failures": "off", "error_ratio": "off" },
+        })
+    };
+    let host = Host::new(&provider, unbroken(json!(0.2)));
     for _ in 0..200 {
         host.chat().await;
     }
@@ -184,7 +190,7 @@ async fn the_retry_budget_bounds_the_load_on_a_provider_that_is_down() {
         (240..=252).contains(&attempts),
         "{attempts}: 200 first attempts, a fifth more, and the reserve"
     );
-    let unbounded = Host::new(&provider, alone(&json!({ "budget_ratio": "off" })));
+    let unbounded = Host::new(&provider, unbroken(json!("off")));
     unbounded.chat().await;
     assert_eq!(provider.seen().len(), attempts + 5);
 }

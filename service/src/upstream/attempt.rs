@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderValue, header};
 use http_body_util::{BodyExt, Limited};
 use secrecy::ExposeSecret;
 
@@ -14,7 +14,7 @@ use super::failure::AttemptFailure;
 use super::openai::{self, Completion};
 use super::provider::Provider;
 use super::witness::Witness;
-use super::{Upstream, UpstreamBody, UpstreamError};
+use super::{Upstream, UpstreamBody, UpstreamError, refusal};
 use crate::resilience::deadline::Phase;
 
 /// Longest body that is read, in bytes. An answer of a model is far shorter.
@@ -89,19 +89,14 @@ pub(super) async fn accepted(response: http::Response<UpstreamBody>) -> Result<U
     if response.status().is_success() {
         return Ok(response.into_body());
     }
-    let status = response.status();
-    let retry_after = retry_after(response.headers());
+    let (head, body) = response.into_parts();
     // Read to the end where that is quick, so that the connection can be used again.
-    let body = Limited::new(response.into_body(), LONGEST_ERROR).collect();
+    let body = Limited::new(body, LONGEST_ERROR).collect();
     let body = match tokio::time::timeout(ERROR_BODY_TIME, body).await {
         Ok(Ok(body)) => body.to_bytes(),
         _ => Bytes::new(),
     };
-    Err(AttemptFailure::Status {
-        status: status.as_u16(),
-        retry_after,
-        out_of_quota: status == StatusCode::TOO_MANY_REQUESTS && openai::is_out_of_quota(&body),
-    })
+    Err(refusal::read(head.status.as_u16(), &head.headers, &body))
 }
 
 async fn collect(body: UpstreamBody) -> Result<Bytes, AttemptFailure> {
@@ -109,31 +104,5 @@ async fn collect(body: UpstreamBody) -> Result<Bytes, AttemptFailure> {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<UpstreamError>() => Err(AttemptFailure::Broken),
         Err(_) => Err(AttemptFailure::Malformed),
-    }
-}
-
-/// `Retry-After` in seconds, fractions allowed (some providers write them). The date form is not read: it would need the
-/// provider's clock to agree with ours.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-    Duration::try_from_secs_f64(text.trim().parse().ok()?).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_is_read_in_seconds_and_nonsense_is_none() {
-        let read = |text: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(text));
-            retry_after(&headers)
-        };
-        assert_eq!(read("2"), Some(Duration::from_secs(2)));
-        assert_eq!(read("0.5"), Some(Duration::from_millis(500)));
-        for nonsense in ["-1", "soon", "", "NaN", "1e300"] {
-            assert_eq!(read(nonsense), None, "{nonsense}");
-        }
     }
 }

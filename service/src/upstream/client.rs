@@ -5,17 +5,20 @@ use std::sync::Arc;
 
 use super::attempt;
 use super::call::Call;
+use super::circuit::Circuit;
 use super::openai::Completion;
 use super::provider::Provider;
 use super::stream::AnswerStream;
 use super::witness::Witness;
 use super::{AttemptFailure, Upstream};
 use crate::error::ServiceError;
+use crate::resilience::breaker::Breaker;
 use crate::resilience::course::{CallFailure, Course, Rules};
 use crate::resilience::fallback::Chain;
+use crate::resilience::filtered::ContentFilter;
 use crate::resilience::retry::{RetryBudget, RetrySettings};
 use crate::routing::{Kind, Outlook};
-use crate::settings::Settings;
+use crate::settings::{ProviderSettings, Settings};
 use crate::telemetry::Metrics;
 
 /// The word for whichever model is preferred.
@@ -30,6 +33,7 @@ pub(crate) struct ModelClient {
     upstream: Arc<dyn Upstream>,
     providers: Vec<Provider>,
     fallback: bool,
+    content_filter: ContentFilter,
     retry: RetrySettings,
     budget: RetryBudget,
     metrics: Metrics,
@@ -43,7 +47,11 @@ impl ModelClient {
         metrics: Metrics,
         seed: u64,
     ) -> Result<Self, ServiceError> {
-        let provider = |of| Provider::new(of, settings.route);
+        let provider = |provider: &ProviderSettings| {
+            let breaker = Breaker::new(settings.breaker, seed, &provider.name);
+            let circuit = Circuit::new(breaker, metrics.clone(), &provider.name);
+            Provider::new(provider, settings.route, circuit)
+        };
         let providers: Vec<Provider> = settings.providers.iter().map(provider).collect::<Result<_, _>>()?;
         if providers.is_empty() {
             return Err(ServiceError::NoProviders);
@@ -52,6 +60,7 @@ impl ModelClient {
             upstream,
             providers,
             fallback: settings.fallback,
+            content_filter: settings.content_filter,
             retry: settings.retry,
             budget: RetryBudget::new(settings.retry.budget_ratio),
             metrics,
@@ -103,21 +112,28 @@ impl ModelClient {
         }
     }
 
-    /// One visit to a provider, for a whole answer.
+    /// One visit to a provider, for a whole answer; none while its breaker is open.
     async fn whole(&self, call: &Call, provider: &Provider) -> Result<Completion, AttemptFailure> {
-        let mut witness = Witness::begin(call, &self.metrics, provider, false);
+        let admission = provider.circuit.admit()?;
+        let mut witness = Witness::begin(call, &self.metrics, provider, admission, false);
         let result = attempt::whole(self.upstream.as_ref(), provider, call, &witness).await;
         match &result {
+            Ok(completion) if self.content_filter.catches(&completion.finish_reason) => {
+                witness.filtered(completion);
+                let usage = completion.usage;
+                return Err(AttemptFailure::Filtered { usage });
+            }
             Ok(completion) => witness.answered(completion),
             Err(failure) => witness.failed(failure),
         }
         result
     }
 
-    /// One visit to a provider, for the first token of a stream.
+    /// One visit to a provider, for the first token of a stream; none while its breaker is open.
     async fn stream(&self, call: &Call, provider: &Provider) -> Result<AnswerStream, AttemptFailure> {
-        let witness = Witness::begin(call, &self.metrics, provider, true);
-        AnswerStream::open(self.upstream.as_ref(), provider, call, witness).await
+        let admission = provider.circuit.admit()?;
+        let witness = Witness::begin(call, &self.metrics, provider, admission, true);
+        AnswerStream::open(self.upstream.as_ref(), provider, call, witness, self.content_filter).await
     }
 
     /// What is to be expected of each provider, in the order of the settings.
@@ -125,14 +141,14 @@ impl ModelClient {
         let now = tokio::time::Instant::now();
         let outlook = |provider: &Provider| Outlook {
             begins_in: provider.pace.expected(kind, now),
-            failing: false,
+            failing: provider.circuit.is_open(),
         };
         self.providers.iter().map(outlook).collect()
     }
 
     /// How each provider does, by name, from the attempts that were made anyway.
     pub(crate) fn standings(&self) -> BTreeMap<String, &'static str> {
-        let standing = |provider: &Provider| (provider.name.clone(), provider.streak.standing());
+        let standing = |provider: &Provider| (provider.name.clone(), provider.circuit.standing());
         self.providers.iter().map(standing).collect()
     }
 
@@ -156,7 +172,9 @@ impl ModelClient {
             metrics: &self.metrics,
             seed: self.seed,
         };
-        let chain = Chain::new(call.route.order.len(), self.fallback);
+        let order = call.route.order.iter();
+        let windows = order.map(|place| self.providers[*place].context_window);
+        let chain = Chain::new(windows, self.fallback);
         Course::begin(rules, chain, call.deadline, &call.trace, &call.request_id)
     }
 

@@ -6,7 +6,7 @@
 //! - `estimate`: how many tokens a text may come to.
 //! - `call`: a question on its way; `provider`: whom it can be put to.
 //! - `attempt`, `stream`: one attempt at one provider, whole or streamed; `failure`: how it can fail; `witness`: what is
-//!   told about it; `streak`: how many failed in a row.
+//!   told about it; `refusal` and `retry_after`: what an error says. `circuit`: the breaker that every attempt passes.
 //! - `client`: the attempts of one call.
 //!
 //! Neither implementation retries, follows redirects or reads proxies from the environment: hidden attempts can't be
@@ -14,14 +14,16 @@
 
 mod attempt;
 mod call;
+mod circuit;
 mod client;
 mod connector;
 pub(crate) mod estimate;
 mod failure;
 mod openai;
 mod provider;
+mod refusal;
 mod reqwest;
-mod streak;
+mod retry_after;
 mod stream;
 mod witness;
 
@@ -29,14 +31,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 
-pub(crate) use self::attempt::retry_after;
 pub(crate) use self::call::{Call, Prompt};
 pub(crate) use self::client::ModelClient;
 pub use self::connector::{ConnectTimeout, ConnectWithin, connect_within, over_connector};
-pub use self::failure::AttemptFailure;
+pub use self::failure::{AttemptFailure, Reason};
 pub(crate) use self::openai::Options;
 pub use self::openai::{Completion, Message, Role, Usage};
 pub use self::reqwest::reqwest;
+pub(crate) use self::retry_after::of as retry_after;
 pub(crate) use self::stream::{AnswerStream, Piece, StreamEnd};
 
 /// A response body: bytes as they arrive.

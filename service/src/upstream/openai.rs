@@ -184,19 +184,6 @@ pub(super) fn read_chunk(data: &str) -> Option<Chunk> {
     })
 }
 
-/// Whether an error body says that the account is out of money: a 429 that no waiting cures.
-pub(super) fn is_out_of_quota(body: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Body {
-        error: Detail,
-    }
-    #[derive(Deserialize)]
-    struct Detail {
-        code: Option<String>,
-    }
-    serde_json::from_slice::<Body>(body).is_ok_and(|body| body.error.code.as_deref() == Some("insufficient_quota"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,15 +239,5 @@ mod tests {
         assert_eq!(read_completion(b"{}"), None);
         assert_eq!(read_completion(br#"{"model":"m","choices":[]}"#), None);
         assert_eq!(read_completion(b""), None);
-    }
-
-    #[test]
-    fn an_empty_purse_is_told_from_a_full_bucket() {
-        assert!(is_out_of_quota(
-            br#"{"error":{"message":"x","type":"t","param":null,"code":"insufficient_quota"}}"#
-        ));
-        assert!(!is_out_of_quota(
-            br#"{"error":{"message":"x","type":"t","param":null,"code":"rate_limit_exceeded"}}"#
-        ));
     }
 }

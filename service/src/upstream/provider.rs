@@ -1,11 +1,11 @@
-//! A provider as the client knows it: its addresses, its model, its key, its prices and how it does.
+//! A provider as the client knows it: its addresses, its model, its key, its prices and its breaker.
 //!
 //! Sends nothing; that is [`super::attempt`]'s and [`super::stream`]'s.
 
 use http::Uri;
 use secrecy::SecretString;
 
-use super::streak::Streak;
+use super::circuit::Circuit;
 use crate::error::ServiceError;
 use crate::routing::{Pace, RouteSettings};
 use crate::settings::{Price, ProviderSettings};
@@ -19,13 +19,19 @@ pub(super) struct Provider {
     pub(super) api_key: Option<SecretString>,
     /// What a token of a prompt and one of an answer cost, where both are known.
     pub(super) prices: Option<(Price, Price)>,
-    pub(super) streak: Streak,
+    /// Tokens that prompt and answer have room in, where that is known.
+    pub(super) context_window: Option<u32>,
+    pub(super) circuit: Circuit,
     /// How soon it begins to answer.
     pub(super) pace: Pace,
 }
 
 impl Provider {
-    pub(super) fn new(settings: &ProviderSettings, route: RouteSettings) -> Result<Self, ServiceError> {
+    pub(super) fn new(
+        settings: &ProviderSettings,
+        route: RouteSettings,
+        circuit: Circuit,
+    ) -> Result<Self, ServiceError> {
         Ok(Self {
             name: settings.name.clone(),
             endpoint: address(settings, "chat/completions")?,
@@ -33,8 +39,9 @@ impl Provider {
             model: settings.model.clone(),
             api_key: settings.api_key.clone(),
             prices: settings.prompt_price.zip(settings.completion_price),
-            streak: Streak::default(),
             pace: Pace::new(route.half_life),
+            context_window: settings.context_window,
+            circuit,
         })
     }
 }

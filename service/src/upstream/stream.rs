@@ -19,6 +19,7 @@ use super::provider::Provider;
 use super::witness::Witness;
 use super::{AttemptFailure, Upstream, UpstreamBody, UpstreamError};
 use crate::resilience::deadline::{Deadline, Phase};
+use crate::resilience::filtered::ContentFilter;
 
 /// How long to wait for the end of the body after the stream said that it is done.
 const TRAILER_TIME: Duration = Duration::from_millis(100);
@@ -37,6 +38,7 @@ pub(crate) struct AnswerStream {
     first: Option<String>,
     deadline: Deadline,
     witness: Witness,
+    filter: ContentFilter,
     provider: String,
     model: String,
     finish_reason: Option<String>,
@@ -79,6 +81,7 @@ impl AnswerStream {
         provider: &Provider,
         call: &Call,
         mut witness: Witness,
+        filter: ContentFilter,
     ) -> Result<Self, AttemptFailure> {
         let request = request(provider, call, &witness, true);
         let opening = async {
@@ -99,19 +102,36 @@ impl AnswerStream {
                 if opening.first.is_some() {
                     witness.piece();
                 }
-                Ok(Self {
+                let silent = opening.over;
+                let mut stream = Self {
                     chunks,
                     first: opening.first,
                     deadline: call.deadline,
                     witness,
+                    filter,
                     provider: provider.name.clone(),
                     model: opening.model.unwrap_or_else(|| provider.model.clone()),
                     finish_reason: opening.finish_reason,
                     usage: opening.usage,
                     over: opening.over,
-                })
+                };
+                if silent && let Some(failure) = stream.filtered() {
+                    return Err(failure);
+                }
+                Ok(stream)
             }
         }
+    }
+
+    /// The failure that a filtered end is, for those who want to know.
+    fn filtered(&mut self) -> Option<AttemptFailure> {
+        let finish_reason = self.finish_reason.clone()?;
+        if !self.filter.catches(&finish_reason) {
+            return None;
+        }
+        let end = self.ended(finish_reason);
+        self.witness.filtered(&end);
+        Some(AttemptFailure::Filtered { usage: end.usage })
     }
 
     /// The next piece of text, or the end.
@@ -123,6 +143,7 @@ impl AnswerStream {
         match &next {
             Ok(Piece::Delta(_)) => self.witness.piece(),
             Ok(Piece::End(end)) => self.witness.answered(end),
+            Err(AttemptFailure::Filtered { .. }) => {}
             Err(failure) => self.witness.failed(failure),
         }
         next
@@ -152,6 +173,9 @@ impl AnswerStream {
     }
 
     fn end(&mut self) -> Result<Piece, AttemptFailure> {
+        if let Some(failure) = self.filtered() {
+            return Err(failure);
+        }
         let finish_reason = self.finish_reason.take().ok_or(AttemptFailure::Truncated)?;
         Ok(Piece::End(self.ended(finish_reason)))
     }

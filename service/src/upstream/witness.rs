@@ -8,9 +8,9 @@ use tokio::time::Instant;
 
 use super::AttemptFailure;
 use super::call::Call;
+use super::circuit::Admission;
 use super::openai::{Completion, Usage};
 use super::provider::Provider;
-use super::streak::Streak;
 use super::stream::StreamEnd;
 use crate::routing::{Kind, Pace};
 use crate::settings::Price;
@@ -53,9 +53,10 @@ pub(super) struct Witness {
     /// As asked for: known and few, whatever the provider answers.
     model: String,
     prices: Option<(Price, Price)>,
-    streak: Streak,
     pace: Pace,
     kind: Kind,
+    /// Hears how the attempt ended, or that nobody saw its end.
+    admission: Admission,
     outcome: &'static str,
     began: Instant,
     first_token: Option<Instant>,
@@ -65,7 +66,13 @@ pub(super) struct Witness {
 }
 
 impl Witness {
-    pub(super) fn begin(call: &Call, metrics: &Metrics, provider: &Provider, stream: bool) -> Self {
+    pub(super) fn begin(
+        call: &Call,
+        metrics: &Metrics,
+        provider: &Provider,
+        admission: Admission,
+        stream: bool,
+    ) -> Self {
         let mut span = call.trace.client_span(attempt_name(&provider.model));
         span.set(attribute::OPERATION, value::CHAT);
         span.set(attribute::PROVIDER, value::OPENAI);
@@ -97,9 +104,9 @@ impl Witness {
             provider: provider.name.clone(),
             model: provider.model.clone(),
             prices: provider.prices,
-            streak: provider.streak.clone(),
             pace: provider.pace.clone(),
             kind,
+            admission,
             outcome: "cancelled",
             began,
             first_token: None,
@@ -134,11 +141,11 @@ impl Witness {
     pub(super) fn answered<'a>(&mut self, answer: impl Into<Good<'a>>) {
         let answer = answer.into();
         self.outcome = "ok";
-        self.streak.saw(None);
         if self.kind == Kind::Whole {
             let now = Instant::now();
             self.pace.took(self.kind, now, now - self.began);
         }
+        self.admission.succeeded();
         self.span.set(attribute::RESPONSE_MODEL, answer.model.to_owned());
         let reasons = vec![answer.finish_reason.to_owned()];
         self.span.set(attribute::FINISH_REASONS, reasons);
@@ -161,14 +168,20 @@ impl Witness {
         }
     }
 
+    /// The attempt gave an answer, as far as a content filter let it: the provider did its work, and is paid for it.
+    pub(super) fn filtered<'a>(&mut self, answer: impl Into<Good<'a>>) {
+        self.answered(answer);
+        self.failed(&AttemptFailure::Filtered { usage: None });
+    }
+
     /// The attempt failed.
     pub(super) fn failed(&mut self, failure: &AttemptFailure) {
         self.outcome = failure.outcome();
-        self.streak.saw(Some(failure));
         if self.first_token.is_none() {
             let now = Instant::now();
             self.pace.took_longer(self.kind, now, now - self.began);
         }
+        self.admission.failed(failure);
         self.span.fail();
         if let AttemptFailure::Status { status, .. } = failure {
             self.span.set(attribute::STATUS, *status);

@@ -41,10 +41,11 @@ async fn whole(State(app): State<Arc<App>>, headers: HeaderMap, body: Payload) -
 }
 
 async fn answer(app: &Arc<App>, context: Context, body: Payload) -> Result<ChatResponse, Error> {
-    let request: ChatRequest = body.read(app).await?;
+    let request: ChatRequest = body.read(app, &context.deadline).await?;
     let (id, trace, host) = (answer_id(app, &context), context.trace.clone(), Arc::clone(app));
+    let deadline = context.deadline;
     let work = async move { logic::answer(&host, &context, request, id).await };
-    designs::answer(app, &trace, Box::pin(work)).await
+    designs::answer(app, &trace, deadline, Box::pin(work)).await
 }
 
 /// Answers piece by piece: server-sent events `delta` {text}, then `usage`, then `done`. A stream that ends in `error`, or
@@ -65,7 +66,7 @@ async fn streamed(State(app): State<Arc<App>>, headers: HeaderMap, body: Payload
 }
 
 async fn open(app: &Arc<App>, context: Context, body: Payload) -> Result<EventStream, Error> {
-    let request: ChatRequest = body.read(app).await?;
+    let request: ChatRequest = body.read(app, &context.deadline).await?;
     let id = answer_id(app, &context);
     streaming::open(app, context, request.into(), id).await
 }

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::designs;
 use crate::error::Error;
 use crate::features::exchange::{Context, Exchange};
+use crate::resilience::deadline::Deadline;
 use crate::resilience::disconnect::Events;
 
 /// How the events of a stream are written: any number of frames for each.
@@ -29,14 +30,15 @@ pub(crate) struct EventStream {
     /// `None` when it was silent for too long to wait for its first event.
     opening: Option<AnswerEvent>,
     events: Events<AnswerEvent>,
+    deadline: Deadline,
 }
 
 /// Begins the answer and waits for its first event, so that what fails before it gets a status of its own. With a
 /// heartbeat not for ever: after a silence the stream begins anyway, because something between here and the client would
 /// take it for dead.
 pub(crate) async fn open(app: &Arc<App>, context: Context, ask: Ask, id: String) -> Result<EventStream, Error> {
-    let (trace, host) = (context.trace.clone(), Arc::clone(app));
-    let mut events = designs::stream(app, &trace, |sink| async move {
+    let (trace, deadline, host) = (context.trace.clone(), context.deadline, Arc::clone(app));
+    let mut events = designs::stream(app, &trace, deadline, |sink| async move {
         answering::stream(&host, &context, ask, id, sink).await;
     })?;
     let first = events.next();
@@ -47,10 +49,14 @@ pub(crate) async fn open(app: &Arc<App>, context: Context, ask: Ask, id: String)
     let opening = match first {
         Ok(Some(AnswerEvent::Error(error))) => return Err(error),
         Ok(Some(event)) => Some(event),
-        Ok(None) => return Err(Error::ShuttingDown),
+        Ok(None) => return Err(Error::cut_off(&deadline)),
         Err(_silence) => None,
     };
-    Ok(EventStream { opening, events })
+    Ok(EventStream {
+        opening,
+        events,
+        deadline,
+    })
 }
 
 /// The response that carries a stream.
@@ -112,12 +118,10 @@ impl<W: Wording> Open<W> {
         let event = match self.stream.opening.take() {
             Some(event) => event,
             // A producer that is cut off says nothing. The client is told, so that it can't take the rest for the whole.
-            None => self
-                .stream
-                .events
-                .next()
-                .await
-                .unwrap_or(AnswerEvent::Error(Error::ShuttingDown)),
+            None => {
+                let next = self.stream.events.next().await;
+                next.unwrap_or_else(|| AnswerEvent::Error(Error::cut_off(&self.stream.deadline)))
+            }
         };
         match &event {
             AnswerEvent::Begin { .. } | AnswerEvent::Delta(_) | AnswerEvent::Usage(_) => return Some(event),

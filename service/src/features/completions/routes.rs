@@ -60,7 +60,7 @@ enum Answer {
 
 async fn answer(app: &Arc<App>, context: Context, headers: &HeaderMap, body: Payload) -> Result<Answer, Error> {
     let task = task(headers)?;
-    let request: CompletionRequest = body.read(app).await?;
+    let request: CompletionRequest = body.read(app, &context.deadline).await?;
     let Ok(named) = app.models.find(&request.model) else {
         return Err(Error::UnknownModel(request.model));
     };
@@ -86,9 +86,9 @@ fn task(headers: &HeaderMap) -> Result<Option<String>, Error> {
 }
 
 async fn whole(app: &Arc<App>, context: Context, ask: Ask, id: String) -> Result<chat::ChatResponse, Error> {
-    let (trace, host) = (context.trace.clone(), Arc::clone(app));
+    let (trace, deadline, host) = (context.trace.clone(), context.deadline, Arc::clone(app));
     let work = async move { chat::answer(&host, &context, ask, id).await };
-    designs::answer(app, &trace, Box::pin(work)).await
+    designs::answer(app, &trace, deadline, Box::pin(work)).await
 }
 
 /// The models that can be asked for.

@@ -52,7 +52,7 @@ async fn submit(State(app): State<Arc<App>>, headers: HeaderMap, body: Payload) 
 
 async fn accept(app: &Arc<App>, context: &Context, headers: &HeaderMap, body: Payload) -> Result<Receipt, Error> {
     let key = receipt::key(headers)?;
-    let request = body.read(app).await?;
+    let request = body.read(app, &context.deadline).await?;
     logic::submit(app, context, request, key).await
 }
 

@@ -26,9 +26,9 @@ pub(crate) fn routes() -> Routes {
     responses((status = 200, description = "The same", body = Echo), Problems)
 )]
 async fn echo(State(app): State<Arc<App>>, headers: HeaderMap, body: Payload) -> Response {
-    let (_, exchange) = Exchange::begin(&app, "POST /echo", &headers);
+    let (context, exchange) = Exchange::begin(&app, "POST /echo", &headers);
     let echo = body
-        .read::<EchoRequest>(&app)
+        .read::<EchoRequest>(&app, &context.deadline)
         .await
         .map(|request| Echo { text: request.text });
     exchange.answer(StatusCode::OK, echo)

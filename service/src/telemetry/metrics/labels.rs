@@ -59,6 +59,12 @@ pub(super) struct Routed {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Turned {
+    pub(super) provider: String,
+    pub(super) to: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Tokens {
     pub(super) model: String,
     pub(super) direction: &'static str,

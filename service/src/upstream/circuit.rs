@@ -1,0 +1,122 @@
+//! The breaker of one provider at work: every attempt passes it, and tells it how it ended.
+//!
+//! Does not decide anything; that is [`crate::resilience::breaker`]'s.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::AttemptFailure;
+use crate::resilience::breaker::{Admit, Breaker, Outcome, Standing, Ticket};
+use crate::resilience::classes::Mark;
+use crate::sync::lock;
+use crate::telemetry::Metrics;
+
+/// A provider's breaker. Clones share it.
+#[derive(Clone)]
+pub(super) struct Circuit {
+    shared: Arc<Mutex<Shared>>,
+    metrics: Metrics,
+    provider: String,
+}
+
+struct Shared {
+    breaker: Breaker,
+    /// Where it stood when that was last told.
+    told: Standing,
+}
+
+impl Circuit {
+    pub(super) fn new(breaker: Breaker, metrics: Metrics, provider: &str) -> Self {
+        let told = Standing::Closed;
+        metrics.breaker_stands(provider, told);
+        Self {
+            shared: Arc::new(Mutex::new(Shared { breaker, told })),
+            metrics,
+            provider: provider.to_owned(),
+        }
+    }
+
+    /// Lets an attempt through, or says when to ask again.
+    pub(super) fn admit(&self) -> Result<Admission, AttemptFailure> {
+        let admitted = self.change(|breaker, now| breaker.admit(now));
+        match admitted {
+            Admit::Yes(ticket) | Admit::Probe(ticket) => Ok(Admission {
+                circuit: self.clone(),
+                ticket: Some(ticket),
+            }),
+            Admit::No { retry_in } => {
+                self.metrics.breaker_refused(&self.provider);
+                Err(AttemptFailure::Open { retry_in })
+            }
+        }
+    }
+
+    /// Whether nothing is sent just now.
+    pub(super) fn is_open(&self) -> bool {
+        lock(&self.shared).breaker.standing(Instant::now()) == Standing::Open
+    }
+
+    /// A word for readiness.
+    pub(super) fn standing(&self) -> &'static str {
+        match lock(&self.shared).breaker.standing(Instant::now()) {
+            Standing::Closed => "ok",
+            Standing::HalfOpen => "recovering",
+            Standing::Open => "failing",
+        }
+    }
+
+    /// Changes the breaker, and tells where it stands then if that is somewhere else.
+    fn change<T>(&self, change: impl FnOnce(&mut Breaker, Instant) -> T) -> T {
+        let now = Instant::now();
+        let mut shared = lock(&self.shared);
+        let result = change(&mut shared.breaker, now);
+        let to = shared.breaker.standing(now);
+        let from = std::mem::replace(&mut shared.told, to);
+        // Told under the lock: what is told last is what is true.
+        if from != to {
+            self.metrics.breaker_turned(&self.provider, to);
+            let (provider, from, to) = (self.provider.as_str(), from.name(), to.name());
+            tracing::info!(provider, from, to, "a circuit breaker turned");
+        }
+        drop(shared);
+        result
+    }
+}
+
+/// The leave to make one attempt. Whoever drops it without a word has seen nothing of the provider.
+pub(super) struct Admission {
+    circuit: Circuit,
+    ticket: Option<Ticket>,
+}
+
+impl Admission {
+    /// The attempt gave an answer.
+    pub(super) fn succeeded(&mut self) {
+        self.end(Outcome::Success);
+    }
+
+    /// The attempt failed.
+    pub(super) fn failed(&mut self, failure: &AttemptFailure) {
+        self.end(match failure.class().verdict().mark {
+            Mark::None => Outcome::Nothing,
+            Mark::Down => Outcome::Down,
+            Mark::Failure => Outcome::Failure {
+                retry_after: failure.retry_after().filter(|asked| *asked > Duration::ZERO),
+            },
+        });
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        if let Some(ticket) = self.ticket.take() {
+            self.circuit.change(|breaker, now| breaker.record(now, ticket, outcome));
+        }
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.end(Outcome::Nothing);
+    }
+}
