@@ -134,6 +134,9 @@ pub enum Error {
     /// The client took the job back.
     #[error("the job was cancelled")]
     JobCancelled,
+    /// The job's record is damaged, or a newer version's.
+    #[error("this job cannot be read here: a newer version of the service may know it, else hand the work in again")]
+    JobUnreadable,
     /// The design in use takes no jobs.
     #[error("this design takes no jobs: use POST /chat, or set design = \"background\" or \"queued\"")]
     NoJobs,
@@ -205,7 +208,7 @@ impl Error {
             Self::NotFound(_) | Self::UnknownModel(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::JobFinished | Self::JobCancelled => StatusCode::CONFLICT,
-            Self::JobAbandoned { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::JobAbandoned { .. } | Self::JobUnreadable => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoJobs => StatusCode::NOT_IMPLEMENTED,
             Self::BadUpstream | Self::Refused | Self::Truncated => StatusCode::BAD_GATEWAY,
             Self::Deadline(_) | Self::JobExpired => StatusCode::GATEWAY_TIMEOUT,
@@ -246,6 +249,7 @@ impl Error {
             Self::BacklogFull => "backlog-full",
             Self::JobAbandoned { .. } => "job-abandoned",
             Self::JobExpired => "job-expired",
+            Self::JobUnreadable => "job-unreadable",
             Self::NoJobs => "no-jobs",
             Self::RateLimited { .. } => "upstream-rate-limited",
             Self::BadUpstream => "upstream-failed",
@@ -412,6 +416,7 @@ impl From<QueueError> for Error {
     fn from(error: QueueError) -> Self {
         match error {
             QueueError::Full => Self::BacklogFull,
+            QueueError::Unreadable { .. } => Self::JobUnreadable,
             error => {
                 tracing::warn!(%error, "the queue failed");
                 Self::Storage

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{deliver, job};
 use crate::app::App;
 use crate::error::Error;
-use crate::queue::{Enqueued, Job, State};
+use crate::queue::{Enqueued, Fate, Job, QueueError, State};
 
 /// The service's side.
 pub(super) async fn submit(app: &App, job: Job) -> Result<Enqueued, Error> {
@@ -33,6 +33,10 @@ pub(crate) async fn work(app: &Arc<App>) {
                 });
                 continue;
             }
+            Err(QueueError::PutAside { id, fate }) => {
+                note_unreadable(app, &id, fate);
+                continue;
+            }
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "no job could be claimed"),
         }
@@ -42,6 +46,24 @@ pub(crate) async fn work(app: &Arc<App>) {
             .is_none()
         {
             return;
+        }
+    }
+}
+
+/// Said once when it begins and once when it ends.
+fn note_unreadable(app: &App, id: &str, fate: Fate) {
+    match fate {
+        Fate::PutAside => {
+            app.metrics.job("unreadable");
+            tracing::error!(
+                job = id,
+                "a job's record cannot be read: it is kept aside, for a worker of a newer version"
+            );
+        }
+        Fate::StillAside => {}
+        Fate::Buried => {
+            app.metrics.job("dead");
+            tracing::error!(job = id, "a job's record could not be read by anybody and is given up");
         }
     }
 }

@@ -10,7 +10,7 @@ pub(super) async fn tell(app: &App, id: &str, event: Event) -> Option<Job> {
     while app.clock.now() < until {
         match app.jobs.update(id, event.clone(), app.clock.now_unix_us()).await {
             Ok(job) => return Some(job),
-            Err(error @ (QueueError::Refused(_) | QueueError::Unknown)) => {
+            Err(error @ (QueueError::Refused(_) | QueueError::Unknown | QueueError::Unreadable { .. })) => {
                 tracing::info!(%error, job = id, "an outcome was not taken");
                 return None;
             }

@@ -2,6 +2,8 @@
 //!
 //! Each law gets a queue of its own, in the hands of two processes. What needs a server starts one and stops it again.
 
+mod unreadable;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +83,11 @@ async fn sqlite_keeps_the_laws() {
         Pair(one, other)
     })
     .await;
+    unreadable::are_put_aside(async |name| {
+        let store = SqliteJobs::open(&folder.path().join(name), POLICY).await.unwrap();
+        Arc::new(Bounded(store))
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -96,6 +103,7 @@ async fn postgres_keeps_the_laws_and_its_end_is_an_error() {
         Pair(one, other)
     })
     .await;
+    unreadable::are_put_aside(open).await;
     let store = open("end").await;
     drop(server);
     everything_fails(store.as_ref()).await;
@@ -110,6 +118,7 @@ async fn redis_keeps_the_laws_and_its_end_is_an_error() {
         Arc::new(Bounded(store.with_capacity(ROOM)))
     };
     keeps_the_laws(async |name| Pair(open(name).await, open(name).await)).await;
+    unreadable::are_put_aside(open).await;
     let store = open("end").await;
     drop(server);
     everything_fails(store.as_ref()).await;

@@ -47,7 +47,14 @@ pub(super) fn write(job: &Job) -> Result<String, QueueError> {
     serde_json::to_string(job).map_err(|error| QueueError::Failed(Box::new(error)))
 }
 
-/// A record from text.
-pub(super) fn read(record: &str) -> Result<Job, QueueError> {
-    serde_json::from_str(record).map_err(|error| QueueError::Failed(Box::new(error)))
+/// The record of the job `id` of `tenant`, from text.
+pub(super) fn read(id: &str, tenant: &str, record: &str) -> Result<Job, QueueError> {
+    match serde_json::from_str::<Job>(record) {
+        // What another job's record does under this name would be done to that job.
+        Ok(job) if job.id == id => Ok(job),
+        _ => Err(QueueError::Unreadable {
+            id: id.to_owned(),
+            tenant: tenant.to_owned(),
+        }),
+    }
 }

@@ -2,8 +2,10 @@
 //!
 //! `lease` is the whole meaning of the queue, as a pure state machine; a [`JobStore`] only keeps records and applies the
 //! machine to them, one at a time. So the queue means the same in memory, on SQLite, PostgreSQL and Redis, and one
-//! conformance suite proves it. `filed` says what a job is found by, `bounded` puts an end to every step.
+//! conformance suite proves it. `filed` says what a job is found by, `aside` what becomes of records that cannot be read,
+//! `bounded` puts an end to every step.
 
+mod aside;
 mod bounded;
 #[cfg(test)]
 mod conformance;
@@ -20,6 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use self::aside::Fate;
 pub use self::bounded::Bounded;
 pub use self::delivery::Delivery;
 pub use self::lease::{Event, Job, Lease, LeasePolicy, Refused, State};
@@ -54,7 +57,8 @@ pub trait JobStore: Send + Sync {
     /// A job as it stands.
     async fn get(&self, id: &str) -> Result<Option<Job>, QueueError>;
 
-    /// Leases the job that has been due for the longest to `worker`: to be done, or for its outcome to be told.
+    /// Leases the job that has been due for the longest to `worker`: to be done, or for its outcome to be told. A record
+    /// that cannot be read is put aside, and that is the error: claim again.
     async fn claim(&self, worker: &str, now_us: u64) -> Result<Option<Job>, QueueError>;
 
     /// Applies `event` to a job, alone and completely, and returns the job as it then is.
@@ -84,7 +88,7 @@ pub enum Enqueued {
 pub struct Depth {
     /// Jobs that wait, for their turn or their time.
     pub queued: u64,
-    /// Jobs that are lent to workers, and those with an outcome that is still to be told.
+    /// Jobs that are lent to workers, those with an outcome that is still to be told, and records that are aside.
     pub running: u64,
     /// How long the job that has been due for the longest has waited, in microseconds.
     pub oldest_us: u64,
@@ -102,6 +106,25 @@ pub enum QueueError {
     /// There is no such job.
     #[error("there is no such job")]
     Unknown,
+    /// Its record is damaged, or written by a newer version.
+    #[error(
+        "the record of {id} cannot be read: it is damaged, or a newer version of this service wrote it; run that version, \
+         or hand the work in again"
+    )]
+    Unreadable {
+        /// The job.
+        id: String,
+        /// Whose it is.
+        tenant: String,
+    },
+    /// A claim came upon such a record; the queue goes on without it.
+    #[error("the record of {id} cannot be read and was put aside; claim again")]
+    PutAside {
+        /// The job.
+        id: String,
+        /// What became of it.
+        fate: Fate,
+    },
     /// Too many unfinished jobs.
     #[error("the queue is full: {CAPACITY} jobs are unfinished; add workers, or slow the producers down")]
     Full,

@@ -41,9 +41,9 @@ impl Engine for Postgres {
     type Database = sqlx::Postgres;
 
     const BEGIN: &'static str = "BEGIN";
-    const LOCK: &'static str = "SELECT record FROM jobs WHERE id = $1 FOR UPDATE";
+    const LOCK: &'static str = "SELECT id, tenant, record, unreadable_us FROM jobs WHERE id = $1 FOR UPDATE";
     const NEXT: &'static str = "
-        SELECT record FROM jobs WHERE claimable_us <= $1
+        SELECT id, tenant, record, unreadable_us FROM jobs WHERE claimable_us <= $1
         ORDER BY claimable_us, arrival LIMIT 1 FOR UPDATE SKIP LOCKED";
 
     async fn first<T: Columns>(

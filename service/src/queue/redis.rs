@@ -11,6 +11,7 @@ use ::redis::{Client, FromRedisValue, RedisError, Script, ScriptInvocation};
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::aside::Aside;
 use super::filed::{Filed, Name, read, write};
 use super::lease::{Event, Job, LeasePolicy};
 use super::{ATTEMPTS, BURIALS, CAPACITY, CONNECT_TIME, Depth, Enqueued, JobStore, PURGED_AT_ONCE, QueueError};
@@ -37,6 +38,7 @@ struct Steps {
     enqueue: Script,
     next: Script,
     replace: Script,
+    aside: Script,
     purge: Script,
     depth: Script,
 }
@@ -48,6 +50,7 @@ impl Steps {
             enqueue: step(include_str!("redis/enqueue.lua")),
             next: step(include_str!("redis/next.lua")),
             replace: step(include_str!("redis/replace.lua")),
+            aside: step(include_str!("redis/aside.lua")),
             purge: step(include_str!("redis/purge.lua")),
             depth: step(include_str!("redis/depth.lua")),
         }
@@ -94,6 +97,17 @@ impl RedisJobs {
         Self { capacity, ..self }
     }
 
+    /// Writes over a record, as damage or another version would.
+    #[cfg(test)]
+    pub(super) async fn overwrite(&self, id: &str, record: &str) {
+        let mut command = ::redis::cmd("HSET");
+        command
+            .arg(format!("{}:job:{id}", self.queue))
+            .arg("record")
+            .arg(record);
+        let _: i64 = command.query_async(&mut self.connection.clone()).await.unwrap();
+    }
+
     async fn step<T: FromRedisValue>(&self, step: &ScriptInvocation<'_>) -> Result<T, QueueError> {
         Ok(step.invoke_async(&mut self.connection.clone()).await?)
     }
@@ -103,12 +117,14 @@ impl RedisJobs {
         command
             .arg(format!("{}:job:{id}", self.queue))
             .arg("version")
-            .arg("record");
-        let found: (Option<u64>, Option<String>) = command.query_async(&mut self.connection.clone()).await?;
-        let (Some(version), Some(record)) = found else {
+            .arg("record")
+            .arg("tenant");
+        let found: (Option<u64>, Option<String>, Option<String>) =
+            command.query_async(&mut self.connection.clone()).await?;
+        let (Some(version), Some(record), tenant) = found else {
             return Ok(None);
         };
-        let job = read(&record)?;
+        let job = read(id, &tenant.unwrap_or_default(), &record)?;
         Ok(Some(Seen { version, job }))
     }
 
@@ -125,6 +141,17 @@ impl RedisJobs {
             .arg(name(filed.fingerprint.as_ref())?);
         self.step(&step).await
     }
+
+    /// Files a record that cannot be read, if the job is still at `version`.
+    async fn put_aside(&self, id: &str, version: u64, aside: Aside) -> Result<bool, QueueError> {
+        let mut step = self.steps.aside.key(&self.queue);
+        step.arg(id)
+            .arg(version)
+            .arg(number(aside.claimable_us))
+            .arg(number(aside.finished_us))
+            .arg(aside.since_us);
+        self.step(&step).await
+    }
 }
 
 #[async_trait]
@@ -139,11 +166,12 @@ impl JobStore for RedisJobs {
             .arg(number(filed.finished_us))
             .arg(name(filed.key.as_ref())?)
             .arg(name(filed.open())?)
-            .arg(self.capacity);
-        let (outcome, known): (i64, String) = self.step(&step).await?;
+            .arg(self.capacity)
+            .arg(&job.tenant);
+        let (outcome, other, known): (i64, String, String) = self.step(&step).await?;
         match outcome {
             1 => Ok(Enqueued::New),
-            0 => Ok(Enqueued::Existing(Box::new(read(&known)?))),
+            0 => Ok(Enqueued::Existing(Box::new(read(&other, &job.tenant, &known)?))),
             -1 => Err(QueueError::Exists),
             _ => Err(QueueError::Full),
         }
@@ -158,14 +186,24 @@ impl JobStore for RedisJobs {
             let mut step = self.steps.next.key(&self.queue);
             step.arg(now_us);
             let found: Vec<String> = self.step(&step).await?;
-            let [_, version, record] = found.as_slice() else {
+            let [id, version, record, tenant, since] = found.as_slice() else {
                 return Ok(None);
             };
-            let worker = worker.to_owned();
-            let next = read(record)?.after(Event::Claim { worker }, now_us, &self.policy)?;
             let version = version.parse().unwrap_or_default();
+            let Ok(job) = read(id, tenant, record) else {
+                let aside = Aside::new(since.parse().ok(), now_us, &self.policy);
+                if self.put_aside(id, version, aside).await? {
+                    let (id, fate) = (id.clone(), aside.fate);
+                    return Err(QueueError::PutAside { id, fate });
+                }
+                continue;
+            };
+            let worker = worker.to_owned();
+            let claimed = job.after(Event::Claim { worker }, now_us, &self.policy);
+            // One that is filed where it does not belong is filed anew.
+            let (is_lent, next) = claimed.map_or((false, job), |next| (next.is_lent(), next));
             // Whoever was faster has this one: look for another. Whoever was faster got on, so somebody always does.
-            if self.replace(version, &next).await? && next.is_lent() {
+            if self.replace(version, &next).await? && is_lent {
                 return Ok(Some(next));
             }
         }

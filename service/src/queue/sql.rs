@@ -10,20 +10,26 @@ use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Arguments, Encode, FromRow, Transaction, Type};
 
+use super::aside::Aside;
 use super::filed::{Filed, read, write};
 use super::lease::{Event, Job, LeasePolicy};
 use super::{ATTEMPTS, BURIALS, CAPACITY, Depth, Enqueued, JobStore, PURGED_AT_ONCE, QueueError};
 
 const STANDS_FOR: &str = "
-    SELECT record FROM jobs WHERE tenant = $1 AND idempotency_key = $2
+    SELECT id, tenant, record, unreadable_us FROM jobs WHERE tenant = $1 AND idempotency_key = $2
     UNION ALL
-    SELECT record FROM jobs WHERE tenant = $1 AND fingerprint = $3 AND finished_us IS NULL LIMIT 1";
-const GET: &str = "SELECT record FROM jobs WHERE id = $1";
+    SELECT id, tenant, record, unreadable_us FROM jobs
+    WHERE tenant = $1 AND fingerprint = $3 AND finished_us IS NULL LIMIT 1";
+const GET: &str = "SELECT id, tenant, record, unreadable_us FROM jobs WHERE id = $1";
 const UNFINISHED: &str = "SELECT count(*) FROM jobs WHERE claimable_us IS NOT NULL";
 const INSERT: &str = "
     INSERT INTO jobs (id, record, claimable_us, finished_us, lent, tenant, idempotency_key, fingerprint)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
-const SAVE: &str = "UPDATE jobs SET record = $2, claimable_us = $3, finished_us = $4, lent = $5 WHERE id = $1";
+const SAVE: &str = "
+    UPDATE jobs SET record = $2, claimable_us = $3, finished_us = $4, lent = $5, unreadable_us = NULL WHERE id = $1";
+// It stands for nobody's work any more, whether it is buried or not.
+const PUT_ASIDE: &str = "
+    UPDATE jobs SET claimable_us = $2, finished_us = $3, lent = TRUE, unreadable_us = $4, fingerprint = NULL WHERE id = $1";
 const DUE: &str = "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE claimable_us <= $1 LIMIT 1) AS due";
 const PURGE: &str = "
     DELETE FROM jobs WHERE arrival IN (SELECT arrival FROM jobs WHERE finished_us < $1 LIMIT $2)";
@@ -39,9 +45,9 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Begins a transaction that changes something.
     const BEGIN: &'static str;
-    /// Finds the record of one job, for a change.
+    /// Finds one job as it is [`Kept`], for a change.
     const LOCK: &'static str;
-    /// Finds the record of the job that has been due for the longest, for a change.
+    /// Finds the job that has been due for the longest, as it is [`Kept`], for a change.
     const NEXT: &'static str;
 
     /// The first row that `statement` finds.
@@ -66,6 +72,22 @@ pub(super) type Connection<E> = <<E as Engine>::Database as sqlx::Database>::Con
 pub trait Columns: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 
 impl<T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin> Columns for T {}
+
+/// A row with a record.
+#[derive(Debug, FromRow)]
+pub(super) struct Kept {
+    id: String,
+    tenant: String,
+    record: String,
+    /// Since when it is known that it cannot be read.
+    unreadable_us: Option<i64>,
+}
+
+impl Kept {
+    fn job(&self) -> Result<Job, QueueError> {
+        read(&self.id, &self.tenant, &self.record)
+    }
+}
 
 /// A value in a statement.
 #[derive(Debug, Clone, Copy)]
@@ -135,6 +157,15 @@ impl<E: Engine> SqlJobs<E> {
         Self { capacity, ..self }
     }
 
+    /// Writes over a record, as damage or another version would.
+    #[cfg(test)]
+    pub(super) async fn overwrite(&self, id: &str, record: &str) {
+        let overwriting = "UPDATE jobs SET record = $2 WHERE id = $1";
+        let mut connection = self.pool.acquire().await.unwrap();
+        let values = [Value::text(id), Value::text(record)];
+        assert_eq!(E::execute(&mut connection, overwriting, &values).await.unwrap(), 1);
+    }
+
     async fn begin(&self) -> Result<Transaction<'static, E::Database>, QueueError> {
         Ok(self.pool.begin_with(E::BEGIN).await?)
     }
@@ -157,8 +188,8 @@ impl<E: Engine> SqlJobs<E> {
             Value::Text(job.idempotency_key.as_deref()),
             Value::Text(job.fingerprint.as_deref()),
         ];
-        let found = self.ask::<(String,)>(STANDS_FOR, &values).await?;
-        found.map(|(record,)| read(&record)).transpose()
+        let found: Option<Kept> = self.ask(STANDS_FOR, &values).await?;
+        found.map(|kept| kept.job()).transpose()
     }
 
     /// Writes a new job down, unless that would break a rule of the table.
@@ -201,8 +232,8 @@ impl<E: Engine> JobStore for SqlJobs<E> {
     }
 
     async fn get(&self, id: &str) -> Result<Option<Job>, QueueError> {
-        let found = self.ask::<(String,)>(GET, &[Value::text(id)]).await?;
-        found.map(|(record,)| read(&record)).transpose()
+        let found: Option<Kept> = self.ask(GET, &[Value::text(id)]).await?;
+        found.map(|kept| kept.job()).transpose()
     }
 
     async fn claim(&self, worker: &str, now_us: u64) -> Result<Option<Job>, QueueError> {
@@ -213,12 +244,22 @@ impl<E: Engine> JobStore for SqlJobs<E> {
         let mut transaction = self.begin().await?;
         let mut claimed = None;
         for _ in 0..BURIALS {
-            let found = E::first::<(String,)>(&mut transaction, E::NEXT, &[Value::number(now_us)]).await?;
-            let Some((record,)) = found else { break };
+            let found = E::first::<Kept>(&mut transaction, E::NEXT, &[Value::number(now_us)]).await?;
+            let Some(kept) = found else { break };
+            let Ok(job) = kept.job() else {
+                let since_us = kept.unreadable_us.map(i64::cast_unsigned);
+                let aside = Aside::new(since_us, now_us, &self.policy);
+                put_aside::<E>(&mut transaction, &kept.id, aside).await?;
+                transaction.commit().await?;
+                let (id, fate) = (kept.id, aside.fate);
+                return Err(QueueError::PutAside { id, fate });
+            };
             let worker = worker.to_owned();
-            let next = read(&record)?.after(Event::Claim { worker }, now_us, &self.policy)?;
+            let outcome = job.after(Event::Claim { worker }, now_us, &self.policy);
+            // One that is filed where it does not belong is filed anew.
+            let (is_lent, next) = outcome.map_or((false, job), |next| (next.is_lent(), next));
             save::<E>(&mut transaction, &next).await?;
-            if next.is_lent() {
+            if is_lent {
                 claimed = Some(next);
                 break;
             }
@@ -229,9 +270,9 @@ impl<E: Engine> JobStore for SqlJobs<E> {
 
     async fn update(&self, id: &str, event: Event, now_us: u64) -> Result<Job, QueueError> {
         let mut transaction = self.begin().await?;
-        let found = E::first::<(String,)>(&mut transaction, E::LOCK, &[Value::text(id)]).await?;
-        let (record,) = found.ok_or(QueueError::Unknown)?;
-        let next = read(&record)?.after(event, now_us, &self.policy)?;
+        let found = E::first::<Kept>(&mut transaction, E::LOCK, &[Value::text(id)]).await?;
+        let job = found.ok_or(QueueError::Unknown)?.job()?;
+        let next = job.after(event, now_us, &self.policy)?;
         save::<E>(&mut transaction, &next).await?;
         transaction.commit().await?;
         Ok(next)
@@ -278,6 +319,17 @@ async fn save<E: Engine>(connection: &mut Connection<E>, job: &Job) -> Result<()
         Value::Flag(filed.lent),
     ];
     E::execute(connection, SAVE, &values).await?;
+    Ok(())
+}
+
+async fn put_aside<E: Engine>(connection: &mut Connection<E>, id: &str, aside: Aside) -> Result<(), QueueError> {
+    let values = [
+        Value::text(id),
+        Value::maybe(aside.claimable_us),
+        Value::maybe(aside.finished_us),
+        Value::number(aside.since_us),
+    ];
+    E::execute(connection, PUT_ASIDE, &values).await?;
     Ok(())
 }
 

@@ -43,9 +43,8 @@ impl Engine for Sqlite {
     type Database = sqlx::Sqlite;
 
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
-    const LOCK: &'static str = "SELECT record FROM jobs WHERE id = $1";
-    const NEXT: &'static str =
-        "SELECT record FROM jobs WHERE claimable_us <= $1 ORDER BY claimable_us, arrival LIMIT 1";
+    const LOCK: &'static str = "SELECT id, tenant, record, unreadable_us FROM jobs WHERE id = $1";
+    const NEXT: &'static str = "SELECT id, tenant, record, unreadable_us FROM jobs WHERE claimable_us <= $1 ORDER BY claimable_us, arrival LIMIT 1";
 
     async fn first<T: Columns>(
         connection: &mut SqliteConnection,

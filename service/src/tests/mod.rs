@@ -11,6 +11,7 @@ mod features;
 mod health;
 mod job_events;
 mod job_receipts;
+mod job_unreadable;
 mod jobs;
 mod observed;
 mod opening;

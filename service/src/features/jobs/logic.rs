@@ -97,7 +97,10 @@ pub(super) async fn cancel(app: &App, caller: &Caller, id: &str) -> Result<(), E
 /// A job of the caller's. That somebody else has one under that name is not said.
 async fn owned(app: &App, caller: &Caller, id: &str) -> Result<Job, Error> {
     designs::takes_jobs(app)?;
-    let job = app.jobs.get(id).await?;
+    let job = match app.jobs.get(id).await {
+        Err(QueueError::Unreadable { tenant, .. }) if tenant != caller.tenant => None,
+        job => job?,
+    };
     job.filter(|job| job.tenant == caller.tenant)
         .ok_or(Error::NotFound("job"))
 }

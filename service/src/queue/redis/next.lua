@@ -1,4 +1,5 @@
--- now -> {id, version, record} of the job that has been due for the longest, or {}
+-- now -> {id, version, record, tenant, since when it cannot be read or ''} of the job that has been due for the longest,
+-- or {}
 local function head(set)
     local found = redis.call('ZRANGEBYSCORE', set, '-inf', ARGV[1], 'WITHSCORES', 'LIMIT', 0, 1)
     return found[1], tonumber(found[2])
@@ -14,9 +15,9 @@ for _ = 1, 64 do
         first = b
     end
     local id = first:sub(22)
-    local found = redis.call('HMGET', job(id), 'version', 'record')
+    local found = redis.call('HMGET', job(id), 'version', 'record', 'tenant', 'unreadable')
     if found[1] and found[2] then
-        return { id, found[1], found[2] }
+        return { id, found[1], found[2], found[3] or '', found[4] or '' }
     end
     -- Its record was taken away from outside: there is nothing to run.
     redis.call('ZREM', waiting, first)

@@ -5,5 +5,6 @@ if found[1] ~= ARGV[2] then
     return 0
 end
 redis.call('HINCRBY', job(id), 'version', 1)
+redis.call('HDEL', job(id), 'unreadable')
 file(id, found[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7])
 return 1

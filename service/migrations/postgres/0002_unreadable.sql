@@ -1,0 +1,2 @@
+-- Since when it is known that a record cannot be read.
+ALTER TABLE jobs ADD COLUMN unreadable_us BIGINT;
