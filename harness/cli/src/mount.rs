@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brownout_net::Listener;
-use brownout_scenario::prices;
 use brownout_scenario::units::{Micros, Picodollars};
 use brownout_service::settings::Settings;
 use brownout_service::{Clock, Ports, Stores, Upstream, WorkerPorts, upstream};
@@ -31,6 +30,8 @@ const HOST_KEYS: [&str; 7] = [
 ];
 /// A child that is told to end has at most this long for what is open: less than the harness waits for it.
 const CHILD_GRACE: Duration = Duration::from_secs(3);
+/// A context window above this is as good as none, and more than the service takes for one.
+const LARGEST_WINDOW: u64 = 100_000_000;
 /// Simulated providers take any key; this one says whose it is.
 const API_KEY: &str = "brownout-simulated";
 
@@ -176,15 +177,17 @@ fn with_host_keys(
     keys
 }
 
-/// A provider as the service is told of it, with its list price where there is one: budgets need it.
+/// A provider as the service is told of it, with its price: budgets and routing need it.
 fn provider_keys(provider: &brownout_world::ProviderEndpoint) -> Value {
+    let per_million = |price: Picodollars| json!(price.as_usd() * 1e6);
     let mut keys = json!({
         "name": provider.name, "base_url": provider.base_url, "model": provider.model, "api_key": API_KEY,
+        "prompt_usd_per_million": per_million(provider.price.prompt),
+        "completion_usd_per_million": per_million(provider.price.completion),
+        "tasks": provider.tasks,
     });
-    let per_million = |price: Picodollars| json!(price.as_usd() * 1e6);
-    if let Some(listed) = prices::list_price(&provider.model) {
-        keys["prompt_usd_per_million"] = per_million(listed.price.prompt);
-        keys["completion_usd_per_million"] = per_million(listed.price.completion);
+    if let Some(window) = provider.context_window.filter(|window| *window <= LARGEST_WINDOW) {
+        keys["context_window"] = json!(window);
     }
     keys
 }

@@ -31,6 +31,10 @@ impl Sender<'_> {
             "messages": [{ "role": "user", "content": prompt }],
             "max_tokens": max_tokens,
         });
+        let task = self.kind.and_then(|kind| kind.task.as_deref());
+        if let Some(task) = task.filter(|_| !endpoint.is_openai()) {
+            body["task"] = json!(task);
+        }
         let path = match endpoint {
             Endpoint::Chat => "/chat",
             Endpoint::Stream => "/chat/stream",
@@ -45,6 +49,9 @@ impl Sender<'_> {
             body["stream_options"] = json!({ "include_usage": true });
         }
         let mut request = self.request(Method::POST, path, body.to_string());
+        if let Some(task) = task.filter(|_| endpoint.is_openai()) {
+            set(&mut request, "x-task", task.to_owned());
+        }
         if self.kind.is_some_and(|kind| kind.idempotent) {
             set(&mut request, "idempotency-key", self.id());
         }

@@ -46,6 +46,7 @@ mod tests {
             share: Share::try_from(0.25).expect("a share"),
             key: None,
             idempotent: false,
+            task: None,
             reads: None,
             disconnect: None,
         }

@@ -128,6 +128,7 @@ pub(crate) fn provider() -> ProviderPlan {
         }],
         first_token: Distribution::Constant { value: 1.0 },
         inter_token: Distribution::Constant { value: 1.0 },
+        tasks: Vec::new(),
         prefill: Micros::ZERO,
         output_tokens: Distribution::Constant { value: 30.0 },
         reasoning_tokens: Distribution::Constant { value: 0.0 },

@@ -16,6 +16,7 @@ pub(crate) fn plan() -> ProviderPlan {
         models: vec![model("gpt-4o-mini")],
         first_token: Distribution::Constant { value: 100_000.0 },
         inter_token: Distribution::Constant { value: 10_000.0 },
+        tasks: Vec::new(),
         prefill: Micros::ZERO,
         output_tokens: Distribution::Constant { value: 5.0 },
         reasoning_tokens: Distribution::Constant { value: 0.0 },

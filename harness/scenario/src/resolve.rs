@@ -198,6 +198,14 @@ fn check_name(context: &Context<'_>, name: &Spanned<String>, what: &str) -> Reso
     Ok(())
 }
 
+/// What to write where a task is named.
+const A_TASK: &str = "a task is a word of 1 to 32 letters, digits, dots, hyphens or underscores";
+
+fn is_task(word: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    (1..=32).contains(&word.len()) && word.chars().all(fits)
+}
+
 fn variant(context: &Context<'_>, file: &File, block: &Spanned<VariantBlock>) -> Resolved<Variant> {
     let raw = block.get_ref();
     for patched in raw.provider.keys() {

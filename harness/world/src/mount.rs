@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::process::Command;
 
 use brownout_net::{Listener, Network};
-use brownout_scenario::plan::Dependency;
+use brownout_scenario::plan::{Dependency, Price};
 use brownout_scenario::units::Micros;
 use tokio_util::sync::CancellationToken;
 
@@ -91,6 +91,12 @@ pub struct ProviderEndpoint {
     pub base_url: String,
     /// The model to ask for.
     pub model: String,
+    /// What its tokens cost.
+    pub price: Price,
+    /// Tokens that a prompt and its answer may come to; `None` for any number.
+    pub context_window: Option<u64>,
+    /// What it is meant for, in words that requests may name.
+    pub tasks: Vec<String>,
 }
 
 /// What a host in process is connected to.

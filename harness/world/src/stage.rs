@@ -192,6 +192,9 @@ impl<M: Mount> Stage<'_, M> {
                 name: plan.name.clone(),
                 base_url: base_url(plan.dialect, &seat.authority),
                 model: plan.model().to_owned(),
+                price: plan.models[0].price,
+                context_window: plan.models[0].context_window,
+                tasks: plan.tasks.clone(),
             });
         HostSpec {
             name: "service".to_owned(),

@@ -197,6 +197,7 @@ fn load(keys: &[Option<&str>]) -> LoadPlan {
             share: Share::ALL,
             key: key.map(str::to_owned),
             idempotent: false,
+            task: None,
             reads: None,
             disconnect: None,
         })

@@ -80,6 +80,7 @@ pub(crate) struct ClientBlock {
     pub(crate) share: Share,
     pub(crate) key: Option<Spanned<String>>,
     pub(crate) idempotent: Option<bool>,
+    pub(crate) task: Option<Spanned<String>>,
     pub(crate) read: Option<Spanned<ReadBlock>>,
     pub(crate) disconnect: Option<Spanned<DisconnectBlock>>,
 }

@@ -19,6 +19,7 @@ pub(crate) struct ProviderBlock {
     pub(crate) model: Option<Spanned<String>>,
     pub(crate) family: Option<Spanned<String>>,
     pub(crate) context_window: Option<Spanned<u64>>,
+    pub(crate) tasks: Option<Spanned<Vec<String>>>,
     pub(crate) also_serves: Option<Spanned<Vec<Spanned<ServedBlock>>>>,
     pub(crate) first_token: Option<Spanned<Times>>,
     pub(crate) inter_token: Option<Spanned<Times>>,

@@ -109,6 +109,11 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    /// Whether it speaks as OpenAI does.
+    pub const fn is_openai(self) -> bool {
+        matches!(self, Self::Completions | Self::CompletionsStream)
+    }
+
     /// Whether its answers come word by word.
     pub const fn is_stream(self) -> bool {
         matches!(self, Self::Stream | Self::CompletionsStream)
@@ -137,6 +142,9 @@ pub struct ClientPlan {
     pub key: Option<String>,
     /// Whether its requests carry a key that makes them safe to send again.
     pub idempotent: bool,
+    /// What it says that its requests are for, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
     /// How slowly it reads an answer, if not as fast as it comes.
     pub reads: Option<SlowRead>,
     /// When it leaves, if it does.

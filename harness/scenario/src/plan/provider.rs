@@ -17,6 +17,9 @@ pub struct ProviderPlan {
     pub dialect: Dialect,
     /// The models that it serves, never empty; the service is told the first.
     pub models: Vec<ModelPlan>,
+    /// What the service is told that it is meant for. Changes nothing at the provider.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<String>,
     /// Time to first token, in microseconds.
     pub first_token: Distribution,
     /// Gap between tokens, in microseconds.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::layers::Layers;
-use super::{Context, Resolved, check_name, checked, fault, lasting, models};
+use super::{A_TASK, Context, Resolved, check_name, checked, fault, is_task, lasting, models};
 use crate::distribution::Distribution;
 use crate::file::{
     CapacityBlock, OnDisconnectBlock, PromptCacheBlock, ProviderBlock, RateLimitBlock, SlowPeriodsBlock,
@@ -16,6 +16,7 @@ use crate::units::{Micros, Share};
 const DEFAULT_OUTPUT_TOKENS: f64 = 200.0;
 /// A provider that needs longer than this for a prompt token is a typing error.
 const LONGEST_PREFILL: Micros = Micros::from_secs(1);
+const MOST_TASKS: usize = 16;
 const SLOWEST: f64 = 1_000.0;
 const MOST_SLOTS: u32 = 1_000_000;
 /// What hosted providers keep of a prompt, and for how long, unless told otherwise.
@@ -73,6 +74,7 @@ pub(super) fn provider(
     Ok(ProviderPlan {
         name: name.get_ref().clone(),
         dialect,
+        tasks: tasks(pick!(tasks))?,
         first_token,
         inter_token: drawn(pick!(inter_token))?.unwrap_or(constant(0.0)),
         prefill: prefill(pick!(prefill))?,
@@ -99,6 +101,20 @@ fn drawn<T: AsRef<Distribution>>(found: Found<'_, T>) -> Resolved<Option<Distrib
     found
         .map(|(context, d)| checked(context, &d.span(), d.get_ref().as_ref()))
         .transpose()
+}
+
+fn tasks(found: Found<'_, Vec<String>>) -> Resolved<Vec<String>> {
+    let Some((context, tasks)) = found else {
+        return Ok(Vec::new());
+    };
+    if tasks.get_ref().len() <= MOST_TASKS && tasks.get_ref().iter().all(|task| is_task(task)) {
+        return Ok(tasks.get_ref().clone());
+    }
+    context.fail(
+        tasks.span(),
+        "this does not say what a provider is meant for",
+        format!("write at most {MOST_TASKS} words, such as tasks = [\"code\", \"summary\"]; {A_TASK}"),
+    )
 }
 
 fn prefill(found: Found<'_, Micros>) -> Resolved<Micros> {

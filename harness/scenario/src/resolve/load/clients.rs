@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::super::{Context, Resolved, check_name, checked};
+use super::super::{A_TASK, Context, Resolved, check_name, checked, is_task};
 use crate::file::{ClientBlock, DisconnectBlock, ReadBlock};
 use crate::plan::{ClientPlan, Disconnect, Endpoint, LeaveAfter, SlowRead};
 use crate::units::Share;
@@ -40,6 +40,7 @@ pub(super) fn clients(
             share,
             key: None,
             idempotent: false,
+            task: None,
             reads: None,
             disconnect: None,
         });
@@ -58,12 +59,16 @@ fn client(context: &Context<'_>, endpoint: Endpoint, raw: &ClientBlock) -> Resol
             format!("write 1 to {LONGEST_KEY} visible ASCII characters"),
         );
     }
+    if let Some(task) = raw.task.as_ref().filter(|task| !is_task(task.get_ref())) {
+        return context.fail(task.span(), "this cannot be sent as a task", A_TASK);
+    }
     let leaves = raw.disconnect.as_ref().map(|d| disconnect(context, endpoint, d));
     Ok(ClientPlan {
         name: raw.name.as_ref().map(|name| name.get_ref().clone()),
         share: raw.share,
         key: raw.key.as_ref().map(|key| key.get_ref().clone()),
         idempotent: raw.idempotent.unwrap_or(false),
+        task: raw.task.as_ref().map(|task| task.get_ref().clone()),
         reads: raw.read.as_ref().map(|read| reads(context, read)).transpose()?,
         disconnect: leaves.transpose()?,
     })
