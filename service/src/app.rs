@@ -14,6 +14,7 @@ use crate::features::Dependencies;
 use crate::features::jobs::Watched;
 use crate::ports::Stores;
 use crate::queue::{JobStore, MemoryJobs};
+use crate::resilience::disconnect::Leaving;
 use crate::routing::Router;
 use crate::settings::{Design, Settings};
 use crate::storage::Accounts;
@@ -52,6 +53,8 @@ pub(crate) struct App {
     pub(crate) watched: Watched,
     /// Tells the outcomes of jobs.
     pub(crate) webhooks: Sender,
+    /// What becomes of work whose client has left.
+    pub(crate) leaving: Leaving,
     pub(crate) tasks: Tasks,
     /// Names the instance in leases and spans.
     pub(crate) name: String,
@@ -99,8 +102,9 @@ impl App {
             Design::Background => Arc::new(MemoryJobs::new(settings.lease_policy())),
             Design::Blocking | Design::Coupled | Design::Queued => stores.jobs,
         };
+        let leaving = Leaving::new(settings.disconnect, settings.drain, tasks.clone(), metrics.clone());
         let workers = (settings.design == Design::Blocking)
-            .then(|| Workers::new(&settings, clock, tasks.clone(), metrics.clone()));
+            .then(|| Workers::new(&settings, clock, tasks.clone(), metrics.clone(), leaving.clone()));
         let dependencies = Dependencies::new(stores.database.as_ref(), &jobs, settings.design, settings.health, clock);
         let app = Self {
             dependencies,
@@ -122,6 +126,7 @@ impl App {
             metrics,
             jobs,
             workers,
+            leaving,
             tasks,
             name,
             shutdown,

@@ -25,7 +25,7 @@ use crate::queue::LeasePolicy;
 use crate::resilience::breaker::BreakerSettings;
 use crate::resilience::broken::BrokenStream;
 use crate::resilience::deadline::Deadlines;
-use crate::resilience::disconnect::DisconnectPolicy;
+use crate::resilience::disconnect::{DisconnectPolicy, DrainSettings};
 use crate::resilience::filtered::ContentFilter;
 use crate::resilience::retry::RetrySettings;
 use crate::routing::RouteSettings;
@@ -56,6 +56,8 @@ pub struct Settings {
     pub breaker: BreakerSettings,
     /// What becomes of work whose client has left.
     pub disconnect: DisconnectPolicy,
+    /// The bounds of `disconnect = "drain"`.
+    pub drain: DrainSettings,
     /// Whether other providers are asked when one fails.
     pub fallback: bool,
     /// Who is asked first.

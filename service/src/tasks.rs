@@ -4,8 +4,12 @@
 //! of a dead instance goes on working inside a process that lives.
 
 use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -23,6 +27,14 @@ impl Tasks {
     /// Runs `work` on its own, until it is done or the instance ends.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.tracker.spawn(self.bounded(work));
+    }
+
+    /// Does `work` where it is awaited, and on its own when whoever awaits it is dropped: what was begun is finished.
+    pub(crate) fn finish(&self, work: impl Future<Output = ()> + Send + 'static) -> Finishing {
+        Finishing {
+            tasks: self.clone(),
+            work: Some(Box::pin(work)),
+        }
     }
 
     /// Runs `work` on a thread of its own, for code that blocks. Real time only: a foreign thread does not stop a
@@ -62,6 +74,39 @@ impl Tasks {
                 () = killed.cancelled_owned() => {}
                 () = work => {}
             }
+        }
+    }
+}
+
+/// Work that is finished, with or without whoever awaits it.
+#[must_use = "nothing is done before it is awaited"]
+pub(crate) struct Finishing {
+    tasks: Tasks,
+    work: Option<BoxFuture<'static, ()>>,
+}
+
+impl Future for Finishing {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Some(work) = &mut self.work else {
+            return Poll::Ready(());
+        };
+        let state = work.as_mut().poll(context);
+        if state.is_ready() {
+            self.work = None;
+        }
+        state
+    }
+}
+
+impl Drop for Finishing {
+    fn drop(&mut self) {
+        // Without a runtime there is nothing to go on in.
+        if let Some(work) = self.work.take()
+            && Handle::try_current().is_ok()
+        {
+            self.tasks.spawn(work);
         }
     }
 }

@@ -279,3 +279,54 @@ async fn a_client_that_takes_nothing_is_cut_with_its_call() {
         }
     }
 }
+
+/// Whether the provider still has its caller, `after` the client has left, and whether it has it a second later.
+async fn kept(service: Value, manner: Manner, path: &str, read: usize, after: Duration) -> (bool, bool) {
+    let mut provider = Provider::start(manner).await;
+    let service = Service::start(&provider, service).await;
+    let mut client = service.ask(path).await;
+    provider.until_asked(1).await;
+    client.read_exact(&mut vec![0; read]).await.unwrap();
+    drop(client);
+    let early = timeout(after, provider.left.recv()).await.is_err();
+    let late = early && timeout(Duration::from_secs(1), provider.left.recv()).await.is_err();
+    (early, late)
+}
+
+#[tokio::test]
+async fn what_is_drained_goes_on_for_its_time_and_no_longer() {
+    let drain = |time: &str, concurrent: u32, design: &str| json!({ "design": design, "disconnect": "drain", "drain": { "time": time, "concurrent": concurrent } });
+    let half = Duration::from_millis(400);
+    for design in ["coupled", "blocking"] {
+        for (manner, path, read) in [
+            (Manner::Silent, "/chat", 0),
+            (Manner::Silent, "/chat/stream", 0),
+            (Manner::Streams, "/chat/stream", 2000),
+            (Manner::Streams, "/v1/chat/completions", 2000),
+        ] {
+            let cut = kept(drain("800ms", 1, design), manner, path, read, half).await;
+            assert_eq!(cut, (true, false), "{design} {path} {manner:?}");
+        }
+    }
+    let long = kept(drain("30s", 1, "coupled"), Manner::Streams, "/chat/stream", 2000, half).await;
+    assert_eq!(long, (true, true));
+}
+
+#[tokio::test]
+async fn a_worker_on_a_thread_is_free_again_when_its_client_leaves() {
+    let one = |disconnect: &str| json!({ "design": "blocking", "blocking_workers": 1, "disconnect": disconnect });
+    for (disconnect, asked) in [("cancel", 2), ("run_on", 1)] {
+        let provider = Provider::start(Manner::Silent).await;
+        let service = Service::start(&provider, one(disconnect)).await;
+        let first = service.ask("/chat").await;
+        provider.until_asked(1).await;
+        let backlog = service.ask("/chat").await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop(backlog);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop(first);
+        let _next = service.ask("/chat").await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(provider.asked(), asked, "{disconnect}");
+    }
+}

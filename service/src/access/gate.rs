@@ -1,4 +1,5 @@
-//! The layer in front of all routes: asks for a key, keeps the key's limits, and holds its place until the answer is out.
+//! The layer in front of all routes: asks for a key, keeps the key's limits, and holds its place until the answer is out
+//! (those who work for it hold it too, until they are done).
 //!
 //! One layer and not a call in every feature, so that a new feature can't forget it. It decides by the head of a request
 //! alone: the body of one that is refused is never read, and nothing is remembered about a key that nobody knows.
@@ -14,7 +15,7 @@ use axum::response::Response;
 use http::{HeaderValue, Uri, header};
 use http_body::{Frame, SizeHint};
 
-use super::standing::Permit;
+use super::place::Place;
 use crate::app::App;
 use crate::error::Error;
 use crate::features::refusal;
@@ -23,17 +24,19 @@ use crate::features::refusal;
 const OPEN: [&str; 6] = ["/", "/livez", "/readyz", "/metrics", "/openapi.json", "/docs"];
 
 /// Lets a request through, or answers it.
-pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     if OPEN.contains(&request.uri().path()) {
         return next.run(request).await;
     }
     let (access, uri) = (&app.access, request.uri().clone());
     let admitted = access.identify(request.headers()).and_then(|key| access.admit(key));
     match admitted {
-        Ok(permit) => next
-            .run(request)
-            .await
-            .map(|body| Body::new(Held { body, _permit: permit })),
+        Ok(permit) => {
+            let place = Place::from(permit);
+            request.extensions_mut().insert(place.clone());
+            let answer = next.run(request).await;
+            answer.map(|body| Body::new(Held { body, _place: place }))
+        }
         Err(error) => refuse(&app, &uri, error),
     }
 }
@@ -52,7 +55,7 @@ fn refuse(app: &App, uri: &Uri, error: Error) -> Response {
 /// The body of an answer, and the place that is taken until it is out or its client has left.
 struct Held {
     body: Body,
-    _permit: Permit,
+    _place: Place,
 }
 
 impl http_body::Body for Held {

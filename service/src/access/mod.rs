@@ -5,6 +5,7 @@
 //! - `limit`: how many requests a key may make, and how many at a time. Pure.
 //! - `budget`: how much money a key may spend: reserved before, settled after. Pure.
 //! - `standing`: where every key stands, in the memory of this instance: limits and budgets under one roof.
+//! - `place`: one of the requests that a key may have under way at a time, held until the work is done.
 //! - `gate`: the layer in front of all routes that asks for a key and keeps the limits.
 //!
 //! What is not here: limits in tokens, and limits that replicas share.
@@ -14,6 +15,7 @@ mod caller;
 mod gate;
 mod keys;
 mod limit;
+mod place;
 mod standing;
 
 use http::{HeaderMap, header};
@@ -25,6 +27,7 @@ use crate::settings::{Auth, Settings};
 pub(crate) use self::caller::Caller;
 pub(crate) use self::gate::guard;
 use self::keys::{Key, Keys};
+pub(crate) use self::place::Place;
 pub(crate) use self::standing::Reservation;
 use self::standing::{Permit, Standings};
 

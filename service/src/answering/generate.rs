@@ -2,13 +2,12 @@
 
 use super::models::{Done, Event};
 use super::out::Out;
+use super::tally::Tally;
 use crate::access::Reservation;
 use crate::app::App;
 use crate::error::Error;
 use crate::resilience::broken::BrokenStream;
-use crate::resilience::course::CallFailure;
 use crate::resilience::deadline::Phase;
-use crate::storage::UsageRow;
 use crate::upstream::{AnswerStream, AttemptFailure, Call, Piece, StreamEnd};
 
 /// Answers `call` for `session`, paid for from `money`.
@@ -16,28 +15,23 @@ pub(super) async fn generate(
     app: &App,
     call: Call,
     session: String,
-    mut money: Reservation,
+    money: Reservation,
     id: String,
     out: Out<'_>,
 ) -> Result<Done, Error> {
     let account = app.accounts.open(&session, &call.trace, &call.deadline).await?;
-    money.at_stake();
+    let mut tally = Tally::begin(app, &call, account, money, id.clone(), session);
     let answered = match out {
-        Out::Whole(_) => whole(app, &call, &mut money, out).await,
-        Out::Stream(_) => pieces(app, &call, &mut money, out).await,
+        Out::Whole(_) => whole(app, &call, &mut tally, out).await,
+        Out::Stream(_) => pieces(app, &call, &mut tally, out).await,
     };
-    let end = answered?;
-    if let Some(usage) = end.usage {
-        money.used(usage);
-        let row = UsageRow {
-            answer_id: id.clone(),
-            session,
-            provider: end.provider.clone(),
-            prompt_tokens: usage.prompt_tokens,
-            completion_tokens: usage.completion_tokens,
-        };
-        account.close(&row, &call.trace, &call.deadline).await;
-        out.send(Event::Usage(usage)).await;
+    let end = answered.inspect_err(|_| tally.abandon())?;
+    match end.usage {
+        Some(usage) => {
+            tally.settle(usage, &end.provider).await;
+            out.send(Event::Usage(usage)).await;
+        }
+        None => tally.abandon(),
     }
     Ok(Done {
         id,
@@ -47,9 +41,9 @@ pub(super) async fn generate(
     })
 }
 
-async fn whole(app: &App, call: &Call, money: &mut Reservation, out: Out<'_>) -> Result<StreamEnd, Error> {
+async fn whole(app: &App, call: &Call, tally: &mut Tally, out: Out<'_>) -> Result<StreamEnd, Error> {
     let answered = app.models.complete(call).await;
-    let (completion, provider) = answered.inspect_err(|failure| refund(money, failure))?;
+    let (completion, provider) = answered.inspect_err(|failure| tally.refund(failure))?;
     out.send(Event::Delta(completion.content)).await;
     Ok(StreamEnd {
         finish_reason: completion.finish_reason,
@@ -59,9 +53,9 @@ async fn whole(app: &App, call: &Call, money: &mut Reservation, out: Out<'_>) ->
     })
 }
 
-async fn pieces(app: &App, call: &Call, money: &mut Reservation, out: Out<'_>) -> Result<StreamEnd, Error> {
+async fn pieces(app: &App, call: &Call, tally: &mut Tally, out: Out<'_>) -> Result<StreamEnd, Error> {
     let opened = app.models.open(call).await;
-    let mut answer = opened.inspect_err(|failure| refund(money, failure))?;
+    let mut answer = opened.inspect_err(|failure| tally.refund(failure))?;
     let model = answer.model().to_owned();
     out.send(Event::Begin { model }).await;
     loop {
@@ -70,7 +64,7 @@ async fn pieces(app: &App, call: &Call, money: &mut Reservation, out: Out<'_>) -
             Ok(Piece::Delta(text)) => call.deadline.within(Phase::Total, out.send(Event::Delta(text))).await?,
             Ok(Piece::End(end)) => return Ok(end),
             Err(failure) => {
-                settle(money, &failure);
+                tally.told(&failure);
                 return Ok(broke_off(app.settings.broken_stream, &answer, failure)?);
             }
         }
@@ -88,19 +82,4 @@ fn broke_off(
     }
     tracing::warn!(%failure, "a stream broke off and was ended as if it were complete");
     Ok(answer.as_if_complete())
-}
-
-/// A provider that began no answer bills nothing.
-fn refund(money: &mut Reservation, failure: &CallFailure) {
-    if !failure.may_be_billed {
-        money.unused();
-    }
-    settle(money, &failure.last);
-}
-
-/// An answer that was filtered says all the same what it used.
-fn settle(money: &mut Reservation, failure: &AttemptFailure) {
-    if let AttemptFailure::Filtered { usage: Some(usage) } = failure {
-        money.used(*usage);
-    }
 }

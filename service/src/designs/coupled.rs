@@ -15,7 +15,7 @@ pub(super) async fn answer<T: Send + 'static>(
     app: &App,
     work: BoxFuture<'static, Result<T, Error>>,
 ) -> Result<T, Error> {
-    let answered = app.settings.disconnect.answer(&app.tasks, work).await;
+    let answered = app.leaving.answer(work).await;
     answered.map_err(|_lost| Error::ShuttingDown)?
 }
 
@@ -24,5 +24,5 @@ where
     T: Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    app.settings.disconnect.stream(&app.tasks, produce)
+    app.leaving.stream(produce)
 }

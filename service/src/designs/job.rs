@@ -14,8 +14,8 @@ use crate::access::Caller;
 use crate::app::App;
 use crate::draws::{Purpose, unit};
 use crate::error::Error;
-use crate::features::Context;
 use crate::features::chat::{self, ChatRequest, ChatResponse};
+use crate::features::{Context, Kept};
 use crate::queue::{Event, Job, Lease, QueueError, Refused, State};
 use crate::resilience::deadline::Deadline;
 use crate::resilience::retry::full_jitter;
@@ -83,6 +83,7 @@ async fn perform(app: &Arc<App>, job: &Job, trace: Trace) -> Result<ChatResponse
         trace,
         // A run has a time of its own: the queue is where a job may wait for long.
         deadline: Deadline::start(app.clock, app.settings.deadline),
+        kept: Kept::default(),
     };
     chat::answer(app, &context, request, job.id.clone()).await
 }

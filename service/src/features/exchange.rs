@@ -9,7 +9,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use crate::access::Caller;
+use super::access_log::AccessLine;
+use crate::access::{Caller, Place};
 use crate::app::App;
 use crate::draws::Purpose;
 use crate::error::Error;
@@ -29,6 +30,22 @@ pub(crate) struct Context {
     pub(crate) trace: Trace,
     /// Until when: fixed when the request arrived.
     pub(crate) deadline: Deadline,
+    pub(crate) kept: Kept,
+}
+
+/// What is held for as long as anybody works for a request, whoever waits for it.
+#[derive(Clone, Default)]
+pub(crate) struct Kept {
+    _place: Place,
+    _line: Option<Arc<AccessLine>>,
+}
+
+impl Context {
+    /// The same request, which takes a place among those that its key may have under way.
+    pub(crate) fn taking(mut self, place: Place) -> Self {
+        self.kept._place = place;
+        self
+    }
 }
 
 /// A request on its way to its answer. Counted and traced when it is dropped, whether it was answered or its client left.
@@ -38,6 +55,7 @@ pub(crate) struct Exchange {
     trace: Trace,
     root: Span,
     request_id: String,
+    line: Arc<AccessLine>,
     status: Option<StatusCode>,
     _in_flight: Counted,
 }
@@ -51,12 +69,14 @@ impl Exchange {
         let (trace, root) = app.tracer.begin(parent, &request_id, endpoint);
         let caller = app.access.caller(headers);
         trace.tenant(&caller.tenant);
+        let line = Arc::new(AccessLine::begin(endpoint, trace.clone(), app.metrics.clone()));
         let exchange = Self {
             app: Arc::clone(app),
             endpoint,
             trace: trace.clone(),
             root,
             request_id: request_id.clone(),
+            line: Arc::clone(&line),
             status: None,
             _in_flight: Counted::begin(&app.metrics.in_flight),
         };
@@ -65,6 +85,10 @@ impl Exchange {
             caller,
             trace,
             deadline: Deadline::start(app.clock, app.settings.deadline),
+            kept: Kept {
+                _place: Place::default(),
+                _line: Some(line),
+            },
         };
         (context, exchange)
     }
@@ -116,20 +140,6 @@ impl Exchange {
         }
     }
 
-    /// The access log: one line for every request.
-    fn log(&self) {
-        let spent = self.trace.spent();
-        tracing::info!(
-            parent: self.trace.log(),
-            endpoint = self.endpoint,
-            status = self.status.map(|status| status.as_u16()),
-            cancelled = self.status.is_none(),
-            duration_ms = millis(spent.total),
-            overhead_ms = millis(spent.overhead()),
-            "answered"
-        );
-    }
-
     /// What the root span says, by the conventions for HTTP servers.
     fn describe(&mut self) {
         if let Some((method, route)) = self.endpoint.split_once(' ') {
@@ -156,12 +166,13 @@ impl Drop for Exchange {
         if let Some(status) = self.status {
             let took = self.trace.spent().total;
             self.app.metrics.answered(self.endpoint, status.as_u16(), took);
+            self.line.answered(status.as_u16());
         } else {
             self.trace.client_has_left();
             self.app.metrics.cancelled(self.endpoint);
+            self.line.left();
         }
         self.describe();
-        self.log();
     }
 }
 

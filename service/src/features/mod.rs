@@ -2,6 +2,7 @@
 //!
 //! A new feature is one folder here and one line in [`all`].
 
+mod access_log;
 mod body;
 pub(crate) mod chat;
 mod completions;
@@ -27,7 +28,7 @@ use crate::access;
 use crate::app::App;
 use crate::error::Error;
 
-pub(crate) use self::exchange::Context;
+pub(crate) use self::exchange::{Context, Kept};
 pub(crate) use self::health::Dependencies;
 
 /// The routes of a feature, with their descriptions.

@@ -156,7 +156,11 @@ impl Choice for Backoff {
 }
 
 impl Choice for DisconnectPolicy {
-    const WORDS: &'static [(&'static str, Self)] = &[("cancel", Self::Cancel), ("run_on", Self::RunOn)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("cancel", Self::Cancel),
+        ("drain", Self::Drain),
+        ("run_on", Self::RunOn),
+    ];
 }
 
 impl Choice for BrokenStream {
@@ -226,6 +230,10 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
         table.duration("cooldown_cap", &mut breaker.cooldown_cap);
     });
     visitor.choice("disconnect", &mut settings.disconnect);
+    visitor.table("drain", |table| {
+        table.count("concurrent", 1..=10_000, &mut settings.drain.concurrent);
+        table.duration("time", &mut settings.drain.time);
+    });
     visitor.flag("fallback", &mut settings.fallback);
     visitor.table("route", |table| {
         let route = &mut settings.route;

@@ -7,7 +7,7 @@ use crate::answering::DietSettings;
 use crate::resilience::breaker::BreakerSettings;
 use crate::resilience::broken::BrokenStream;
 use crate::resilience::deadline::Deadlines;
-use crate::resilience::disconnect::DisconnectPolicy;
+use crate::resilience::disconnect::{DisconnectPolicy, DrainSettings};
 use crate::resilience::filtered::ContentFilter;
 use crate::resilience::retry::{Backoff, RetryOn, RetrySettings};
 use crate::routing::{Policy, RouteSettings};
@@ -161,6 +161,10 @@ fn common(preset: Preset) -> Settings {
             cooldown_cap: seconds(120),
         },
         disconnect: DisconnectPolicy::Cancel,
+        drain: DrainSettings {
+            concurrent: 32,
+            time: seconds(30),
+        },
         fallback: false,
         route: RouteSettings {
             policy: Policy::Order,

@@ -24,7 +24,7 @@ pub use self::opening::OpenError;
 pub(crate) use self::place::{Place, without_password};
 pub use self::postgres::PostgresDatabase;
 pub use self::sqlite::SqliteDatabase;
-pub(crate) use self::usage::Accounts;
+pub(crate) use self::usage::{Account, Accounts};
 
 /// Parameters of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +69,27 @@ pub struct UsageRow {
     pub prompt_tokens: u64,
     /// Tokens of the answer.
     pub completion_tokens: u64,
+    /// Who says so.
+    pub provenance: Provenance,
+}
+
+/// Where the numbers of a usage row come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provenance {
+    /// The provider's own report.
+    Authoritative,
+    /// Counted here, by the pieces that came: whoever waited left before the report.
+    Estimated,
+}
+
+impl Provenance {
+    /// In one word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Authoritative => "authoritative",
+            Self::Estimated => "estimated",
+        }
+    }
 }
 
 /// A database and its pool.

@@ -14,7 +14,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, Postgres, Row};
 
-use super::{Connection, Database, DatabaseError, DatabaseSettings, OpenError, Session, UsageRow, migrate};
+use super::{Connection, Database, DatabaseError, DatabaseSettings, OpenError, Provenance, Session, UsageRow, migrate};
 
 /// Longest wait for a connection at the start, one to a server that is starting too included; afterwards `database.acquire_timeout` bounds it.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -203,6 +203,12 @@ async fn record(connection: &mut PgConnection, row: &UsageRow) -> Result<(), sql
         .bind(row.completion_tokens.cast_signed())
         .execute(&mut *transaction)
         .await?;
+    if written.rows_affected() == 1 && row.provenance == Provenance::Estimated {
+        sqlx::query("INSERT INTO usage_estimated VALUES ($1)")
+            .bind(&row.answer_id)
+            .execute(&mut *transaction)
+            .await?;
+    }
     if written.rows_affected() == 1 {
         sqlx::query(
             "INSERT INTO sessions VALUES ($1, 1, $2, $3) ON CONFLICT (id) DO UPDATE SET

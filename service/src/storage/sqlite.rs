@@ -14,7 +14,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions as _, Connection as _, Row, Sqlite};
 
-use super::{Connection, Database, DatabaseError, DatabaseSettings, OpenError, Session, UsageRow, migrate};
+use super::{Connection, Database, DatabaseError, DatabaseSettings, OpenError, Provenance, Session, UsageRow, migrate};
 
 /// How long a writer waits for the one before it.
 const BUSY: Duration = Duration::from_secs(5);
@@ -131,6 +131,12 @@ impl Connection for PoolConnection<Sqlite> {
             .bind(row.completion_tokens.cast_signed())
             .execute(&mut *transaction)
             .await?;
+        if written.rows_affected() == 1 && row.provenance == Provenance::Estimated {
+            sqlx::query("INSERT INTO usage_estimated VALUES (?)")
+                .bind(&row.answer_id)
+                .execute(&mut *transaction)
+                .await?;
+        }
         if written.rows_affected() == 1 {
             sqlx::query(
                 "INSERT INTO sessions VALUES (?, 1, ?, ?) ON CONFLICT (id) DO UPDATE SET

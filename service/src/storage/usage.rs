@@ -12,7 +12,8 @@ use crate::resilience::deadline::{Deadline, Phase};
 use crate::telemetry::conventions::span;
 use crate::telemetry::{Counted, Metrics, Trace};
 
-/// Keeps the accounts of all requests of an instance.
+/// Keeps the accounts of all requests of an instance. Clones share the database.
+#[derive(Clone)]
 pub(crate) struct Accounts {
     database: Arc<dyn Database>,
     hold_connection: bool,
@@ -36,7 +37,7 @@ impl Accounts {
     }
 
     /// Opens the account of a request: looks its session up.
-    pub(crate) async fn open(&self, session: &str, trace: &Trace, deadline: &Deadline) -> Result<Account<'_>, Error> {
+    pub(crate) async fn open(&self, session: &str, trace: &Trace, deadline: &Deadline) -> Result<Account, Error> {
         let reading = async {
             let mut connection = self.acquire(trace).await?;
             let _reading = trace.span(span::SESSION);
@@ -45,7 +46,7 @@ impl Accounts {
         };
         let connection = deadline.within(Phase::Total, reading).await??;
         Ok(Account {
-            accounts: self,
+            accounts: self.clone(),
             held: self.hold_connection.then_some(connection),
         })
     }
@@ -70,12 +71,12 @@ impl Accounts {
 }
 
 /// The account of one request.
-pub(crate) struct Account<'a> {
-    accounts: &'a Accounts,
+pub(crate) struct Account {
+    accounts: Accounts,
     held: Option<Pooled>,
 }
 
-impl Account<'_> {
+impl Account {
     /// Writes down what the answer used. The answer is paid for: when this fails it is still given, and the loss counted.
     pub(crate) async fn close(mut self, row: &UsageRow, trace: &Trace, deadline: &Deadline) {
         let writing = async {

@@ -106,6 +106,9 @@ pub(crate) mod metric {
     pub(crate) const OUTPUT_TOKEN: &str = "time_per_output_token_seconds";
     pub(crate) const COST: &str = "request_cost_usd";
     pub(crate) const CANCELLED: &str = "cancelled";
+    pub(crate) const ABANDONED: &str = "abandoned";
+    pub(crate) const DRAINING: &str = "draining";
+    pub(crate) const DRAINED: &str = "drained";
     pub(crate) const REFUSED: &str = "access_refused";
     pub(crate) const POOL_SIZE: &str = "pool_size";
     pub(crate) const POOL_IN_USE: &str = "pool_in_use";

@@ -17,8 +17,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
 use self::labels::{
-    Answered, Attempted, Build, Capped, Endpoint, EndpointKind, EndpointModel, Kind, Model, Outcome, Provider, Routed,
-    State, Tokens, Turned, WastedTokens,
+    Answered, Attempted, Build, Capped, Endpoint, EndpointKind, EndpointModel, Kind, Known, Model, Outcome, Provider,
+    Routed, State, Tokens, Turned, WastedTokens,
 };
 pub(crate) use self::text::Format;
 use super::conventions::metric;
@@ -26,6 +26,8 @@ use crate::queue::Depth;
 use crate::resilience::breaker::Standing;
 use crate::upstream::Usage;
 
+/// The status under which requests are counted and logged whose client left: nobody was there for any other. Source: nginx.
+pub(crate) const CLIENT_LEFT: u16 = 499;
 /// Different models, and different providers, that get labels of their own.
 const NAMES: usize = 64;
 
@@ -67,6 +69,8 @@ pub(crate) struct Metrics {
     requests: Family<Answered, Counter>,
     errors: Family<EndpointKind, Counter>,
     cancelled: Family<Endpoint, Counter>,
+    abandoned: Family<Known, Counter>,
+    drained: Family<Outcome, Counter>,
     refused: Family<Kind, Counter>,
     duration: Histograms<Endpoint>,
     first_token: Histograms<EndpointModel>,
@@ -89,6 +93,8 @@ pub(crate) struct Metrics {
     build: Family<Build, Gauge>,
     /// Requests that were not answered yet.
     pub(crate) in_flight: Gauge,
+    /// Requests whose client has left and that are worked on all the same.
+    pub(crate) draining: Gauge,
     /// Database connections that there can be.
     pub(crate) pool_size: Gauge,
     /// Database connections handed out.
@@ -127,6 +133,8 @@ impl Default for Metrics {
             requests: Family::default(),
             errors: Family::default(),
             cancelled: Family::default(),
+            abandoned: Family::default(),
+            drained: Family::default(),
             refused: Family::default(),
             duration: Family::new_with_constructor(seconds),
             first_token: Family::new_with_constructor(|| Histogram::new(buckets::FIRST_TOKEN_SECONDS)),
@@ -147,6 +155,7 @@ impl Default for Metrics {
             queue_depth: Family::default(),
             build: Family::default(),
             in_flight: Gauge::default(),
+            draining: Gauge::default(),
             queue_oldest: Fraction::default(),
             pool_size: Gauge::default(),
             pool_in_use: Gauge::default(),
@@ -207,6 +216,12 @@ impl Metrics {
         add(to, metric::OUTPUT_TOKEN, help, &self.output_token);
         let help = "Requests whose client left before the end";
         add(to, metric::CANCELLED, help, &self.cancelled);
+        let help = "Requests whose client left and that nobody works for any more, by how it is known what they used";
+        add(to, metric::ABANDONED, help, &self.abandoned);
+        let help = "Requests whose client has left and that are worked on all the same, within the bounds of drain";
+        add(to, metric::DRAINING, help, &self.draining);
+        let help = "Requests whose client left and that were to be drained, by what came of them";
+        add(to, metric::DRAINED, help, &self.drained);
         let help = "Requests that were refused for their key before they were read, by kind of problem";
         add(to, metric::REFUSED, help, &self.refused);
     }
@@ -330,9 +345,22 @@ impl Metrics {
         self.errors.get_or_create(&EndpointKind { endpoint, kind }).inc();
     }
 
-    /// A client left.
+    /// A client left. No answer went out, so there is no time to it.
     pub(crate) fn cancelled(&self, endpoint: &'static str) {
+        let status = CLIENT_LEFT;
+        self.requests.get_or_create(&Answered { endpoint, status }).inc();
         self.cancelled.get_or_create(&Endpoint { endpoint }).inc();
+    }
+
+    /// Nobody works any more for a request whose client left. `usage` says how it is known what it used.
+    pub(crate) fn abandoned(&self, usage: &'static str) {
+        self.abandoned.get_or_create(&Known { usage }).inc();
+    }
+
+    /// Work whose client had left came to its end (`finished`), was cut when its time was up (`cut`), or never went on because
+    /// too much did already (`full`).
+    pub(crate) fn drained(&self, outcome: &'static str) {
+        self.drained.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// The first token of a streamed answer is here.

@@ -1,7 +1,7 @@
 //! What an instance tells about itself: spans that leave as OTLP/HTTP JSON, metrics that are scraped, headers, log lines.
 //!
 //! - `conventions`: all names.
-//! - `span`, `trace`, `timing`: what a request did; `otlp`, `export`: how that leaves.
+//! - `span`, `trace`, `timing`, `story`: what a request did; `otlp`, `export`: how that leaves.
 //! - `metrics`: counted and measured.
 //!
 //! All belong to the instance: there is no global recorder, subscriber or meter. Log lines go to `tracing`, whose
@@ -12,11 +12,12 @@ mod export;
 mod metrics;
 mod otlp;
 mod span;
+mod story;
 mod timing;
 mod trace;
 
 pub(crate) use export::Exporter;
-pub(crate) use metrics::{Counted, Format, Metrics, Wasted};
+pub(crate) use metrics::{CLIENT_LEFT, Counted, Format, Metrics, Wasted};
 pub(crate) use otlp::Resource;
-pub(crate) use timing::millis;
+pub(crate) use timing::{Spent, millis};
 pub(crate) use trace::{Span, Trace, TraceParent, Tracer};

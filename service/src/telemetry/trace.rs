@@ -5,17 +5,20 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
 
 use super::metrics::Metrics;
 use super::span::{Event, SpanKind, SpanRecord, Value};
-use super::timing::{Part, Spent, Timing};
+use super::story::Story;
+use super::timing::{Part, Spent};
 use crate::clock::Clock;
 use crate::draws::{Purpose, bits};
+use crate::storage::Provenance;
 use crate::sync::lock;
+use crate::upstream::Usage;
 
 /// A W3C trace context: the part of it that joins spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,15 +161,6 @@ pub(crate) struct Trace {
     log: tracing::Span,
 }
 
-/// What all holders of a trace know of its request.
-#[derive(Default)]
-struct Story {
-    timing: Timing,
-    client_left: AtomicBool,
-    /// What the head of the answer says besides.
-    said: Mutex<Vec<(&'static str, String)>>,
-}
-
 impl Trace {
     /// A stretch of the request's time, from now until the span is dropped.
     pub(crate) fn span(&self, name: &'static str) -> Span {
@@ -222,12 +216,32 @@ impl Trace {
 
     /// The one who waited for the answer is gone.
     pub(crate) fn client_has_left(&self) {
-        self.story.client_left.store(true, Ordering::Relaxed);
+        self.story.client_has_left();
     }
 
     /// Whether nobody waits for the answer any more.
     pub(crate) fn has_client_left(&self) -> bool {
-        self.story.client_left.load(Ordering::Relaxed)
+        self.story.has_client_left()
+    }
+
+    /// A piece of an answer came from `provider`.
+    pub(crate) fn piece(&self, provider: &str) {
+        self.story.piece(provider);
+    }
+
+    /// How many pieces came so far, of all attempts, and who sent the first. `None` before it.
+    pub(crate) fn pieces(&self) -> Option<(u64, String)> {
+        self.story.pieces()
+    }
+
+    /// What the request used is known now.
+    pub(crate) fn used(&self, usage: Usage, provenance: Provenance) {
+        self.story.used(usage, provenance);
+    }
+
+    /// What the request used, as far as it is known.
+    pub(crate) fn usage(&self) -> Option<(Usage, Provenance)> {
+        self.story.usage()
     }
 
     /// Whose request it is, for its log lines.

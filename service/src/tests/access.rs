@@ -19,16 +19,22 @@ fn key(name: &str, more: &Value) -> Value {
 }
 
 fn host(provider: &std::sync::Arc<Provider>, keys: &[Value]) -> Host {
+    with(provider, keys, json!({}))
+}
+
+fn with(provider: &std::sync::Arc<Provider>, keys: &[Value], mut service: Value) -> Host {
     let price = |name: &str| {
         json!({
             "name": name, "base_url": format!("http://{name}.sim"), "model": "m",
             "prompt_usd_per_million": 1, "completion_usd_per_million": 10,
         })
     };
-    Host::new(
-        provider,
-        json!({ "auth": "required", "keys": keys, "providers": [price("a"), price("b")] }),
-    )
+    let access = json!({ "auth": "required", "keys": keys, "providers": [price("a"), price("b")] });
+    service
+        .as_object_mut()
+        .unwrap()
+        .extend(access.as_object().unwrap().clone());
+    Host::new(provider, service)
 }
 
 fn request(path: &str, authorization: Option<&str>, body: Body) -> Request<Body> {
@@ -134,6 +140,32 @@ async fn a_place_is_taken_until_the_last_byte_or_until_the_client_leaves() {
     assert_eq!(again.status(), 200);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_place_is_taken_as_long_as_anybody_works_for_a_client_that_left() {
+    let leave = async |service: Value, path: &str| {
+        let provider = Provider::new(|_, _| Reply::Whole(secs(3)));
+        let streaming = Provider::new(|_, _| stream_of(secs(1), secs(1), &["one", " two", " three"]));
+        let provider = if path == "/chat" { provider } else { streaming };
+        let host = with(&provider, &[key("narrow", &json!({ "concurrent": 1 }))], service);
+        assert!(tokio::time::timeout(ms(500), ask(&host, path, "narrow")).await.is_err());
+        let at_once = asked(&host, "narrow").await.status.as_u16();
+        tokio::time::sleep(secs(3)).await;
+        (at_once, asked(&host, "narrow").await.status.as_u16())
+    };
+    for path in ["/chat", "/chat/stream"] {
+        let blocking = json!({ "design": "blocking", "disconnect": "run_on" });
+        for service in [
+            json!({ "disconnect": "run_on" }),
+            json!({ "disconnect": "drain" }),
+            blocking,
+        ] {
+            assert_eq!(leave(service.clone(), path).await.0, 429, "{path} {service}");
+        }
+    }
+    assert_eq!(leave(json!({ "disconnect": "drain" }), "/chat").await, (429, 200));
+    assert_eq!(leave(json!({ "disconnect": "cancel" }), "/chat").await.0, 200);
+}
+
 /// What `question` can cost: its 17 bytes are 6 tokens at most, its form 64, and its 50 tokens of answer cost ten times as much.
 const MOST: f64 = (64.0 + 6.0 + 50.0 * 10.0) / 1e6;
 
@@ -173,6 +205,22 @@ async fn what_nobody_billed_is_given_back_and_what_nobody_waited_for_is_not() {
     assert_eq!(stream.status(), 200, "refusals cost nothing");
     drop(stream);
     assert_eq!(asked(&host, "poor").await.status, 402, "nobody knows what was billed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_drained_is_charged_as_it_was_used_and_what_is_cancelled_as_it_could_be_at_most() {
+    for (policy, answered) in [("drain", 200), ("cancel", 402)] {
+        let provider = Provider::new(|_, seen| match seen.body["stream"] == true {
+            true => stream_of(secs(1), secs(1), &["one", " two", " three"]),
+            false => Reply::Whole(ms(1)),
+        });
+        let poor = key("poor", &json!({ "budget_usd": 1.5 * MOST, "budget_window": "1h" }));
+        let host = with(&provider, &[poor], json!({ "disconnect": policy }));
+        let stream = async { Answer::read(ask(&host, "/chat/stream", "poor").await).await };
+        assert!(tokio::time::timeout(ms(2500), stream).await.is_err());
+        tokio::time::sleep(secs(5)).await;
+        assert_eq!(asked(&host, "poor").await.status, answered, "{policy}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 use futures::future::join_all;
 use serde_json::json;
 
-use super::provider::{Fate, Provider, Reply, stream_of};
+use super::provider::{Provider, Reply, stream_of};
 use super::support::{Host, ms, secs};
 
 #[tokio::test(start_paused = true)]
@@ -29,19 +29,6 @@ async fn a_blocking_stream_takes_a_worker_until_its_end() {
             .all(|answer| answer.event_names().last().unwrap() == "done")
     );
     assert_eq!((provider.most_at_once(), host.elapsed_ms()), (1, 2000));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_worker_does_not_notice_that_its_client_has_left() {
-    let provider = Provider::new(|_, _| Reply::Whole(secs(2)));
-    let service = json!({ "design": "blocking", "blocking_workers": 1, "disconnect": "cancel" });
-    let host = Host::new(&provider, service);
-    for _ in 0..2 {
-        // The first is at work when its client leaves, the second still in the backlog: both are done all the same.
-        assert!(tokio::time::timeout(ms(500), host.post("/chat")).await.is_err());
-    }
-    tokio::time::sleep(secs(10)).await;
-    assert_eq!(provider.fates(), [Fate::Finished(secs(2)), Fate::Finished(secs(4))]);
 }
 
 #[tokio::test(start_paused = true)]

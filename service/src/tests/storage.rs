@@ -11,7 +11,7 @@ use super::provider::{Provider, Reply};
 use super::support::{Host, ms, secs, settings};
 use crate::ports::Stores;
 use crate::servers::Server;
-use crate::storage::{Connection, Database, DatabaseError, SqliteDatabase, UsageRow};
+use crate::storage::{Connection, Database, DatabaseError, Provenance, SqliteDatabase, UsageRow};
 
 /// Four requests at once, each a second at the model, over a pool of two.
 async fn four_chats_over_two_connections(hold: bool) -> u128 {
@@ -148,6 +148,13 @@ async fn postgres_counts_usage_once_has_the_same_bound_and_rolls_back() {
     counts_usage_once(&stores).await;
     has_the_bound_of_its_pool(&stores).await;
     leaves_nothing_when_a_statement_fails(&open("two").await).await;
+    let options = PgConnectOptions::from_str(&url)
+        .unwrap()
+        .options([("search_path", "four")]);
+    let (stores, mut stranger) = (open("four").await, options.connect().await.unwrap());
+    record_what_is_estimated(&stores).await;
+    let marked: Vec<(String,)> = sqlx::query_as(MARKED).fetch_all(&mut stranger).await.unwrap();
+    assert_eq!(marked, [("left".to_owned(),)]);
     let stores = open("three").await;
     let options = PgConnectOptions::from_str(&url)
         .unwrap()
@@ -169,6 +176,11 @@ async fn sqlite_rolls_back() {
         (Stores::sqlite(&settings(one_connection()), &path).await.unwrap(), path)
     };
     leaves_nothing_when_a_statement_fails(&open("two").await.0).await;
+    let (stores, path) = open("four").await;
+    let mut stranger = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+    record_what_is_estimated(&stores).await;
+    let marked: Vec<(String,)> = sqlx::query_as(MARKED).fetch_all(&mut stranger).await.unwrap();
+    assert_eq!(marked, [("left".to_owned(),)]);
     let (stores, path) = open("three").await;
     let mut stranger = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
     let lock = stranger.begin_with("BEGIN IMMEDIATE").await.unwrap();
@@ -188,6 +200,20 @@ async fn counts_usage_once(stores: &Stores) {
         (session.answers, session.prompt_tokens, session.completion_tokens),
         (2, 6, 4)
     );
+}
+
+const MARKED: &str = "SELECT answer_id FROM usage_estimated JOIN usage USING (answer_id)";
+
+/// A row that was counted here, twice, and one that its provider reported. [`MARKED`] is the first of them.
+async fn record_what_is_estimated(stores: &Stores) {
+    let mut connection = stores.database.acquire().await.unwrap();
+    let estimated = UsageRow {
+        provenance: Provenance::Estimated,
+        ..row("left")
+    };
+    for row in [&estimated, &estimated, &row("stayed")] {
+        connection.record_usage(row).await.unwrap();
+    }
 }
 
 async fn has_the_bound_of_its_pool(stores: &Stores) {
@@ -251,6 +277,7 @@ fn row(answer: &str) -> UsageRow {
         provider: "a".into(),
         prompt_tokens: 3,
         completion_tokens: 2,
+        provenance: Provenance::Authoritative,
     }
 }
 

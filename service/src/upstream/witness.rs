@@ -123,6 +123,7 @@ impl Witness {
     /// A piece of a streamed answer came.
     pub(super) fn piece(&mut self) {
         self.pieces += 1;
+        self.trace.piece(&self.provider);
         if self.trace.has_client_left() {
             self.late_pieces += 1;
         }

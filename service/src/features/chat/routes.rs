@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use super::logic;
 use super::models::{ChatRequest, ChatResponse};
 use super::streaming::{self, EventStream, Wording};
+use crate::access::Place;
 use crate::answering::Event as AnswerEvent;
 use crate::app::App;
 use crate::designs;
@@ -34,9 +35,9 @@ pub(in crate::features) fn routes() -> Routes {
     request_body = ChatRequest,
     responses((status = 200, description = "The answer", body = ChatResponse), Problems)
 )]
-async fn whole(State(app): State<Arc<App>>, headers: HeaderMap, body: Payload) -> Response {
+async fn whole(State(app): State<Arc<App>>, place: Place, headers: HeaderMap, body: Payload) -> Response {
     let (context, exchange) = Exchange::begin(&app, "POST /chat", &headers);
-    let result = answer(&app, context, body).await;
+    let result = answer(&app, context.taking(place), body).await;
     exchange.answer(StatusCode::OK, result)
 }
 
@@ -57,9 +58,9 @@ async fn answer(app: &Arc<App>, context: Context, body: Payload) -> Result<ChatR
     request_body = ChatRequest,
     responses((status = 200, description = "The answer as it is written", body = StreamEvent, content_type = "text/event-stream"), Problems)
 )]
-async fn streamed(State(app): State<Arc<App>>, headers: HeaderMap, body: Payload) -> Response {
+async fn streamed(State(app): State<Arc<App>>, place: Place, headers: HeaderMap, body: Payload) -> Response {
     let (context, exchange) = Exchange::begin(&app, "POST /chat/stream", &headers);
-    match open(&app, context, body).await {
+    match open(&app, context.taking(place), body).await {
         Ok(stream) => streaming::respond(app.settings.heartbeat, exchange, stream, Named),
         Err(error) => exchange.answer(StatusCode::OK, Err::<(), _>(error)),
     }

@@ -11,6 +11,7 @@ use super::answer::{Completion, ModelList};
 use super::problem::{ErrorBody, Refusals, refusal};
 use super::request::CompletionRequest;
 use super::wording::Chunks;
+use crate::access::Place;
 use crate::answering::Ask;
 use crate::app::App;
 use crate::designs;
@@ -44,9 +45,9 @@ pub(in crate::features) fn routes() -> Routes {
         Refusals,
     )
 )]
-async fn complete(State(app): State<Arc<App>>, headers: HeaderMap, body: Payload) -> Response {
+async fn complete(State(app): State<Arc<App>>, place: Place, headers: HeaderMap, body: Payload) -> Response {
     let (context, exchange) = Exchange::begin(&app, "POST /v1/chat/completions", &headers);
-    match answer(&app, context, &headers, body).await {
+    match answer(&app, context.taking(place), &headers, body).await {
         Ok(Answer::Whole(completion)) => exchange.respond(json(StatusCode::OK, &completion)),
         Ok(Answer::Stream(stream, chunks)) => chat::respond(app.settings.heartbeat, exchange, stream, chunks),
         Err(error) => exchange.refuse(error, refusal),

@@ -1,0 +1,149 @@
+//! The tally of one answer: what it used is written down and paid for however the request ends.
+//!
+//! Complete: by the provider's own report. Dropped before that, by its client or at its deadline: by the pieces that came, and said to be an
+//! estimate. A whole answer that was left shows no piece on the way: then there is nothing to write. Either way a budget
+//! keeps all that was set aside for it: what came is the least that was billed, a provider that runs on without its
+//! caller bills more, and a budget has to hold for the most.
+
+use std::time::Duration;
+
+use crate::access::Reservation;
+use crate::app::App;
+use crate::clock::Clock;
+use crate::resilience::course::CallFailure;
+use crate::resilience::deadline::{Deadline, Deadlines};
+use crate::storage::{Account, Provenance, UsageRow};
+use crate::tasks::Tasks;
+use crate::telemetry::Trace;
+use crate::telemetry::conventions::span;
+use crate::upstream::{AttemptFailure, Call, Usage};
+
+/// Bytes of a prompt to a token, where only an estimate is wanted.
+const BYTES_PER_TOKEN: usize = 4;
+
+/// How long it may take to write down what an answer used that was left.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// What is owed for one answer until it is settled.
+pub(super) struct Tally {
+    open: Option<Open>,
+    money: Reservation,
+    tasks: Tasks,
+    trace: Trace,
+    clock: Clock,
+    deadline: Deadline,
+    prompt_tokens: u64,
+}
+
+/// Where it is to be written down.
+struct Open {
+    account: Account,
+    answer_id: String,
+    session: String,
+}
+
+impl Tally {
+    /// From here on somebody may bill for `call`.
+    pub(super) fn begin(
+        app: &App,
+        call: &Call,
+        account: Account,
+        mut money: Reservation,
+        answer_id: String,
+        session: String,
+    ) -> Self {
+        money.at_stake();
+        let open = Open {
+            account,
+            answer_id,
+            session,
+        };
+        Self {
+            open: Some(open),
+            money,
+            tasks: app.tasks.clone(),
+            trace: call.trace.clone(),
+            clock: app.clock,
+            deadline: call.deadline,
+            prompt_tokens: call.prompt.bytes().div_ceil(BYTES_PER_TOKEN) as u64,
+        }
+    }
+
+    /// The call failed before any answer began; what no provider bills is given back.
+    pub(super) fn refund(&mut self, failure: &CallFailure) {
+        if !failure.may_be_billed {
+            self.money.unused();
+        }
+        self.told(&failure.last);
+    }
+
+    /// An answer that was filtered says all the same what it used.
+    pub(super) fn told(&mut self, failure: &AttemptFailure) {
+        if let AttemptFailure::Filtered { usage: Some(usage) } = failure {
+            self.money.used(*usage);
+        }
+    }
+
+    /// There will be no usage: the answer failed, or its provider reported none.
+    pub(super) fn abandon(&mut self) {
+        self.open = None;
+    }
+
+    /// The answer is complete, and `provider` reported `usage`. Written down to the end, whoever leaves meanwhile.
+    pub(super) async fn settle(mut self, usage: Usage, provider: &str) {
+        self.money.used(usage);
+        if let Some(writing) = self.write(usage, provider.to_owned(), Provenance::Authoritative, self.deadline) {
+            self.tasks.finish(writing).await;
+        }
+    }
+
+    fn write(
+        &mut self,
+        usage: Usage,
+        provider: String,
+        provenance: Provenance,
+        deadline: Deadline,
+    ) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let Open {
+            account,
+            answer_id,
+            session,
+        } = self.open.take()?;
+        self.trace.used(usage, provenance);
+        let row = UsageRow {
+            answer_id,
+            session,
+            provider,
+            prompt_tokens: usage.prompt_tokens,
+            completion_tokens: usage.completion_tokens,
+            provenance,
+        };
+        let trace = self.trace.clone();
+        Some(async move { account.close(&row, &trace, &deadline).await })
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        // A job that is dropped is done again, by somebody: its row is the one of the run that comes to its end.
+        if self.trace.name() == span::JOB {
+            return;
+        }
+        let Some((pieces, provider)) = self.trace.pieces().filter(|_| self.open.is_some()) else {
+            return;
+        };
+        let usage = Usage {
+            prompt_tokens: self.prompt_tokens,
+            completion_tokens: pieces,
+        };
+        // The request's own time may be what is over.
+        let limits = Deadlines {
+            total: Some(LAST_WORDS),
+            ..Deadlines::default()
+        };
+        let deadline = Deadline::start(self.clock, limits);
+        if let Some(writing) = self.write(usage, provider, Provenance::Estimated, deadline) {
+            drop(self.tasks.finish(writing));
+        }
+    }
+}

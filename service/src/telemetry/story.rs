@@ -1,0 +1,57 @@
+//! What all holders of a trace know of its request: where its time went, whether its client is there, what it used.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::timing::Timing;
+use crate::storage::Provenance;
+use crate::sync::lock;
+use crate::upstream::Usage;
+
+/// The story of one request.
+#[derive(Default)]
+pub(super) struct Story {
+    pub(super) timing: Timing,
+    client_left: AtomicBool,
+    /// What the head of the answer says besides.
+    pub(super) said: Mutex<Vec<(&'static str, String)>>,
+    pieces: AtomicU64,
+    told: Mutex<Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    provider: Option<String>,
+    usage: Option<(Usage, Provenance)>,
+}
+
+impl Story {
+    pub(super) fn client_has_left(&self) {
+        self.client_left.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_client_left(&self) -> bool {
+        self.client_left.load(Ordering::Relaxed)
+    }
+
+    /// A piece of text came from `provider`.
+    pub(super) fn piece(&self, provider: &str) {
+        if self.pieces.fetch_add(1, Ordering::Relaxed) == 0 {
+            lock(&self.told).provider = Some(provider.to_owned());
+        }
+    }
+
+    /// Pieces that came so far, of all attempts, and who sent the first.
+    pub(super) fn pieces(&self) -> Option<(u64, String)> {
+        let provider = lock(&self.told).provider.clone()?;
+        Some((self.pieces.load(Ordering::Relaxed), provider))
+    }
+
+    pub(super) fn used(&self, usage: Usage, provenance: Provenance) {
+        lock(&self.told).usage = Some((usage, provenance));
+    }
+
+    pub(super) fn usage(&self) -> Option<(Usage, Provenance)> {
+        lock(&self.told).usage
+    }
+}
