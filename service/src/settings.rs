@@ -3,8 +3,9 @@
 //! - `presets`: the two sets of defaults, `naive` and `resilient`. A preset sets every switch; keys override it.
 //! - `fields`: the one list of keys, used for reading and for writing. `entries`: what its lists hold.
 //! - `read`, `write`: from and to maps, files and the environment. `rules`: values that do not fit together. `unit`:
-//!   durations as text.
+//!   durations as text. `cures`: which keys make a cure.
 
+mod cures;
 mod entries;
 mod fields;
 mod presets;
@@ -32,6 +33,7 @@ use crate::routing::RouteSettings;
 use crate::storage::DatabaseSettings;
 use crate::webhooks::WebhookSettings;
 
+pub use self::cures::{cure_of, differing_cures};
 pub use self::entries::{Digest, KeySettings, NoTask, Price, ProviderSettings, Task, Usd};
 pub use self::write::Secrets;
 

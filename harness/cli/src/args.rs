@@ -99,6 +99,10 @@ pub struct RunArgs {
     /// Play only this variant (repeatable)
     #[arg(long)]
     pub variant: Vec<String>,
+    /// Play every cure alone and everything but it too, and draw what each is worth: between the variants naive and
+    /// resilient, or the first and the last
+    #[arg(long)]
+    pub ablate: bool,
     /// Root of every draw; default: the scenario's own
     #[arg(long)]
     pub seed: Option<u64>,

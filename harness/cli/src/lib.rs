@@ -1,6 +1,6 @@
 //! The `brownout` command: arguments, terminal, exit codes.
 //!
-//! In reading order: [`args`] (the command line), [`exit`] (what the exit code says), [`scenarios`] (files to plans),
+//! In reading order: [`args`] (the command line), [`exit`] (what the exit code says), [`scenarios`] (files to plans), [`ablation`] (what has to be played to know what cures are worth),
 //! [`commands`] (one file each), [`mount`] (the reference service, offered to the harness) with [`dependencies`] (its stores when they fail), `terminal` (progress).
 //!
 //! The only harness crate that prints, reads the environment or exits; nothing else is in it.
@@ -21,6 +21,7 @@ macro_rules! complain {
     }};
 }
 
+pub mod ablation;
 pub mod args;
 pub mod built_in;
 pub mod commands;

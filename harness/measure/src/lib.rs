@@ -4,11 +4,12 @@
 //! `join` (requests to ledger rows, by way of `owners` and `sharing`) and [`waste`] (who used what was billed), then one file per part of a variant's
 //! record (`latencies`, `counts`, `tokens`, `clients`, `hosts`, `phases`, `timeline`, [`attribution`], [`books`]), which [`measure()`] puts
 //! together. A finished set of variants becomes a run through [`expect`] and [`run`]; runs are held against each other
-//! by [`gate`] and [`fidelity`].
+//! by [`gate`] and [`fidelity`], and cures against each other by [`ablation`].
 //!
 //! Deliberately absent: a runtime, a clock, randomness, files and the terminal. The same observations give the same
 //! record, to the last byte.
 
+pub mod ablation;
 mod answer;
 pub mod attribution;
 pub mod books;

@@ -79,6 +79,43 @@ pub struct Results {
     pub verdict: Verdict,
     /// The question answered in one sentence, from the figures.
     pub answer: String,
+    /// What each cure is worth, where that was asked: played beside the variants, in no verdict and no fingerprint.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ablation: Vec<AblationRecord>,
+}
+
+/// One cure: alone, and taken out of the whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AblationRecord {
+    /// Its name.
+    pub cure: String,
+    /// The settings it consists of, as far as the two variants differ in them.
+    pub keys: Vec<String>,
+    /// The variant without any cure.
+    pub base: String,
+    /// The variant with all of them.
+    pub full: String,
+    /// The base with this cure alone; `None` where those settings contradict each other.
+    pub alone: Option<AblationFigures>,
+    /// The whole without this cure; `None` where those settings contradict each other.
+    pub without: Option<AblationFigures>,
+}
+
+/// What a cure is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct AblationFigures {
+    /// Requests by what became of them.
+    pub requests: RequestCounts,
+    /// Valid answers per second of measured time.
+    pub goodput_rps: f64,
+    /// 99th percentile of latency; `None` if nothing was answered.
+    pub p99_ms: Option<f64>,
+    /// What the providers bill, in US dollars.
+    pub cost_usd: f64,
+    /// The same in picodollars.
+    pub cost_picodollars: u64,
+    /// The same by valid answers; `None` if there was none.
+    pub cost_per_valid_usd: Option<f64>,
 }
 
 /// How a run or an expectation came out.

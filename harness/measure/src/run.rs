@@ -65,6 +65,7 @@ pub fn assemble(plan: &Plan, meta: RunMeta, variants: Vec<VariantRecord>) -> Run
             expectations,
             verdict,
             answer,
+            ablation: Vec::new(),
         },
     }
 }

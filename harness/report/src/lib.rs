@@ -5,13 +5,15 @@
 //!
 //! - `figures`, `names`, `key_figures`: how a number is written, what a thing is called, which numbers matter;
 //! - `histogram`: the record's HDR histograms, read back;
-//! - [`chart`]: the five charts, each drawn by one function for SVG and for PNG;
+//! - `ablation`, `bill`: what cures are worth, what a day costs;
+//! - [`chart`]: the charts, each drawn by one function for SVG and for PNG;
 //! - `page`: the run's page; `suite`: the page and the index over several runs;
 //! - `summary`, `terminal`, `compare`, `junit`, `hgrm`: the same record for other readers (`table` aligns their text);
 //! - `write`, `read`: files.
 //!
 //! Nothing here judges: verdicts and answers are in the record.
 
+mod ablation;
 mod bill;
 pub mod chart;
 mod compare;

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use brownout_measure::histogram::Histogram;
 use brownout_measure::record::{
-    AttemptRecord, Books, ClockKind, Distribution, Environment, ExpectationRecord, HostRecord, PhaseRecord,
-    ProbeRecords, RequestCounts, Results, RunRecord, SCHEMA, TimelinePoint, TokenHistograms, TokenRecord,
-    VariantRecord, Verdict, WastedBy,
+    AblationFigures, AblationRecord, AttemptRecord, Books, ClockKind, Distribution, Environment, ExpectationRecord,
+    HostRecord, PhaseRecord, ProbeRecords, RequestCounts, Results, RunRecord, SCHEMA, TimelinePoint, TokenHistograms,
+    TokenRecord, VariantRecord, Verdict, WastedBy,
 };
 
 const SECONDS: u64 = 60;
@@ -77,8 +77,43 @@ pub(crate) fn record() -> RunRecord {
             answer:
                 "The invoice does: naive pays for the rest of every answer its clients leave, resilient stops paying."
                     .to_owned(),
+            ablation: Vec::new(),
         },
     }
+}
+
+/// The same, with two cures taken apart.
+pub(crate) fn ablated() -> RunRecord {
+    let mut run = record();
+    let [base, full] = [0, 1].map(|n| brownout_measure::ablation::figures(&run.results.variants[n]));
+    let changed = |end: AblationFigures, valid: u64, p99_ms: f64, usd: f64| AblationFigures {
+        requests: RequestCounts {
+            answered: valid,
+            incomplete: 0,
+            ..end.requests
+        },
+        p99_ms: Some(p99_ms),
+        cost_per_valid_usd: end.cost_per_valid_usd.map(|cost| cost + usd),
+        ..end
+    };
+    let row = |cure: &str, alone, without| AblationRecord {
+        cure: cure.to_owned(),
+        keys: vec![cure.to_owned()],
+        base: "naive".to_owned(),
+        full: "resilient".to_owned(),
+        alone: Some(alone),
+        without,
+    };
+    let (due, p99) = (base.requests.due, base.p99_ms.unwrap_or_default());
+    run.results.ablation = vec![
+        row("fallback", changed(base, base.requests.valid(), p99, 0.002), None),
+        row(
+            "retry",
+            changed(base, due, p99 * 2.0, 0.0),
+            Some(changed(full, due / 2, p99, -0.0001)),
+        ),
+    ];
+    run
 }
 
 /// A failed, a passed and an inconclusive run, the last with nothing in it.

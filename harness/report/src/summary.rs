@@ -6,7 +6,7 @@ use brownout_measure::record::{ExpectationRecord, RunRecord};
 
 use crate::key_figures;
 use crate::table::{Table, markdown};
-use crate::{bill, figures, names};
+use crate::{ablation, bill, figures, names};
 
 /// One run.
 pub fn run_summary(record: &RunRecord) -> String {
@@ -26,6 +26,7 @@ pub fn run_summary(record: &RunRecord) -> String {
     }
     text.push('\n');
     text.push_str(&figures_table(record).markdown());
+    text.push_str(&cures(record));
     text.push_str(&culprits(record));
     text.push_str(&bill(record));
     text.push_str(&expectations(&results.expectations));
@@ -68,6 +69,19 @@ pub fn suite_summary(records: &[RunRecord]) -> String {
         );
     }
     text
+}
+
+fn cures(record: &RunRecord) -> String {
+    let Some((table, headline)) = ablation::table(record).zip(ablation::headline(record)) else {
+        return String::new();
+    };
+    format!(
+        "\n## {}\n\n{}\n\n{}\n{}\n",
+        ablation::TITLE,
+        markdown(&headline),
+        table.markdown(),
+        markdown(&ablation::note(record))
+    )
 }
 
 fn bill(record: &RunRecord) -> String {

@@ -20,6 +20,16 @@ impl Table {
         self.rows.push(row);
     }
 
+    /// The cells of its head.
+    pub(crate) fn head(&self) -> &[String] {
+        &self.rows[0]
+    }
+
+    /// The cells of its other rows.
+    pub(crate) fn body(&self) -> impl Iterator<Item = &[String]> {
+        self.rows[1..].iter().map(Vec::as_slice)
+    }
+
     /// Aligned with spaces.
     pub(crate) fn plain(&self) -> String {
         let widths = self.widths(|cell| cell.chars().count());

@@ -6,7 +6,7 @@ use brownout_measure::record::RunRecord;
 
 use crate::key_figures::{self, KeyFigure};
 use crate::table::{Table, wrapped};
-use crate::{figures, names};
+use crate::{ablation, figures, names};
 
 /// Columns at most.
 const WIDTH: usize = 98;
@@ -55,6 +55,7 @@ pub fn summary_text(record: &RunRecord) -> String {
         );
     }
     text.push_str("\n\n");
+    text.push_str(&cures(record));
     expectations(record, &mut text);
     for variant in results.variants.iter().filter(|v| !v.books.balanced) {
         for discrepancy in &variant.books.discrepancies {
@@ -67,6 +68,14 @@ pub fn summary_text(record: &RunRecord) -> String {
     }
     let _ = writeln!(text, "  again: {}", record.command);
     text
+}
+
+fn cures(record: &RunRecord) -> String {
+    let Some((table, headline)) = ablation::table(record).zip(ablation::headline(record)) else {
+        return String::new();
+    };
+    let rows: String = table.plain().lines().map(|row| format!("  {row}\n")).collect();
+    format!("{}\n{rows}\n", wrapped(&headline, "  ", WIDTH))
 }
 
 fn expectations(record: &RunRecord, text: &mut String) {

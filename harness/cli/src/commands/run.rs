@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use brownout_measure::fidelity::{self, FidelityRow};
 use brownout_measure::record::{ClockKind, RunRecord, Verdict};
 use brownout_scenario::units::Micros;
-use brownout_scenario::{SHORTEST_SCRAPE, Scenario};
+use brownout_scenario::{Plan, SHORTEST_SCRAPE, Scenario};
 
 use super::fail;
 use super::play::{Played, Player, command, default_out};
+use crate::ablation::Ablation;
 use crate::args::{Clock, RunArgs};
 use crate::exit::Exit;
 use crate::mount::OnStores;
@@ -83,9 +84,12 @@ fn play_all(
         if player.interrupted() {
             break;
         }
-        let command = command(scenario.source.name(), &scenario.plan, clock, &args.variant, None);
+        let mut command = command(scenario.source.name(), &scenario.plan, clock, &args.variant, None);
+        if args.ablate {
+            command.push_str(" --ablate");
+        }
         let Played {
-            record,
+            mut record,
             metrics,
             exit: failed,
         } = match player.play(&scenario.plan, clock, command) {
@@ -96,6 +100,9 @@ fn play_all(
             }
         };
         exit = exit.or_worse(failed);
+        if args.ablate && !player.interrupted() {
+            exit = exit.or_worse(ablate(&scenario.plan, player, clock, &mut record));
+        }
         let folder = out.join(&record.scenario);
         let written = brownout_report::write_run(&record, &folder)
             .and_then(|_| brownout_report::write_metrics(&metrics, &folder));
@@ -109,6 +116,29 @@ fn play_all(
         records.push(record);
     }
     (records, exit)
+}
+
+/// Plays every cure alone and everything but it, and adds what each is worth to `record`.
+fn ablate(plan: &Plan, player: &Player, clock: ClockKind, record: &mut RunRecord) -> Exit {
+    let ablation = match Ablation::of(plan) {
+        Ok(ablation) => ablation,
+        Err(error) => return fail(Exit::Usage, &error),
+    };
+    match player.play(&ablation.plan, clock, record.command.clone()) {
+        Ok(played) => {
+            record.results.ablation = ablation.rows(&played.record);
+            if played.record.results.verdict == Verdict::Invalid {
+                record.results.verdict = Verdict::Invalid;
+                let notes = played.record.environment.notes.into_iter();
+                record
+                    .environment
+                    .notes
+                    .extend(notes.filter(|note| note.starts_with("invalid:")));
+            }
+            played.exit
+        }
+        Err(exit) => exit,
+    }
 }
 
 fn print_json(records: &[RunRecord]) {
@@ -142,6 +172,12 @@ fn selected(args: &RunArgs) -> Result<Vec<Scenario>, Exit> {
                 return Err(fail(Exit::Usage, &message));
             };
             scenario.plan = plan;
+        }
+        // Said before an hour is spent on playing.
+        if args.ablate
+            && let Err(error) = Ablation::of(&scenario.plan)
+        {
+            return Err(fail(Exit::Usage, &error));
         }
     }
     Ok(scenarios)

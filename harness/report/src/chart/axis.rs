@@ -55,6 +55,27 @@ impl Axis {
         Self { range: 0.0..1.0, ticks }
     }
 
+    /// Differences around zero, with room for a label at either end.
+    pub(super) fn signed(values: impl Iterator<Item = f64>, label: impl Fn(f64) -> String) -> Self {
+        let (low, high) = values
+            .filter(|value| value.is_finite())
+            .fold((0.0_f64, 0.0_f64), |(low, high), value| {
+                (low.min(value), high.max(value))
+            });
+        let span = if high - low > 0.0 { high - low } else { 1.0 };
+        let step = step_of(span, 6.0);
+        let (first, last) = ((low / step).ceil() as i32, (high / step).floor() as i32);
+        let ticks = (first..=last)
+            .map(|n| f64::from(n) * step)
+            .map(|at| (at, label(at)))
+            .collect();
+        let left = if low < 0.0 { span * 0.14 } else { 0.0 };
+        Self {
+            range: low - left..high + span * 0.16,
+            ticks,
+        }
+    }
+
     /// Seconds from the start of the run to `end`.
     pub(super) fn run_time(end: f64) -> Self {
         const STEPS: [f64; 13] = [

@@ -8,6 +8,7 @@
 //! A chart of a record that has nothing to show says so. Numbers are taken from the record as they are: no chart
 //! smooths, and a long run is binned with a note.
 
+mod ablation;
 mod attribution;
 mod axis;
 mod bars;
@@ -26,6 +27,7 @@ mod titles;
 mod token_histograms;
 mod tokens;
 
+use brownout_measure::ablation::Figure;
 use brownout_measure::record::RunRecord;
 use plotters::coord::Shift;
 use plotters::prelude::{DrawingArea, DrawingAreaErrorKind, DrawingBackend, IntoDrawingArea, WHITE};
@@ -58,6 +60,8 @@ pub enum Chart {
     Tokens,
     /// Where the slowest hundredth spent its time.
     Attribution,
+    /// What each cure is worth, in one figure.
+    Ablation(Figure),
 }
 
 /// How wide a chart is drawn.
@@ -91,18 +95,25 @@ impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for Chart
 
 impl Chart {
     /// All of them, in the order of the page.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::Percentiles,
         Self::LatencyOverTime,
         Self::Replicas,
         Self::OutcomesOverTime,
         Self::Tokens,
         Self::Attribution,
+        Self::Ablation(Figure::Goodput),
+        Self::Ablation(Figure::P99),
+        Self::Ablation(Figure::Cost),
     ];
 
     /// Those that are drawn of this run: all, but for what only some runs have and this one has not.
     pub fn of(record: &RunRecord) -> Vec<Self> {
-        let is_there = |chart: &Self| *chart != Self::Replicas || replicas::is_eventful(record);
+        let is_there = |chart: &Self| match chart {
+            Self::Replicas => replicas::is_eventful(record),
+            Self::Ablation(_) => !record.results.ablation.is_empty(),
+            _ => true,
+        };
         Self::ALL.into_iter().filter(is_there).collect()
     }
 
@@ -115,6 +126,9 @@ impl Chart {
             Self::OutcomesOverTime => "outcomes-over-time",
             Self::Tokens => "tokens",
             Self::Attribution => "attribution",
+            Self::Ablation(Figure::Goodput) => "ablation-goodput",
+            Self::Ablation(Figure::P99) => "ablation-p99",
+            Self::Ablation(Figure::Cost) => "ablation-cost",
         }
     }
 
@@ -169,6 +183,7 @@ impl<'r> Sketch<'r> {
             Chart::OutcomesOverTime => outcomes_over_time::face(record, shape),
             Chart::Tokens => tokens::face(record, shape),
             Chart::Attribution => attribution::face(record, shape),
+            Chart::Ablation(figure) => ablation::face(record, figure),
         };
         let Face {
             note,
@@ -219,6 +234,7 @@ impl<'r> Sketch<'r> {
             (None, Chart::OutcomesOverTime) => outcomes_over_time::draw(&body, self.record, self.shape)?,
             (None, Chart::Tokens) => tokens::draw(&body, self.record, self.shape)?,
             (None, Chart::Attribution) => attribution::draw(&body, self.record)?,
+            (None, Chart::Ablation(figure)) => ablation::draw(&body, self.record, figure)?,
         }
         sheet.present()?;
         Ok(())

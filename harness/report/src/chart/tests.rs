@@ -6,7 +6,7 @@ use crate::sample;
 /// A run in which the first variant lost a replica for a while.
 fn restarted() -> RunRecord {
     use brownout_measure::record::{HostRecord, ReplicaPoint};
-    let mut record = sample::record();
+    let mut record = sample::ablated();
     for (n, variant) in record.results.variants.iter_mut().enumerate() {
         let down = |second: u64| n == 0 && (22..30).contains(&second);
         variant.replicas = (0..60)

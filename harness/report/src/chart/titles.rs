@@ -17,6 +17,7 @@ pub(super) fn of(chart: Chart, record: &RunRecord) -> String {
         Chart::OutcomesOverTime => outcomes(variants),
         Chart::Tokens => tokens(variants),
         Chart::Attribution => attribution(variants),
+        Chart::Ablation(figure) => super::ablation::title(record, figure),
     }
 }
 

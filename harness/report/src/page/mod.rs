@@ -15,7 +15,7 @@ use brownout_measure::record::RunRecord;
 use maud::{Markup, PreEscaped, html};
 
 use crate::chart::{Chart, ChartError, Shape};
-use crate::{bill, figures, names};
+use crate::{ablation, bill, figures, names};
 
 /// The page over one run.
 pub fn run_page(record: &RunRecord) -> Result<String, ChartError> {
@@ -30,6 +30,7 @@ pub fn run_page(record: &RunRecord) -> Result<String, ChartError> {
             @if !record.results.expectations.is_empty() {
                 section #expectations { h2 { "Expectations" } (decision::expectations(record)) }
             }
+            (cures(record))
             (clients(record))
             (bill(record))
             section #charts { h2 { "Charts" } @for chart in &charts { (chart) } }
@@ -43,6 +44,20 @@ pub fn run_page(record: &RunRecord) -> Result<String, ChartError> {
         &format!("{}: {}", record.scenario, record.question),
         &body,
     ))
+}
+
+/// What each cure is worth, where that was played. The charts are among the others.
+fn cures(record: &RunRecord) -> Markup {
+    html! {
+        @if let Some((table, headline)) = ablation::table(record).zip(ablation::headline(record)) {
+            section #cures {
+                h2 { (ablation::TITLE) }
+                p { (headline) }
+                (frame::table(ablation::TITLE, table.head(), &table.body().map(|row| row.iter().map(frame::text).collect()).collect::<Vec<_>>()))
+                p.faint { (ablation::note(record)) }
+            }
+        }
+    }
 }
 
 /// What it costs a day, where something was paid for in vain.
@@ -87,6 +102,7 @@ fn opening(record: &RunRecord) -> Markup {
             nav aria-label="On this page" {
                 a href="#figures" { "Key figures" }
                 @if !results.expectations.is_empty() { a href="#expectations" { "Expectations" } }
+                @if !results.ablation.is_empty() { a href="#cures" { "Cures" } }
                 a href="#charts" { "Charts" }
                 a href="#numbers" { "All numbers" }
                 a href="#provenance" { "Books and fingerprints" }
