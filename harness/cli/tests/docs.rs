@@ -33,7 +33,7 @@ const OBSERVE: &str = include_str!("../../scenario/src/observe.rs");
 const ATTRIBUTION: &str = include_str!("../../measure/src/attribution.rs");
 
 /// Which section of `docs/scenarios.md` explains which type of the file.
-const EXPLAINED_IN: [(&str, &str); 40] = [
+const EXPLAINED_IN: [(&str, &str); 43] = [
     ("File", "Top level"),
     ("ProvidersFile", "Providers without a run"),
     ("LimitsBlock", "`[limits]`"),
@@ -63,6 +63,9 @@ const EXPLAINED_IN: [(&str, &str); 40] = [
     ("DependencyWord", "`[[dependency_fault]]`"),
     ("LoadBlock", "`[load]`"),
     ("PromptsBlock", "`[load]`"),
+    ("HistoryBlock", "`[load]`"),
+    ("Output", "`[load]`"),
+    ("AgainBlock", "`[[load.client]]`"),
     ("ArrivalsBlock", "`[load]`"),
     ("StepBlock", "`[load]`"),
     ("Endpoint", "`[load]`"),
@@ -281,7 +284,7 @@ fn errors_look_as_the_documents_show_them() {
 fn every_key_and_word_of_a_scenario_file_is_explained_in_its_section() {
     let sections = sections(SCENARIOS);
     let mut known = vocabulary(PLAN);
-    known.retain(|name, _| ["Dependency", "Dialect", "Endpoint", "HangUp", "Watch"].contains(&name.as_str()));
+    known.retain(|name, _| ["Dependency", "Dialect", "Endpoint", "HangUp", "Output", "Watch"].contains(&name.as_str()));
     let mut parts = vocabulary(FILE);
     let part = parts.remove("PartBlock").unwrap();
     parts.get_mut("DistributionBlock").unwrap().extend(part);

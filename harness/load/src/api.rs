@@ -3,13 +3,13 @@
 //! Written apart from the service on purpose, so that one mistake cannot cancel itself on both sides. What comes back is
 //! `answer`'s part.
 
-use brownout_scenario::plan::{ClientPlan, Endpoint};
+use brownout_scenario::plan::{ClientPlan, Endpoint, LoadPlan, Output};
 use brownout_scenario::schedule::PlannedRequest;
-use brownout_scenario::{trace, tracer};
+use brownout_scenario::{conversation, structured, trace};
 use bytes::Bytes;
 use http::{Method, Request, Uri};
 use http_body_util::Full;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The model that clients of OpenAI-compatible routes ask for: which one it is, is the service's to know.
 const MODEL: &str = "default";
@@ -25,15 +25,21 @@ pub(crate) struct Sender<'a> {
 
 impl Sender<'_> {
     /// The request that opens an exchange.
-    pub(crate) fn ask(self, endpoint: Endpoint, max_tokens: u64) -> Request<Full<Bytes>> {
-        let prompt = tracer::prompt_text(self.planned.prompt, self.planned.prompt_tokens);
+    pub(crate) fn ask(self, load: &LoadPlan) -> Request<Full<Bytes>> {
         let mut body = json!({
-            "messages": [{ "role": "user", "content": prompt }],
-            "max_tokens": max_tokens,
+            "messages": self.messages(),
+            "max_tokens": load.max_tokens,
         });
+        let endpoint = load.endpoint;
         let task = self.kind.and_then(|kind| kind.task.as_deref());
         if let Some(task) = task.filter(|_| !endpoint.is_openai()) {
             body["task"] = json!(task);
+        }
+        if load.output == Output::Json {
+            body["response_format"] = json!({
+                "type": "json_schema",
+                "json_schema": { "name": structured::NAME, "strict": true, "schema": structured::schema() },
+            });
         }
         let path = match endpoint {
             Endpoint::Chat => "/chat",
@@ -53,7 +59,8 @@ impl Sender<'_> {
             set(&mut request, "x-task", task.to_owned());
         }
         if self.kind.is_some_and(|kind| kind.idempotent) {
-            set(&mut request, "idempotency-key", self.id());
+            let key = format!("request-{}", trace::number(self.planned.first_index()));
+            set(&mut request, "idempotency-key", key);
         }
         request
     }
@@ -66,6 +73,17 @@ impl Sender<'_> {
     /// The request that listens to a job.
     pub(crate) fn listen(self, job: &str) -> Request<Full<Bytes>> {
         self.request(Method::GET, &format!("/jobs/{job}/events"), String::new())
+    }
+
+    /// What was said before, then the question.
+    fn messages(self) -> Vec<Value> {
+        let planned = self.planned;
+        let earlier = (0..).zip(&planned.history).map(|(place, tokens)| {
+            let (speaker, text) = conversation::turn(planned.prompt, place, *tokens);
+            json!({ "role": speaker.role(), "content": text })
+        });
+        let question = json!({ "role": "user", "content": planned.text() });
+        earlier.chain([question]).collect()
     }
 
     /// What the request is known by, whatever prompt it carries.

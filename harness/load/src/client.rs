@@ -8,8 +8,9 @@ mod stream;
 
 use brownout_net::{Network, RunClock};
 use brownout_scenario::observe::{Delivered, FailureClass, Outcome, RequestObservation, Usage};
-use brownout_scenario::plan::{ClientPlan, Endpoint, HangUp, LoadPlan};
+use brownout_scenario::plan::{ClientPlan, Endpoint, HangUp, LoadPlan, Output};
 use brownout_scenario::schedule::{LeavePoint, PlannedRequest};
+use brownout_scenario::structured;
 use brownout_scenario::tracer::Reader;
 use brownout_scenario::units::Micros;
 use http::StatusCode;
@@ -30,12 +31,40 @@ pub(crate) struct Surroundings {
     pub(crate) authority: String,
     pub(crate) clock: RunClock,
     pub(crate) load: LoadPlan,
+    /// Nothing falls due any more from here on.
+    pub(crate) last_due: Micros,
     /// Nobody stays longer than this.
     pub(crate) closing_time: Micros,
 }
 
-/// Plays `planned`, which fell due at `due`. When the run is stopped it ends at once, unfinished.
+/// Plays `planned`, which fell due at `due`, and what its client sends again while it waits. When the run is stopped it
+/// ends at once, unfinished.
 pub(crate) async fn ask(
+    around: &Surroundings,
+    planned: PlannedRequest,
+    due: Micros,
+    stop: &CancellationToken,
+) -> Vec<RequestObservation> {
+    let Some(after) = planned.again else {
+        return vec![once(around, planned, due, stop).await];
+    };
+    let again = planned.once_more();
+    let again_at = around.now().plus(after);
+    let mut first = Box::pin(once(around, planned, due, stop));
+    tokio::select! {
+        biased;
+        seen = &mut first => return vec![seen],
+        () = around.clock.sleep_until(again_at.0) => {}
+    }
+    if again_at >= around.last_due {
+        return vec![first.await];
+    }
+    let second = Box::pin(once(around, again, again_at, stop));
+    let (first, second) = tokio::join!(biased; first, second);
+    vec![first, second]
+}
+
+async fn once(
     around: &Surroundings,
     planned: PlannedRequest,
     due: Micros,
@@ -67,6 +96,8 @@ struct Exchange<'a> {
     planned: &'a PlannedRequest,
     connection: Option<Connection>,
     reader: Reader,
+    /// The answer as far as it has come, where it is to be checked as a whole.
+    text: String,
     acknowledged: Option<Micros>,
     headers: Option<Micros>,
     first_token: Option<Micros>,
@@ -86,7 +117,11 @@ impl<'a> Exchange<'a> {
             around,
             planned,
             connection: None,
-            reader: Reader::new(planned.prompt),
+            reader: match around.load.output {
+                Output::Text => Reader::new(planned.prompt),
+                Output::Json => Reader::of_json(planned.prompt),
+            },
+            text: String::new(),
             acknowledged: None,
             headers: None,
             first_token: None,
@@ -121,13 +156,29 @@ impl<'a> Exchange<'a> {
             Endpoint::Stream | Endpoint::CompletionsStream => self.stream().await,
             Endpoint::Jobs => self.job().await.map(|()| Outcome::Answered),
         };
-        result.unwrap_or_else(Outcome::Failed)
+        match result {
+            Ok(Outcome::Answered) if self.is_invalid() => Outcome::Failed(FailureClass::InvalidOutput),
+            Ok(outcome) => outcome,
+            Err(class) => Outcome::Failed(class),
+        }
+    }
+
+    /// Whether JSON was asked for, and the answer is not that.
+    fn is_invalid(&self) -> bool {
+        self.around.load.output == Output::Json && !structured::fits(&self.text)
+    }
+
+    /// Takes words of the answer.
+    fn read(&mut self, text: &str) {
+        self.reader.push(text);
+        if self.around.load.output == Output::Json {
+            self.text.push_str(text);
+        }
     }
 
     /// Opens the exchange and waits for the status line.
     async fn open(&mut self) -> Result<http::Response<Incoming>, Failure> {
-        let load = &self.around.load;
-        let request = self.sender().ask(load.endpoint, load.max_tokens);
+        let request = self.sender().ask(&self.around.load);
         let response = self.send(request).await?;
         self.headers = Some(self.around.now());
         Ok(response)
@@ -178,7 +229,7 @@ impl<'a> Exchange<'a> {
 
     /// Takes an answer that arrived whole.
     fn take(&mut self, answer: &Answer) -> Result<(), Failure> {
-        self.reader.push(&answer.content);
+        self.read(&answer.content);
         self.reported = answer.usage.map(Into::into);
         if answer.content.is_empty() {
             Err(FailureClass::Malformed)

@@ -46,6 +46,7 @@ pub async fn play(
         authority: audience.authority,
         clock: audience.clock,
         load: load.clone(),
+        last_due: plan.duration,
         closing_time: plan.duration.plus(plan.drain),
     });
     let mut crowd = Crowd {
@@ -90,7 +91,7 @@ impl Crowd {
             }
             let (around, stop) = (Arc::clone(&self.around), self.stop.clone());
             self.open
-                .spawn(async move { vec![client::ask(&around, planned, due, &stop).await] });
+                .spawn(async move { client::ask(&around, planned, due, &stop).await });
         }
     }
 
@@ -113,7 +114,7 @@ impl Crowd {
                         () = around.clock.sleep_until(due.0) => {}
                     }
                     let planned = schedule::planned(&plan, &around.load, index);
-                    seen.push(client::ask(&around, planned, due, &stop).await);
+                    seen.extend(client::ask(&around, planned, due, &stop).await);
                 }
             });
         }

@@ -44,6 +44,17 @@ where
     F: Fn(usize, Asked) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Response<Body>> + Send + 'static,
 {
+    let (mut seen, asked) = all_seen(load, answer).await;
+    assert_eq!(seen.len(), 1);
+    (seen.remove(0), asked)
+}
+
+/// The same of a client that may send more than one.
+async fn all_seen<F, A>(load: &str, answer: F) -> (Vec<RequestObservation>, Vec<Asked>)
+where
+    F: Fn(usize, Asked) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Response<Body>> + Send + 'static,
+{
     let plan = plan(load);
     let network = Network::memory();
     let listener = network.listen("service").unwrap();
@@ -74,10 +85,9 @@ where
         clock: RunClock::start(),
     };
     let load = &plan.variants[0].load;
-    let mut seen = play(&plan, load, audience, CancellationToken::new(), |_| {}).await;
-    assert_eq!(seen.len(), 1);
+    let seen = play(&plan, load, audience, CancellationToken::new(), |_| {}).await;
     let asked = log.lock().unwrap().clone();
-    (seen.remove(0), asked)
+    (seen, asked)
 }
 
 fn whole(status: u16, text: impl Into<String>) -> Response<Body> {
@@ -207,6 +217,125 @@ async fn a_kind_of_client_sends_its_key_with_every_request_and_an_idempotency_ke
     }
     assert_eq!(header(0, "idempotency-key").as_deref(), Some("request-1"));
     assert_eq!(header(1, "idempotency-key"), None);
+}
+
+/// JSON of the schema that clients ask for, with three words.
+fn json_answer() -> String {
+    format!("{{\"answer\":\"{}\",\"confidence\":7,\"topic\":\"other\"}}", answer(3))
+}
+
+#[tokio::test(start_paused = true)]
+async fn json_is_asked_for_on_every_endpoint_and_checked() {
+    let good = json_answer();
+    for (content, fits) in [
+        (good.as_str(), true),
+        ("t1.0 t1.1", false),
+        (&good[..good.len() - 1], false),
+    ] {
+        for endpoint in ["chat", "completions"] {
+            let load = format!("endpoint = \"{endpoint}\"\noutput = \"json\"");
+            let content = serde_json::Value::from(content);
+            let (request, asked) = seen(&load, move |_, _| {
+                let usage = "\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":3}";
+                let body = match endpoint {
+                    "chat" => format!("{{\"content\":{content},{usage}}}"),
+                    _ => format!("{{\"choices\":[{{\"message\":{{\"content\":{content}}}}}],{usage}}}"),
+                };
+                async move { whole(200, body) }
+            })
+            .await;
+            let body: serde_json::Value = serde_json::from_str(&asked[0].body).unwrap();
+            let format = &body["response_format"];
+            assert_eq!(format["type"], "json_schema");
+            assert_eq!(format["json_schema"]["schema"]["required"][0], "answer");
+            if fits {
+                assert_eq!(request.outcome, Outcome::Answered);
+                assert_eq!((request.delivered.tokens, request.delivered.schema), (3, 5));
+                assert_eq!(request.delivered.foreign, 0);
+            } else {
+                assert_eq!(request.outcome, failed(FailureClass::InvalidOutput));
+                assert!(request.reported.is_some());
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn json_that_comes_in_pieces_is_checked_when_it_is_complete() {
+    for (left_out, outcome) in [(0, Outcome::Answered), (1, failed(FailureClass::InvalidOutput))] {
+        let (request, _) = seen("endpoint = \"stream\"\noutput = \"json\"", move |_, _| async move {
+            let text = json_answer();
+            let text = &text[..text.len() - left_out];
+            let delta = |part: &[u8]| {
+                let part = serde_json::json!({ "text": String::from_utf8_lossy(part) });
+                format!("event: delta\ndata: {part}\n\n")
+            };
+            let mut parts: Vec<String> = text.as_bytes().chunks(5).map(delta).collect();
+            parts.push("event: done\ndata: {}\n\n".to_owned());
+            pieces(TENTH, parts)
+        })
+        .await;
+        assert_eq!((request.outcome, request.delivered.tokens), (outcome, 3));
+        assert_eq!(request.gaps.len(), 2, "the JSON around the words is no word");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_before_is_in_front_of_the_question() {
+    let load =
+        "endpoint = \"chat\"\nhistory = { turns = 4, tokens = 30 }\nprompts = { questions = true, distinct = 1 }";
+    let (_, asked) = seen(load, |_, _| async { whole(500, "{}") }).await;
+    let body: serde_json::Value = serde_json::from_str(&asked[0].body).unwrap();
+    let messages = body["messages"].as_array().unwrap();
+    let roles: Vec<&str> = messages
+        .iter()
+        .map(|message| message["role"].as_str().unwrap())
+        .collect();
+    assert_eq!(roles, ["user", "assistant", "user", "assistant", "user"]);
+    let texts: Vec<&str> = messages
+        .iter()
+        .map(|message| message["content"].as_str().unwrap())
+        .collect();
+    let lengths = texts[..4]
+        .iter()
+        .map(|text| tracer::prompt_length(text).or_else(|| tracer::answer_length(text)));
+    assert!(lengths.into_iter().all(|length| length == Some(30)), "{texts:?}");
+    assert_eq!(
+        tracer::named(texts[4]),
+        Some(brownout_scenario::questions::meanings()[0].prompt)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_impatient_client_sends_it_again_and_waits_for_both() {
+    let load = "client = [{ share = 1.0, idempotent = true, again = { after = \"300ms\" } }]";
+    let answered_after = |wait: u64| async move {
+        all_seen(load, move |_, _| async move {
+            sleep(Duration::from_millis(wait)).await;
+            whole(200, format!("{{\"content\":\"{}\"}}", answer(2)))
+        })
+        .await
+    };
+    let (requests, asked) = answered_after(200).await;
+    assert_eq!((requests.len(), asked.len()), (1, 1), "it had its answer by then");
+    let (requests, asked) = answered_after(500).await;
+    assert_eq!(requests.len(), 2);
+    let sent: Vec<_> = requests
+        .iter()
+        .map(|request| (request.due, request.ended, request.outcome))
+        .collect();
+    let at = Micros::from_millis;
+    let both = [
+        (at(0), at(500), Outcome::Answered),
+        (at(300), at(800), Outcome::Answered),
+    ];
+    assert_eq!(sent, both);
+    assert_eq!(asked[0].body, asked[1].body);
+    let header = |n: usize, name: &str| asked[n].headers.get(name).unwrap().clone();
+    assert_eq!(header(0, "idempotency-key"), header(1, "idempotency-key"));
+    for told in ["x-request-id", "traceparent"] {
+        assert_ne!(header(0, told), header(1, told), "{told}");
+    }
 }
 
 /// The events of a job that is done after a second: those at the end are `last`.

@@ -8,6 +8,7 @@ mod rows;
 use std::collections::BTreeSet;
 
 use brownout_scenario::observe::{LedgerRow, Outcome, RequestObservation};
+use brownout_scenario::schedule::AGAIN;
 use brownout_scenario::trace;
 
 use crate::join::{Join, Joined};
@@ -87,7 +88,8 @@ fn texts_join(join: &Join) -> bool {
 }
 
 fn check_counts(found: &mut Discrepancies, join: &Join, planned: Option<u64>) {
-    let due = join.requests.len() as u64;
+    let indices: BTreeSet<u64> = join.requests.iter().map(|j| j.request.index).collect();
+    let due = join.requests.iter().filter(|j| j.request.index < AGAIN).count() as u64;
     if let Some(planned) = planned {
         found.demand(due == planned, || {
             format!(
@@ -97,7 +99,7 @@ fn check_counts(found: &mut Discrepancies, join: &Join, planned: Option<u64>) {
             )
         });
     }
-    let mut indices = BTreeSet::<u64>::new();
+    let mut counted = BTreeSet::<u64>::new();
     for request in join.requests.iter().map(|j| j.request) {
         let RequestObservation {
             index,
@@ -107,8 +109,11 @@ fn check_counts(found: &mut Discrepancies, join: &Join, planned: Option<u64>) {
             outcome,
             ..
         } = request;
-        found.demand(indices.insert(*index), || {
+        found.demand(counted.insert(*index), || {
             format!("request {index} of the schedule is counted twice")
+        });
+        found.demand(*index < AGAIN || indices.contains(&(index % AGAIN)), || {
+            format!("{}: sent again, but never a first time", name(request))
         });
         let left = sent.is_some();
         let in_order = sent.unwrap_or(*due) >= *due && *ended >= sent.unwrap_or(*due);
@@ -141,22 +146,26 @@ fn name(request: &RequestObservation) -> String {
 
 /// Nobody may get another's answer, whatever else a target does to texts.
 fn check_addressee(found: &mut Discrepancies, joined: &Joined) {
-    let (request, misdelivered) = (joined.request, joined.request.delivered.misdelivered);
-    found.demand(misdelivered == 0, || {
-        format!(
-            "{}: its client got {misdelivered} tokens of another prompt's answer",
-            name(request)
-        )
-    });
-    if let Source::OtherTenant(row) = joined.source {
-        found.demand(false, || {
+    let request = joined.request;
+    match joined.source {
+        Source::OtherTenant(row) => found.demand(false, || {
             format!(
-                "{}: its client got the answer of attempt {} at {}, which was made for a client with another key",
+                "{}: its client got the answer of attempt {} at prompt {} at {}, which was made for a client with another key",
                 name(request),
                 row.attempt,
+                row.prompt,
                 row.provider
             )
-        });
+        }),
+        // A question that was taken for another is a wrong answer, and counted as one.
+        Source::Shared(shared) if shared.wrong => {}
+        Source::Own | Source::Shared(_) => {
+            let misdelivered = request.delivered.misdelivered;
+            found.demand(misdelivered == 0, || {
+                let words = format!("{misdelivered} tokens of another prompt's answer");
+                format!("{}: its client got {words}", name(request))
+            });
+        }
     }
 }
 
@@ -172,16 +181,13 @@ fn check_tokens(found: &mut Discrepancies, joined: &Joined) {
         )
     });
     match request.outcome {
+        _ if matches!(joined.source, Source::OtherTenant(_)) => {}
         Outcome::Answered => check_answered(found, joined),
         Outcome::Aborted | Outcome::Failed(_) => {
             check_words(found, joined);
-            let flushed = flushed(joined);
-            found.demand(request.delivered.tokens <= flushed, || {
-                format!(
-                    "{}: {} tokens delivered, {flushed} handed over",
-                    name(request),
-                    request.delivered.tokens
-                )
+            let (got, flushed) = (joined.got(), flushed(joined));
+            found.demand(got <= flushed, || {
+                format!("{}: {got} tokens delivered, {flushed} handed over", name(request))
             });
         }
         Outcome::NotSent => found.demand(joined.rows.is_empty(), || {
@@ -230,7 +236,7 @@ fn check_words(found: &mut Discrepancies, joined: &Joined) {
 fn check_answered(found: &mut Discrepancies, joined: &Joined) {
     let request = joined.request;
     let Some((row, whole)) = joined.answer() else {
-        let tokens = request.delivered.tokens;
+        let tokens = joined.got();
         found.demand(false, || {
             format!(
                 "{}: answered with {tokens} tokens, but no attempt gave as many",
@@ -241,7 +247,7 @@ fn check_answered(found: &mut Discrepancies, joined: &Joined) {
     };
     check_words(found, joined);
     if whole {
-        check_whole(found, request, row);
+        check_whole(found, joined, row);
     } else {
         check_part(found, request, row);
     }
@@ -260,8 +266,8 @@ fn check_part(found: &mut Discrepancies, request: &RequestObservation, row: &Led
     });
 }
 
-fn check_whole(found: &mut Discrepancies, request: &RequestObservation, row: &LedgerRow) {
-    let delivered = request.delivered.tokens;
+fn check_whole(found: &mut Discrepancies, joined: &Joined, row: &LedgerRow) {
+    let (request, delivered) = (joined.request, joined.got());
     found.demand(delivered == row.flushed, || {
         format!(
             "{}: {delivered} tokens delivered, {} handed over",

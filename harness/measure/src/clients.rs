@@ -49,6 +49,7 @@ mod tests {
             task: None,
             reads: None,
             disconnect: None,
+            again: None,
         }
     }
 

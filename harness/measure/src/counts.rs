@@ -20,7 +20,7 @@ pub(crate) const IN_MODEL: &str = "gateway_timeout_in_model";
 pub(crate) const HARNESS_EXHAUSTED: &str = "harness_exhausted";
 
 /// Every key that `errors` can have.
-pub(crate) const ERROR_KEYS: [&str; 17] = [
+pub(crate) const ERROR_KEYS: [&str; 18] = [
     BEFORE_MODEL,
     IN_MODEL,
     "bad_gateway",
@@ -34,6 +34,7 @@ pub(crate) const ERROR_KEYS: [&str; 17] = [
     "truncated",
     "error_event",
     "malformed",
+    "invalid_output",
     "client_timeout",
     "job_failed",
     "job_lost",
@@ -61,6 +62,7 @@ fn error_key(class: FailureClass, joined: &Joined) -> &'static str {
         FailureClass::Truncated => "truncated",
         FailureClass::ErrorEvent => "error_event",
         FailureClass::Malformed => "malformed",
+        FailureClass::InvalidOutput => "invalid_output",
         FailureClass::ClientTimeout => "client_timeout",
         FailureClass::JobFailed => "job_failed",
         FailureClass::JobLost => "job_lost",
@@ -77,6 +79,7 @@ pub(crate) fn requests(subset: &[&Joined]) -> RequestCounts {
         match joined.flaw() {
             Some(Flaw::Incomplete) => counts.incomplete += 1,
             Some(Flaw::Withheld) => counts.withheld += 1,
+            Some(Flaw::Wrong) => counts.wrong += 1,
             None => {}
         }
         if let (Outcome::Answered, Source::Shared(shared)) = (joined.request.outcome, joined.source) {

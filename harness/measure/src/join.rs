@@ -64,9 +64,21 @@ impl<'a> Joined<'a> {
         }
     }
 
+    /// The tokens of somebody's answer that its client got: of its own prompt's, or of the one that its own was taken for.
+    pub(crate) fn got(&self) -> u64 {
+        match self.source {
+            Source::Shared(shared) if shared.wrong => self.request.delivered.misdelivered,
+            Source::Own | Source::Shared(_) | Source::OtherTenant(_) => self.request.delivered.tokens,
+        }
+    }
+
     /// What is wrong with the answer that the client took for a good one, if there is one.
     pub(crate) fn flaw(&self) -> Option<Flaw> {
-        match self.answer()? {
+        let answer = self.answer()?;
+        if matches!(self.source, Source::Shared(shared) if shared.wrong) {
+            return Some(Flaw::Wrong);
+        }
+        match answer {
             (_, false) => Some(Flaw::Incomplete),
             (row, true) => (row.finish == Finish::Filtered).then_some(Flaw::Withheld),
         }
@@ -85,6 +97,8 @@ pub(crate) enum Flaw {
     Incomplete,
     /// The provider's content filter cut it.
     Withheld,
+    /// It answers another question.
+    Wrong,
 }
 
 /// All requests and all rows of a variant.
@@ -139,14 +153,15 @@ pub(crate) fn join<'a>(
     }
 }
 
-/// What was made for one request and read by another was used, whatever became of its own client.
+/// What was made for one request and read by another was used, whatever became of its own client. A wrong answer is of no use
+/// to anybody.
 fn also_read(joined: &mut [Joined], owners: &[Option<usize>], positions: &[Vec<usize>]) {
     let reads: Vec<(usize, usize, u64)> = joined
         .iter()
         .filter(|each| matches!(each.request.outcome, Outcome::Answered | Outcome::Aborted))
         .filter_map(|each| match each.source {
-            Source::Shared(shared) => Some((shared.position, owners[shared.position]?, each.request.delivered.tokens)),
-            Source::Own | Source::OtherTenant(_) => None,
+            Source::Shared(shared) if !shared.wrong => Some((shared.position, owners[shared.position]?, each.got())),
+            Source::Own | Source::Shared(_) | Source::OtherTenant(_) => None,
         })
         .collect();
     for (row, owner, tokens) in reads {

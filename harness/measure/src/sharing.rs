@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use brownout_scenario::observe::{LedgerRow, Outcome, RequestObservation};
 use brownout_scenario::plan::{Endpoint, LoadPlan};
+use brownout_scenario::questions;
 use brownout_scenario::units::{Micros, PromptId};
 
 use crate::waste::{Given, given, is_whole, may_break};
@@ -66,8 +67,21 @@ pub(crate) struct Shared<'a> {
     pub(crate) position: usize,
     /// Whether it had ended before the request was sent.
     pub(crate) cached: bool,
+    /// Whether it answers another question: words of an attempt at another prompt.
+    pub(crate) wrong: bool,
     /// Whether it was handed over whole, as far as the client believes.
     pub(crate) whole: bool,
+}
+
+/// The question whose answer a client got that had asked another one: texts without a marker may be taken for each other, a
+/// prompt that names itself may not.
+fn mistaken_for(request: &RequestObservation) -> Option<PromptId> {
+    let other = request.delivered.whose.filter(|_| request.delivered.tokens == 0)?;
+    (is_question(request.prompt) && is_question(other)).then_some(other)
+}
+
+fn is_question(prompt: PromptId) -> bool {
+    questions::meaning(prompt).is_some()
 }
 
 /// How well an attempt explains what a client got: whole, with the reported usage, ended by then, and when it arrived.
@@ -120,6 +134,9 @@ impl<'a, 'o> Attempts<'a, 'o> {
     pub(crate) fn source(&self, position: usize, own: &[&LedgerRow]) -> Source<'a> {
         let request = &self.requests[position];
         let tokens = request.delivered.tokens;
+        if let Some(other) = mistaken_for(request) {
+            return self.elsewhere(position, other, request.delivered.misdelivered);
+        }
         let is_own = match request.outcome {
             Outcome::NotSent => true,
             Outcome::Answered => match given(request, own) {
@@ -140,7 +157,8 @@ impl<'a, 'o> Attempts<'a, 'o> {
         self.elsewhere(position, request.prompt, tokens)
     }
 
-    /// The attempt at `prompt` that gave `tokens` tokens to the request at `position`, though it was made for another.
+    /// The attempt at `prompt` that gave `tokens` tokens to the request at `position`, though it was made for another, or
+    /// asks something else.
     fn elsewhere(&self, position: usize, prompt: PromptId, tokens: u64) -> Source<'a> {
         let request = &self.requests[position];
         let rows = self.by_prompt.get(&prompt).map_or(&[][..], Vec::as_slice);
@@ -149,7 +167,7 @@ impl<'a, 'o> Attempts<'a, 'o> {
             rows[..in_time]
                 .iter()
                 .copied()
-                .filter(|row| self.owners[*row] != Some(position))
+                .filter(|row| prompt != request.prompt || self.owners[*row] != Some(position))
         };
         let best = |of_tenant: bool| {
             let explains =
@@ -189,6 +207,7 @@ impl<'a, 'o> Attempts<'a, 'o> {
             row,
             position,
             cached: request.sent.is_some_and(|sent| row.ended <= sent),
+            wrong: row.prompt != request.prompt,
             whole,
         };
         let arrival = row.arrived;

@@ -7,8 +7,8 @@ use brownout_scenario::observe::{
     Delivered, FailureClass, Finish, LedgerRow, Outcome, RequestObservation, SpanRow, Usage,
 };
 use brownout_scenario::plan::{
-    Arrivals, Dialect, Endpoint, Expectation, Limits, LoadPlan, ModelPlan, OnDisconnect, Plan, Price, ProviderPlan,
-    ServicePlan, Variant, Watch,
+    Arrivals, Dialect, Endpoint, Expectation, Limits, LoadPlan, ModelPlan, OnDisconnect, Output, Plan, Price,
+    ProviderPlan, ServicePlan, Variant, Watch,
 };
 use brownout_scenario::units::{Micros, PerSecond, Picodollars, PromptId, Share};
 
@@ -17,7 +17,7 @@ use crate::run::{RunMeta, assemble};
 use crate::{Observations, measure};
 
 /// Every way to fail.
-pub(crate) const ALL_CLASSES: [FailureClass; 15] = [
+pub(crate) const ALL_CLASSES: [FailureClass; 16] = [
     FailureClass::GatewayTimeout,
     FailureClass::BadGateway,
     FailureClass::Unavailable,
@@ -29,6 +29,7 @@ pub(crate) const ALL_CLASSES: [FailureClass; 15] = [
     FailureClass::Truncated,
     FailureClass::ErrorEvent,
     FailureClass::Malformed,
+    FailureClass::InvalidOutput,
     FailureClass::ClientTimeout,
     FailureClass::JobFailed,
     FailureClass::JobLost,
@@ -163,8 +164,10 @@ pub(crate) fn plan(variants: &[&str], expectations: Vec<Expectation>) -> Plan {
             endpoint: Endpoint::Chat,
             watch: Watch::Poll,
             poll: Micros::from_secs(1),
+            output: Output::Text,
             prompts: None,
             prompt_tokens: Distribution::Constant { value: 10.0 },
+            history: None,
             max_tokens: 100,
             patience: None,
             clients: Vec::new(),

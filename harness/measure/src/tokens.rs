@@ -27,7 +27,7 @@ pub(crate) fn tokens(subset: &[&Joined]) -> TokenRecord {
     let mut record = TokenRecord::default();
     let mut by = WastedBy::default();
     for joined in subset {
-        let delivered = joined.request.delivered.tokens;
+        let delivered = joined.got();
         record.delivered += delivered;
         if let Source::Shared(shared) = joined.source {
             *if shared.cached {
@@ -61,7 +61,7 @@ fn histograms(subset: &[&Joined]) -> TokenHistograms {
         |tokens: fn(&Joined) -> u64| sent.iter().map(|joined| tokens(joined)).collect::<Histogram>().tokens();
     TokenHistograms {
         billed: per_request(|joined| joined.rows.iter().map(|row| row.billed).sum()),
-        delivered: per_request(|joined| joined.request.delivered.tokens),
+        delivered: per_request(|joined| joined.got()),
         wasted: per_request(|joined| joined.fates.iter().map(|fate| fate.wasted).sum()),
     }
 }

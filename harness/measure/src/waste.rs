@@ -252,6 +252,7 @@ fn why_failed(
         | Class::Connect
         | Class::HarnessExhausted
         | Class::Malformed
+        | Class::InvalidOutput
         | Class::JobFailed
         | Class::JobLost => {
             if is_last {

@@ -18,7 +18,7 @@ pub(crate) use tokens::Counter;
 /// A prompt, counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Prompt {
-    /// Which prompt it is: what its last user passage names, or else its last passage.
+    /// Which prompt it is: what its user named last, or else said last, or else its last passage.
     pub(crate) id: PromptId,
     /// Tokens of all passages.
     pub(crate) tokens: u64,
@@ -54,25 +54,32 @@ impl Prompt {
         });
         let prefixes = prefixes.collect();
         Self {
-            id: tracer::prompt_of(&asked(passages)),
+            id: asked(passages),
             tokens,
             prefixes,
         }
     }
 }
 
-/// What was asked last: the last passages of the user that follow each other, else the last passage.
-fn asked(passages: &[Passage]) -> String {
+/// The prompt that is asked: what the user named last, be it that a remark was added since (such as that the answer was no
+/// JSON); else what the user said last, else the last passage.
+fn asked(passages: &[Passage]) -> PromptId {
     let is_user = |passage: &Passage| passage.role == Role::User;
-    let Some(last) = passages.iter().rposition(is_user) else {
-        return passages.last().map_or_else(String::new, |passage| passage.text.clone());
-    };
-    let first = passages[..last].iter().rposition(|passage| !is_user(passage));
-    let texts: Vec<&str> = passages[first.map_or(0, |at| at + 1)..=last]
-        .iter()
-        .map(|passage| passage.text.as_str())
+    let turns = passages.chunk_by(|a, b| is_user(a) == is_user(b));
+    let mut said: Vec<String> = turns
+        .filter(|turn| turn.first().is_some_and(is_user))
+        .map(|turn| {
+            let texts: Vec<&str> = turn.iter().map(|passage| passage.text.as_str()).collect();
+            texts.join(" ")
+        })
         .collect();
-    texts.join(" ")
+    let named = said.iter().rev().find_map(|text| tracer::named(text));
+    named.unwrap_or_else(|| {
+        let last = said
+            .pop()
+            .or_else(|| passages.last().map(|passage| passage.text.clone()));
+        tracer::prompt_of(&last.unwrap_or_default())
+    })
 }
 
 #[cfg(test)]
@@ -112,6 +119,16 @@ mod tests {
             passage(Role::User, "what does it say?"),
         ];
         assert_eq!(prompt(&document).id, PromptId(6), "one question in two passages");
+        let corrected = [
+            passage(Role::User, "[prompt 7]"),
+            passage(Role::Assistant, "t7.0"),
+            passage(Role::User, "That was no JSON. Again, please."),
+        ];
+        assert_eq!(
+            prompt(&corrected).id,
+            PromptId(7),
+            "a remark about the answer is no new question"
+        );
         assert_eq!(prompt(&[]).tokens, 0);
     }
 

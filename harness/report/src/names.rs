@@ -71,6 +71,7 @@ pub(crate) fn failure(class: &str) -> String {
         "truncated" => "answer cut short",
         "error_event" => "error event in the stream",
         "malformed" => "answer not understood",
+        "invalid_output" => "answer not the JSON asked for",
         "client_timeout" => "client's patience ran out",
         "job_failed" => "job failed",
         "job_lost" => "job lost after it was taken on",

@@ -17,7 +17,8 @@ use toml::Spanned;
 pub(crate) use self::distribution::{Counts, Times};
 pub(crate) use self::fault::{BodyWord, FaultBlock, FaultKind, HeaderBlock, OutageWord};
 pub(crate) use self::load::{
-    ArrivalsBlock, ClientBlock, DisconnectBlock, LoadBlock, PromptsBlock, ReadBlock, StepBlock,
+    AgainBlock, ArrivalsBlock, ClientBlock, DisconnectBlock, HistoryBlock, LoadBlock, PromptsBlock, ReadBlock,
+    StepBlock,
 };
 pub(crate) use self::provider::{
     CapacityBlock, OnDisconnectBlock, PriceBlock, PromptCacheBlock, ProviderBlock, RateLimitBlock, ServedBlock,

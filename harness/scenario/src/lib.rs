@@ -2,6 +2,8 @@
 //!
 //! In reading order: [`units`] (time, money, rates), [`distribution`] and [`seed`] (every draw), [`plan`] (what will be
 //! played), [`schedule`] (which request falls due when), [`prices`], [`tracer`] (text that joins both ends), [`trace`] (ids that do),
+//! [`questions`] (texts as people write them), [`conversation`] (what was said before), [`structured`]
+//! (the JSON that is asked for),
 //! [`observe`] (what is seen while it is played). A file becomes a plan through [`Scenario`], or [`Providers`] where there
 //! is no run: `file` holds the shapes serde reads, [`profiles`] the ones that are bundled, `resolve` turns them into a plan,
 //! block by block, [`error`] into a message with line and remedy.
@@ -9,6 +11,7 @@
 //! Deliberately absent: a runtime, a clock, ambient randomness, knowledge of the service's own settings and of which
 //! figures a run record has (whoever knows them finds the place in the file through [`SourceText`]).
 
+pub mod conversation;
 pub mod distribution;
 pub mod error;
 mod file;
@@ -16,9 +19,11 @@ pub mod observe;
 pub mod plan;
 pub mod prices;
 pub mod profiles;
+pub mod questions;
 mod resolve;
 pub mod schedule;
 pub mod seed;
+pub mod structured;
 pub mod trace;
 pub mod tracer;
 pub mod units;

@@ -85,6 +85,8 @@ pub enum FailureClass {
     ErrorEvent,
     /// The answer could not be understood.
     Malformed,
+    /// The answer was complete, but not the JSON that was asked for.
+    InvalidOutput,
     /// The client's own patience ran out.
     ClientTimeout,
     /// A job ended failed or dead.
@@ -116,9 +118,13 @@ pub struct Delivered {
     pub tokens: u64,
     /// Tokens that arrived again.
     pub duplicates: u64,
-    /// Tokens of another prompt's answer: the client got words that were meant for somebody else.
+    /// Tokens of another prompt's answer, each index counted once: the client got words that were meant for somebody else.
     pub misdelivered: u64,
-    /// Words that are no tracer text at all.
+    /// Whose answer that was; `None` if nothing was misdelivered, or the answers of several prompts were.
+    pub whose: Option<PromptId>,
+    /// Words that the schema of an asked-for JSON brings itself: names, choices and numbers.
+    pub schema: u64,
+    /// Words that are nothing of all this.
     pub foreign: u64,
 }
 

@@ -9,6 +9,7 @@ use crate::distribution::Distribution;
 use crate::plan::{Arrivals, ClientPlan, HangUp, LeaveAfter, LoadPlan, Plan};
 use crate::seed::{Purpose, SeedTree};
 use crate::units::{Micros, PerSecond, PromptId};
+use crate::{questions, tracer};
 
 /// One request of the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -19,10 +20,45 @@ pub struct PlannedRequest {
     pub prompt: PromptId,
     /// Its client's kind: position in `load.clients`.
     pub client: u32,
-    /// Length of the prompt, in tokens.
+    /// In which words it is put, where the prompt is a question: position in its phrasings.
+    pub phrasing: Option<usize>,
+    /// Length of the prompt, in tokens, without what was said before.
     pub prompt_tokens: u64,
+    /// Length of each earlier turn of the conversation, in tokens.
+    pub history: Vec<u64>,
     /// When and how its client leaves, if it does.
     pub leave: Option<Leave>,
+    /// How long after sending its client sends it again, if it does.
+    pub again: Option<Micros>,
+}
+
+/// Requests that are sent again have an index of their own: this much above the first one's, and so above all others.
+pub const AGAIN: u64 = 1 << 32;
+
+impl PlannedRequest {
+    /// What the user says in it.
+    pub fn text(&self) -> String {
+        let phrasing = self.phrasing.zip(questions::meaning(self.prompt));
+        match phrasing.and_then(|(at, meaning)| meaning.phrasings.get(at)) {
+            Some(phrasing) => phrasing.text.to_owned(),
+            None => tracer::prompt_text(self.prompt, self.prompt_tokens),
+        }
+    }
+
+    /// The same request, sent a second time.
+    #[must_use]
+    pub fn once_more(&self) -> Self {
+        Self {
+            index: self.index + AGAIN,
+            again: None,
+            ..self.clone()
+        }
+    }
+
+    /// The index of the request that it is or repeats: the same for both.
+    pub const fn first_index(&self) -> u64 {
+        self.index % AGAIN
+    }
 }
 
 /// When and how a client leaves.
@@ -152,21 +188,51 @@ pub fn planned(plan: &Plan, load: &LoadPlan, index: u64) -> PlannedRequest {
                 how: disconnect.how,
             }
         });
-    let prompt = PromptId(match &load.prompts {
-        None => index + 1,
-        Some(prompts) => prompts.place(tree.of_request(Purpose::Prompt, index).unit()) + 1,
+    let prompt = match &load.prompts {
+        None => PromptId(index + 1),
+        Some(prompts) => prompts.prompt(prompts.place(tree.of_request(Purpose::Prompt, index).unit())),
+    };
+    let phrasing = questions::meaning(prompt).map(|meaning| {
+        let unit = tree.of_request(Purpose::Phrasing, index).unit();
+        ((unit * meaning.phrasings.len() as f64) as usize, meaning)
     });
-    let prompt_tokens = tree
-        .stream(Purpose::PromptLength, "", prompt, 0)
-        .whole(&load.prompt_tokens)
-        .max(2);
+    let prompt_tokens = match phrasing {
+        Some((at, meaning)) => meaning.phrasings[at].tokens,
+        None => tree
+            .stream(Purpose::PromptLength, "", prompt, 0)
+            .whole(&load.prompt_tokens)
+            .max(2),
+    };
     PlannedRequest {
         index,
         prompt,
         client: client as u32,
+        phrasing: phrasing.map(|(at, _)| at),
         prompt_tokens,
+        history: history(tree, load, prompt),
         leave,
+        again: load.clients.get(client).and_then(|client| again(tree, client, index)),
     }
+}
+
+/// The lengths of what was said before `prompt`: the same for whoever asks it.
+fn history(tree: SeedTree, load: &LoadPlan, prompt: PromptId) -> Vec<u64> {
+    let Some(history) = &load.history else {
+        return Vec::new();
+    };
+    let length = |turn| {
+        tree.stream(Purpose::HistoryLength, "", prompt, turn)
+            .whole(&history.tokens)
+            .max(1)
+    };
+    (0..history.turns).map(length).collect()
+}
+
+fn again(tree: SeedTree, client: &ClientPlan, index: u64) -> Option<Micros> {
+    let again = client.again.as_ref()?;
+    let mut draws = tree.of_request(Purpose::Again, index);
+    let sends = draws.unit() < again.probability.get();
+    sends.then(|| Micros(draws.whole(&again.after)))
 }
 
 /// How long the user behind request `index` thinks before asking it: at least a millisecond, so that a user whose
@@ -303,6 +369,32 @@ mod tests {
         let moments: std::collections::BTreeSet<_> =
             first.iter().map(|request| format!("{:?}", request.leave)).collect();
         assert!(moments.len() > first.len() / 3, "when they leave is the clients' own");
+    }
+
+    #[test]
+    fn questions_come_in_all_their_words_and_a_repetition_is_the_same_request() {
+        let client = "{ share = 1.0, again = { after = \"1s\", probability = 0.25 } }";
+        let mut plan = plan("{ kind = \"constant\", rate = \"1/s\" }", client);
+        let load = &mut plan.variants[0].load;
+        load.prompts = Some(crate::plan::PromptsPlan::of_questions(2, 0.0));
+        let load = plan.variants[0].load.clone();
+        let all: Vec<_> = (0..2000).map(|index| planned(&plan, &load, index)).collect();
+        let texts: std::collections::BTreeMap<String, usize> =
+            all.iter()
+                .fold(std::collections::BTreeMap::new(), |mut texts, request| {
+                    assert_eq!(tracer::prompt_of(&request.text()), request.prompt);
+                    assert_eq!(tracer::prompt_length(&request.text()), Some(request.prompt_tokens));
+                    *texts.entry(request.text()).or_default() += 1;
+                    texts
+                });
+        assert_eq!(texts.len(), 8, "two meanings in four phrasings each");
+        assert!(texts.values().all(|count| (180..320).contains(count)), "{texts:?}");
+        let again: Vec<_> = all.iter().filter(|request| request.again.is_some()).collect();
+        assert!((again.len() as f64 - 500.0).abs() < 80.0, "{}", again.len());
+        let second = again[0].once_more();
+        assert_eq!((second.first_index(), second.text()), (again[0].index, again[0].text()));
+        assert_ne!(second.index, again[0].index);
+        assert_eq!(second.again, None, "twice is enough");
     }
 
     #[test]

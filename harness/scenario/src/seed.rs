@@ -51,6 +51,12 @@ pub enum Purpose {
     StartTime = 17,
     /// Which prompt a request carries.
     Prompt = 18,
+    /// In which words a question is put.
+    Phrasing = 19,
+    /// Length of an earlier turn of a conversation.
+    HistoryLength = 20,
+    /// Whether an impatient client sends its request again.
+    Again = 21,
 }
 
 /// The root of all draws of a run.

@@ -11,6 +11,7 @@ use std::fmt::Write;
 
 use crate::observe::Delivered;
 use crate::units::PromptId;
+use crate::{questions, structured};
 
 const MARKER: &str = "[prompt ";
 
@@ -38,18 +39,26 @@ pub fn prompt_text(prompt: PromptId, tokens: u64) -> String {
     text
 }
 
-/// The prompt a text names; of several markers the last. A text without a marker is named by its own bytes, the same
-/// for equal texts.
-pub fn prompt_of(text: &str) -> PromptId {
+/// The prompt a text names, by its marker (of several the last) or by being one of our questions.
+pub fn named(text: &str) -> Option<PromptId> {
     let marked = text.rfind(MARKER).and_then(|at| {
         let rest = &text[at + MARKER.len()..];
         rest.split(']').next()?.parse().ok()
     });
-    PromptId(marked.unwrap_or_else(|| fnv1a(text.as_bytes())))
+    marked.map(PromptId).or_else(|| questions::prompt_of(text))
 }
 
-/// Tokens of a text that [`prompt_text`] made; `None` for any other text, however similar.
+/// The prompt a text is: the one it names, or else one that stands for its bytes, the same for equal texts.
+pub fn prompt_of(text: &str) -> PromptId {
+    named(text).unwrap_or_else(|| PromptId(fnv1a(text.as_bytes())))
+}
+
+/// Tokens of a text that [`prompt_text`] made or that is one of our questions; `None` for any other text, however similar.
 pub fn prompt_length(text: &str) -> Option<u64> {
+    marked_length(text).or_else(|| questions::length(text))
+}
+
+fn marked_length(text: &str) -> Option<u64> {
     let (number, mut rest) = text.strip_prefix(MARKER)?.split_once(']')?;
     let prompt = PromptId(number_of(number)?);
     let mut fillers = 0;
@@ -124,13 +133,17 @@ pub fn answer_text(prompt: PromptId, tokens: u64) -> String {
 /// Reads an answer as it arrives, in pieces cut anywhere, and counts its words.
 ///
 /// Words end at white space and at the punctuation of JSON, so the words of an answer that is JSON are found where they
-/// stand. Its names and its other values are words too, and foreign ones.
+/// stand. Its names and its other values are words too, and foreign ones unless that JSON was asked for.
 #[derive(Debug, Clone)]
 pub struct Reader {
     prompt: PromptId,
+    wants_json: bool,
     word: String,
-    seen: Vec<u64>,
+    own: Indices,
+    others: Indices,
     delivered: Delivered,
+    /// Words of the answers of more than one other prompt.
+    is_mixed: bool,
 }
 
 impl Reader {
@@ -138,9 +151,21 @@ impl Reader {
     pub fn new(prompt: PromptId) -> Self {
         Self {
             prompt,
+            wants_json: false,
             word: String::new(),
-            seen: Vec::new(),
+            own: Indices::default(),
+            others: Indices::default(),
             delivered: Delivered::default(),
+            is_mixed: false,
+        }
+    }
+
+    /// The same, where the JSON of [`structured`] was asked for.
+    #[must_use]
+    pub fn of_json(prompt: PromptId) -> Self {
+        Self {
+            wants_json: true,
+            ..Self::new(prompt)
         }
     }
 
@@ -155,16 +180,18 @@ impl Reader {
         }
     }
 
-    /// Complete words so far, plus the one that is being read: how many tokens the client holds.
+    /// Complete words so far, plus the one that is being read: how many tokens the client holds. What a schema brings is
+    /// nobody's token.
     pub fn words(&self) -> u64 {
-        let open = u64::from(!self.word.is_empty());
+        let open = !self.word.is_empty() && !(self.wants_json && may_be_brought(&self.word));
         let Delivered {
             tokens,
             duplicates,
             misdelivered,
             foreign,
+            ..
         } = self.delivered;
-        tokens + duplicates + misdelivered + foreign + open
+        tokens + duplicates + misdelivered + foreign + u64::from(open)
     }
 
     /// The count, the last word included.
@@ -177,27 +204,57 @@ impl Reader {
         if self.word.is_empty() {
             return;
         }
-        let word = traced(&self.word);
-        match word {
-            Some((prompt, _)) if prompt != self.prompt.0 => self.delivered.misdelivered += 1,
-            Some((_, index)) if self.mark(index) => self.delivered.tokens += 1,
-            Some(_) => self.delivered.duplicates += 1,
-            None => self.delivered.foreign += 1,
+        let delivered = &mut self.delivered;
+        match traced(&self.word) {
+            Some((prompt, index)) if prompt != self.prompt.0 => self.misdelivered(PromptId(prompt), index),
+            Some((_, index)) if self.own.mark(index) => delivered.tokens += 1,
+            Some(_) => delivered.duplicates += 1,
+            None if self.wants_json && structured::brings(&self.word) => delivered.schema += 1,
+            None => delivered.foreign += 1,
         }
         self.word.clear();
     }
 
+    fn misdelivered(&mut self, prompt: PromptId, index: u64) {
+        let delivered = &mut self.delivered;
+        if delivered.misdelivered == 0 {
+            delivered.whose = Some(prompt);
+        }
+        if delivered.whose != Some(prompt) {
+            self.is_mixed = true;
+            delivered.whose = None;
+        }
+        if self.is_mixed || self.others.mark(index) {
+            delivered.misdelivered += 1;
+        } else {
+            delivered.duplicates += 1;
+        }
+    }
+}
+
+/// Whether a word that is still being read may become one that a schema brings: it is none of ours yet.
+fn may_be_brought(word: &str) -> bool {
+    !word
+        .strip_prefix('t')
+        .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// Indices that have arrived.
+#[derive(Debug, Clone, Default)]
+struct Indices(Vec<u64>);
+
+impl Indices {
     /// Notes that `index` arrived; false if it had before. Indices above a million are nobody's.
     fn mark(&mut self, index: u64) -> bool {
         let (block, bit) = ((index / 64) as usize, 1 << (index % 64));
         if index > 1_000_000 {
             return false;
         }
-        if self.seen.len() <= block {
-            self.seen.resize(block + 1, 0);
+        if self.0.len() <= block {
+            self.0.resize(block + 1, 0);
         }
-        let fresh = self.seen[block] & bit == 0;
-        self.seen[block] |= bit;
+        let fresh = self.0[block] & bit == 0;
+        self.0[block] |= bit;
         fresh
     }
 }
@@ -309,9 +366,63 @@ mod tests {
                 tokens: 2,
                 duplicates: 1,
                 misdelivered: 1,
+                whose: Some(PromptId(4)),
+                schema: 0,
                 foreign: 1
             }
         );
+    }
+
+    #[test]
+    fn another_prompts_answer_is_counted_like_ones_own_and_a_mixture_is_nobodys() {
+        let read = |text: &str| {
+            let mut reader = Reader::new(PromptId(3));
+            reader.push(text);
+            let Delivered {
+                misdelivered,
+                whose,
+                duplicates,
+                ..
+            } = reader.finish();
+            (misdelivered, whose, duplicates)
+        };
+        assert_eq!(read("t4.0 t4.1 t4.1 t4.2"), (3, Some(PromptId(4)), 1));
+        assert_eq!(read("t4.0 t5.1 t4.1"), (3, None, 0));
+        assert_eq!(read("t3.0 t3.1"), (0, None, 0));
+    }
+
+    #[test]
+    fn what_the_schema_brings_is_told_from_words_and_from_what_nobody_asked_for() {
+        let answer = r#"{"answer":"t9.0 t9.1","confidence":0,"topic":"billing"}"#;
+        let mut reader = Reader::of_json(PromptId(9));
+        let mut words = 0;
+        for letter in answer.chars() {
+            reader.push(&letter.to_string());
+            assert!(reader.words() >= words, "words do not go away");
+            words = reader.words();
+        }
+        assert_eq!(words, 2);
+        let expected = Delivered {
+            tokens: 2,
+            schema: 5,
+            ..Delivered::default()
+        };
+        assert_eq!(reader.finish(), expected);
+        let mut reader = Reader::of_json(PromptId(9));
+        reader.push(r#"{"answer":"t9.0 hello"}"#);
+        let delivered = reader.finish();
+        assert_eq!((delivered.tokens, delivered.schema, delivered.foreign), (1, 1, 1));
+    }
+
+    #[test]
+    fn a_question_is_named_by_its_meaning_and_has_a_known_length() {
+        for meaning in questions::meanings() {
+            for phrasing in &meaning.phrasings {
+                assert_eq!(prompt_of(phrasing.text), meaning.prompt);
+                assert_eq!(prompt_length(phrasing.text), Some(phrasing.tokens));
+            }
+        }
+        assert_eq!(named("How are you?"), None);
     }
 
     proptest! {

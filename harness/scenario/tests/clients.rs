@@ -69,6 +69,46 @@ fn prompts_have_a_number_and_a_popularity() {
 }
 
 #[test]
+fn questions_are_as_many_as_the_set_has_and_no_more() {
+    let all = brownout_scenario::questions::meanings().len() as u64;
+    let prompts = |keys: &str| format!("{CONSTANT}\nprompts = {{ questions = true{keys} }}");
+    let load = load(&prompts(", exponent = 0.5"));
+    let questions = load.prompts.expect("prompts");
+    assert_eq!(
+        (questions.questions, questions.distinct, questions.exponent),
+        (true, all, 0.5)
+    );
+    let most = all.to_string();
+    refuses(&prompts(", distinct = 9999"), "", "different questions", &most);
+    refuses(&prompts(", distinct = 0"), "", "different questions", &most);
+}
+
+#[test]
+fn a_conversation_has_an_even_number_of_earlier_turns() {
+    let load = load(&format!("{CONSTANT}\nhistory = {{ turns = 12, tokens = 150 }}"));
+    assert_eq!(load.history.expect("history").turns, 12);
+    for turns in [0, 1, 7, 102] {
+        let history = format!("{CONSTANT}\nhistory = {{ turns = {turns} }}");
+        refuses(
+            &history,
+            "",
+            &format!("a history of {turns} turns"),
+            "an even number from 2 to 100",
+        );
+    }
+    let long = format!("{CONSTANT}\nhistory = {{ turns = 100, tokens = 10001 }}");
+    refuses(&long, "", "above a million tokens", "below a million");
+}
+
+#[test]
+fn an_impatient_client_says_after_how_long_it_sends_again() {
+    let load = load(&client("again = { after = \"300ms\", probability = 0.5 }"));
+    let again = load.clients[0].again.as_ref().expect("again");
+    assert_eq!(again.probability.get(), 0.5);
+    assert!(load.clients[1].again.is_none());
+}
+
+#[test]
 fn what_cannot_be_a_client_is_refused() {
     refuses(
         &client("name = \"a b\""),

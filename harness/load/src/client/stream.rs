@@ -46,8 +46,8 @@ impl Exchange<'_> {
     /// Takes words of a stream; true when its client has seen enough and leaves.
     fn words(&mut self, text: &str) -> bool {
         let before = self.reader.words();
-        self.reader.push(text);
-        let arrived = self.reader.words() - before;
+        self.read(text);
+        let arrived = self.reader.words().saturating_sub(before);
         if arrived > 0 {
             let now = self.around.now();
             if let Some(last) = self.last_token {

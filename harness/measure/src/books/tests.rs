@@ -377,6 +377,21 @@ fn a_lost_or_invented_request_is_caught() {
 }
 
 #[test]
+fn a_request_that_is_sent_again_is_one_of_its_own_and_not_of_the_schedule() {
+    let again = |index| RequestObservation {
+        index: index + AGAIN,
+        ..request(1, 150, 185, 30)
+    };
+    let mut world = balanced();
+    world.requests.push(again(1));
+    let books = world.books();
+    assert!(books.balanced, "{books:?}");
+    unbalances("sent again, but never a first time", |world| {
+        world.requests.push(again(9))
+    });
+}
+
+#[test]
 fn words_that_do_not_belong_to_an_answer_are_caught() {
     unbalances("1 foreign and 0 repeated words", |world| {
         world.requests[0].delivered.foreign = 1;

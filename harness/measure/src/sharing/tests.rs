@@ -1,6 +1,6 @@
 //! Who was served from whose attempt, what that makes of the attempt, and what remains an accusation.
 
-use brownout_scenario::observe::{FailureClass, Finish, Usage};
+use brownout_scenario::observe::{Delivered, FailureClass, Finish, Usage};
 use brownout_scenario::plan::ClientPlan;
 use brownout_scenario::units::Share;
 use proptest::prelude::*;
@@ -65,15 +65,15 @@ fn an_attempt_that_was_still_under_way_was_shared_and_not_cached() {
 fn an_attempt_whose_own_client_left_is_used_by_whoever_read_it() {
     let left = RequestObservation {
         outcome: Outcome::Aborted,
-        delivered: brownout_scenario::observe::Delivered {
+        delivered: Delivered {
             tokens: 4,
-            ..Default::default()
+            ..Delivered::default()
         },
         ..asked(0, 0, 50)
     };
     let failed = RequestObservation {
         outcome: Outcome::Failed(FailureClass::ClientTimeout),
-        delivered: brownout_scenario::observe::Delivered::default(),
+        delivered: Delivered::default(),
         ..asked(0, 0, 50)
     };
     for own in [left, failed] {
@@ -200,6 +200,7 @@ fn load(keys: &[Option<&str>]) -> LoadPlan {
             task: None,
             reads: None,
             disconnect: None,
+            again: None,
         })
         .collect();
     load
@@ -263,6 +264,101 @@ fn an_answer_that_was_made_before_anybody_asked_may_be_given_to_all() {
     assert_eq!(
         (sums(&join).billed, sums(&join).from_cache, join.strangers.len()),
         (0, 60, 1)
+    );
+}
+
+/// A question, asked and answered with 30 words of `answer`'s answer, by a client of kind `client`.
+fn question(index: u64, place: usize, answer: usize, (sent, ended): (u64, u64), client: u32) -> RequestObservation {
+    let prompt = |place: usize| brownout_scenario::questions::meanings()[place].prompt;
+    let mut asked = RequestObservation {
+        prompt: prompt(place),
+        client,
+        ..request(index, sent, ended, 30)
+    };
+    if place != answer {
+        asked.delivered = Delivered {
+            misdelivered: 30,
+            whose: Some(prompt(answer)),
+            ..Delivered::default()
+        };
+    }
+    asked
+}
+
+/// A whole answer to the question in `place`, made for request `caller`.
+fn answer_to(place: usize, caller: u64, arrived: u64, ended: u64) -> LedgerRow {
+    LedgerRow {
+        prompt: brownout_scenario::questions::meanings()[place].prompt,
+        ..made_for(caller, arrived, ended)
+    }
+}
+
+#[test]
+fn the_answer_to_another_question_is_wrong_and_the_books_balance() {
+    let requests = [
+        question(0, 0, 0, (0, 100), 0),
+        question(1, 1, 0, (200, 210), 0),
+        question(2, 1, 0, (50, 110), 0),
+    ];
+    let ledger = [answer_to(0, 0, 10, 100)];
+    let join = join(&requests, &ledger, Endpoint::Chat);
+    let counts = counts::requests(&join.requests.iter().collect::<Vec<_>>());
+    assert_eq!((counts.answered, counts.wrong, counts.valid()), (3, 2, 1));
+    assert_eq!((counts.from_cache, counts.coalesced), (1, 1));
+    let (sums, books) = (sums(&join), books(&join));
+    assert_eq!(
+        (sums.delivered, sums.from_cache, sums.fan_out, sums.used),
+        (90, 30, 30, 30)
+    );
+    assert!(books.balanced, "{books:?}");
+}
+
+#[test]
+fn a_wrong_answer_must_be_somebodys_whole_answer_and_of_a_question_too() {
+    let first = question(0, 0, 0, (0, 100), 0);
+    let ledger = [answer_to(0, 0, 10, 100)];
+    let unbalances = |second: RequestObservation, words: &str| {
+        let requests = [first.clone(), second];
+        let join = join(&requests, &ledger, Endpoint::Chat);
+        let books = books(&join);
+        assert!(
+            books.discrepancies.iter().any(|d| d.contains(words)),
+            "{words}: {books:?}"
+        );
+    };
+    let wrong = || question(1, 1, 0, (200, 210), 0);
+    let mut too_much = wrong();
+    too_much.delivered.misdelivered = 31;
+    unbalances(too_much, "31 tokens of another prompt's answer");
+    let mut mixed = wrong();
+    mixed.delivered.whose = None;
+    unbalances(mixed, "30 tokens of another prompt's answer");
+    let mut half = wrong();
+    half.delivered.tokens = 3;
+    unbalances(half, "30 tokens of another prompt's answer");
+    unbalances(
+        RequestObservation {
+            prompt: PromptId(7),
+            ..wrong()
+        },
+        "30 tokens of another prompt's answer",
+    );
+    let mut reported = wrong();
+    reported.reported.as_mut().unwrap().completion_tokens = 31;
+    unbalances(reported, "reports 31 completion tokens, the provider 30");
+}
+
+#[test]
+fn another_questions_answer_that_was_made_for_another_key_is_an_accusation() {
+    let requests = [question(0, 0, 0, (0, 100), 0), question(1, 1, 0, (200, 210), 1)];
+    let ledger = [answer_to(0, 0, 10, 100)];
+    let load = load(&[Some("a"), Some("b")]);
+    let join = join(&requests, &ledger, &load);
+    let books = books(&join);
+    assert_eq!(books.discrepancies.len(), 1, "{books:?}");
+    assert!(
+        books.discrepancies[0].contains("made for a client with another key"),
+        "{books:?}"
     );
 }
 

@@ -141,6 +141,7 @@ fn cut(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use brownout_scenario::questions;
     use brownout_scenario::units::PromptId;
     use proptest::prelude::*;
 
@@ -173,6 +174,14 @@ mod tests {
             assert_eq!(exactly(&text), 300, "{id}");
             let marker = tracer::prompt_text(PromptId(id), 0);
             assert_eq!(Some(exactly(&marker)), tracer::prompt_length(&marker), "{marker}");
+        }
+    }
+
+    #[test]
+    fn every_question_is_as_long_as_its_set_says() {
+        let all = questions::meanings().iter().flat_map(|meaning| &meaning.phrasings);
+        for phrasing in all {
+            assert_eq!(exactly(phrasing.text), phrasing.tokens, "{}", phrasing.text);
         }
     }
 

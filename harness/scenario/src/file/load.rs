@@ -4,7 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::distribution::{Counts, Times};
-use crate::plan::{Endpoint, HangUp, Watch};
+use crate::plan::{Endpoint, HangUp, Output, Watch};
 use crate::units::{Micros, PerSecond, Share};
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -12,19 +12,30 @@ use crate::units::{Micros, PerSecond, Share};
 pub(crate) struct LoadBlock {
     pub(crate) arrivals: Option<Spanned<ArrivalsBlock>>,
     pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) output: Option<Output>,
     pub(crate) watch: Option<Watch>,
     pub(crate) poll: Option<Spanned<Micros>>,
     pub(crate) prompts: Option<Spanned<PromptsBlock>>,
     pub(crate) prompt_tokens: Option<Spanned<Counts>>,
+    pub(crate) history: Option<Spanned<HistoryBlock>>,
     pub(crate) max_tokens: Option<Spanned<u64>>,
     pub(crate) patience: Option<Micros>,
     pub(crate) client: Option<Vec<Spanned<ClientBlock>>>,
+}
+
+/// What was said before each prompt.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HistoryBlock {
+    pub(crate) turns: u32,
+    pub(crate) tokens: Option<Counts>,
 }
 
 /// Which prompts are asked for, and how often each.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PromptsBlock {
+    pub(crate) questions: Option<bool>,
     pub(crate) distinct: Option<u64>,
     pub(crate) exponent: Option<f64>,
 }
@@ -83,6 +94,15 @@ pub(crate) struct ClientBlock {
     pub(crate) task: Option<Spanned<String>>,
     pub(crate) read: Option<Spanned<ReadBlock>>,
     pub(crate) disconnect: Option<Spanned<DisconnectBlock>>,
+    pub(crate) again: Option<Spanned<AgainBlock>>,
+}
+
+/// How a kind of clients sends its requests a second time.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AgainBlock {
+    pub(crate) after: Times,
+    pub(crate) probability: Option<Share>,
 }
 
 /// How slowly a kind of clients reads: exactly one of the two.

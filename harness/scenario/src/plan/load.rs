@@ -17,17 +17,32 @@ pub struct LoadPlan {
     pub watch: Watch,
     /// How often a client asks for the result of its job, where it asks.
     pub poll: Micros,
+    /// What kind of answer they ask for.
+    #[serde(skip_serializing_if = "Output::is_text")]
+    pub output: Output,
     /// Which prompts are asked for; `None` if each request has one of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompts: Option<PromptsPlan>,
     /// Length of a prompt, in tokens.
     pub prompt_tokens: Distribution,
+    /// What was said before each prompt; `None` if nothing was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<HistoryPlan>,
     /// The `max_tokens` a client asks for.
     pub max_tokens: u64,
     /// How long a client waits for the whole answer; `None` for ever (the drain bounds it).
     pub patience: Option<Micros>,
     /// Kinds of clients; their shares sum to 1.
     pub clients: Vec<ClientPlan>,
+}
+
+/// The conversation in front of each prompt.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HistoryPlan {
+    /// Earlier turns, half of them the user's: an even number.
+    pub turns: u32,
+    /// Tokens of a turn.
+    pub tokens: Distribution,
 }
 
 /// When requests fall due.
@@ -120,6 +135,24 @@ impl Endpoint {
     }
 }
 
+/// What kind of answer the clients ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Output {
+    /// Plain text.
+    #[default]
+    Text,
+    /// The JSON of [`crate::structured`], which they check.
+    Json,
+}
+
+impl Output {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+    fn is_text(&self) -> bool {
+        *self == Self::Text
+    }
+}
+
 /// How a client learns what came of its job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -149,6 +182,18 @@ pub struct ClientPlan {
     pub reads: Option<SlowRead>,
     /// When it leaves, if it does.
     pub disconnect: Option<Disconnect>,
+    /// When it sends its request again, if it is so impatient.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub again: Option<Again>,
+}
+
+/// An impatient client: it sends its request a second time while it goes on waiting for the first.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Again {
+    /// How long after the first, in microseconds.
+    pub after: Distribution,
+    /// How many do.
+    pub probability: Share,
 }
 
 /// How slowly a client reads.

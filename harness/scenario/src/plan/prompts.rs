@@ -7,9 +7,15 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::questions;
+use crate::units::PromptId;
+
 /// Prompts that are asked for again and again, some of them more often than others.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PromptsPlan {
+    /// They are questions as people ask them, in many phrasings: see [`crate::questions`].
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub questions: bool,
     /// How many different ones there are.
     pub distinct: u64,
     /// The most popular one is asked for `n^exponent` times as often as the one in place `n`; 0: all alike.
@@ -31,10 +37,26 @@ impl PromptsPlan {
             })
             .collect();
         Self {
+            questions: false,
             distinct,
             exponent,
             cumulative: sums.iter().map(|part| part / sum).collect(),
         }
+    }
+
+    /// The first so many questions of the set, at least one, and at most all of them.
+    pub fn of_questions(distinct: u64, exponent: f64) -> Self {
+        Self {
+            questions: true,
+            ..Self::new(distinct.min(questions::meanings().len() as u64), exponent)
+        }
+    }
+
+    /// The prompt in `place`, from 0.
+    pub fn prompt(&self, place: u64) -> PromptId {
+        let question = usize::try_from(place).ok().filter(|_| self.questions);
+        let meaning = question.and_then(|place| questions::meanings().get(place));
+        meaning.map_or(PromptId(place + 1), |meaning| meaning.prompt)
     }
 
     /// The place of the prompt at `unit`, a number within (0, 1): 0 for the most popular one.

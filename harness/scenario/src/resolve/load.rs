@@ -1,9 +1,10 @@
 //! Load blocks to load plans: the base of the file with the variant's changes on top.
 //!
-//! `arrivals`, `clients` and `prompts` have files of their own.
+//! `arrivals`, `clients`, `prompts` and `history` have files of their own.
 
 mod arrivals;
 mod clients;
+mod history;
 mod prompts;
 
 use toml::Spanned;
@@ -68,10 +69,14 @@ pub(super) fn load(context: &Context<'_>, base: &Spanned<LoadBlock>, patch: &Loa
         endpoint,
         watch: patch.watch.or(raw.watch).unwrap_or_default(),
         poll,
+        output: patch.output.or(raw.output).unwrap_or_default(),
         prompts: pick!(prompts)
             .map(|block| prompts::prompts(context, block))
             .transpose()?,
         prompt_tokens,
+        history: pick!(history)
+            .map(|block| history::history(context, block))
+            .transpose()?,
         max_tokens,
         patience: patch.patience.or(raw.patience),
         clients: clients::clients(

@@ -5,8 +5,8 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::super::{A_TASK, Context, Resolved, check_name, checked, is_task};
-use crate::file::{ClientBlock, DisconnectBlock, ReadBlock};
-use crate::plan::{ClientPlan, Disconnect, Endpoint, LeaveAfter, SlowRead};
+use crate::file::{AgainBlock, ClientBlock, DisconnectBlock, ReadBlock};
+use crate::plan::{Again, ClientPlan, Disconnect, Endpoint, LeaveAfter, SlowRead};
 use crate::units::Share;
 
 const LONGEST_KEY: usize = 200;
@@ -43,6 +43,7 @@ pub(super) fn clients(
             task: None,
             reads: None,
             disconnect: None,
+            again: None,
         });
     }
     Ok(clients)
@@ -71,6 +72,15 @@ fn client(context: &Context<'_>, endpoint: Endpoint, raw: &ClientBlock) -> Resol
         task: raw.task.as_ref().map(|task| task.get_ref().clone()),
         reads: raw.read.as_ref().map(|read| reads(context, read)).transpose()?,
         disconnect: leaves.transpose()?,
+        again: raw.again.as_ref().map(|block| again(context, block)).transpose()?,
+    })
+}
+
+fn again(context: &Context<'_>, block: &Spanned<AgainBlock>) -> Resolved<Again> {
+    let raw = block.get_ref();
+    Ok(Again {
+        after: checked(context, &block.span(), &raw.after.0)?,
+        probability: raw.probability.unwrap_or(Share::ALL),
     })
 }
 

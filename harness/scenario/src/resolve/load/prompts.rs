@@ -5,6 +5,7 @@ use toml::Spanned;
 use super::super::{Context, Resolved};
 use crate::file::PromptsBlock;
 use crate::plan::PromptsPlan;
+use crate::questions::meanings;
 
 /// Bounds the table that popularity is drawn from: 8 MB.
 const MOST_DISTINCT: u64 = 1_000_000;
@@ -21,6 +22,9 @@ pub(super) fn prompts(context: &Context<'_>, block: &Spanned<PromptsBlock>) -> R
             "write a number from 0 (all alike) to 5 (nearly always the same); 1.0 is Zipf's law",
         );
     }
+    if raw.questions == Some(true) {
+        return questions(context, block, exponent);
+    }
     let Some(distinct) = raw.distinct.filter(|distinct| (1..=MOST_DISTINCT).contains(distinct)) else {
         return context.fail(
             block.span(),
@@ -29,4 +33,17 @@ pub(super) fn prompts(context: &Context<'_>, block: &Spanned<PromptsBlock>) -> R
         );
     };
     Ok(PromptsPlan::new(distinct, exponent))
+}
+
+fn questions(context: &Context<'_>, block: &Spanned<PromptsBlock>, exponent: f64) -> Resolved<PromptsPlan> {
+    let all = meanings().len() as u64;
+    let distinct = block.get_ref().distinct.unwrap_or(all);
+    if !(1..=all).contains(&distinct) {
+        return context.fail(
+            block.span(),
+            format!("there are {all} different questions"),
+            format!("write distinct = {all} or less, or leave it out"),
+        );
+    }
+    Ok(PromptsPlan::of_questions(distinct, exponent))
 }
