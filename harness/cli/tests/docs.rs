@@ -333,7 +333,7 @@ fn every_setting_of_the_service_is_explained_with_its_two_defaults() {
         "redis_url": "redis://h/", "namespace": "n", "environment": "e", "instance": "i",
         "providers": [{
             "name": "n", "base_url": "http://u", "model": "m", "api_key": "k",
-            "prompt_usd_per_million": 1, "completion_usd_per_million": 1,
+            "prompt_usd_per_million": 1, "completion_usd_per_million": 1, "context_window": 1, "tasks": ["t"],
         }],
         "keys": [{ "name": "n", "sha256": "ab".repeat(32), "tenant": "t", "budget_usd": 1 }],
     });
