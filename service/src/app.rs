@@ -88,8 +88,9 @@ impl App {
         let (metrics, tasks) = (Metrics::default(), Tasks::default());
         metrics.process_start.set(clock.now_unix_us() as f64 / 1e6);
         metrics.pool_size.set(i64::from(settings.database.pool));
+        let instance = settings.instance.clone().unwrap_or_else(|| name.clone());
         let resource = Resource {
-            instance: settings.instance.clone().unwrap_or_else(|| name.clone()),
+            instance: instance.clone(),
             environment: settings.environment.clone(),
         };
         let collected = settings
@@ -110,7 +111,7 @@ impl App {
             dependencies,
             tracer: Tracer::new(spans, metrics.clone(), clock, seed),
             webhooks: Sender::new(&settings.webhooks, Arc::clone(&upstream), clock),
-            models: ModelClient::new(&settings, upstream, metrics.clone(), seed)?,
+            models: ModelClient::new(&settings, upstream, metrics.clone(), &instance, clock, seed)?,
             router: Router::new(&settings, seed),
             accounts: Accounts::new(stores.database, &settings.database, metrics.clone(), clock),
             job_slots: Arc::new(Semaphore::new(settings.jobs.concurrency as usize)),

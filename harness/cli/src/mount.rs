@@ -119,7 +119,7 @@ impl Mount for ReferenceService {
 
 /// The command for a child whose `stores` are where these keys say.
 fn child(role: Role, spec: &HostSpec, dir: &Path, stores: Map<String, Value>) -> std::io::Result<Command> {
-    let mut keys = with_host_keys(&spec.settings, &spec.providers, &spec.telemetry_url);
+    let mut keys = with_host_keys(spec);
     keys.extend(stores);
     let grace = Settings::from_map(spec.settings.clone())
         .map_err(std::io::Error::other)?
@@ -160,20 +160,18 @@ fn stores(shared: &Stores, settings: &Settings, io: &HostIo) -> Stores {
 
 /// The settings that a host described by `spec` runs on.
 pub fn settings(spec: &HostSpec) -> Result<Settings, MountError> {
-    let keys = with_host_keys(&spec.settings, &spec.providers, &spec.telemetry_url);
+    let keys = with_host_keys(spec);
     Settings::from_map(keys).map_err(|e| MountError(e.to_string()))
 }
 
 /// The author's keys, and those that only a host knows.
-fn with_host_keys(
-    settings: &Map<String, Value>,
-    providers: &[brownout_world::ProviderEndpoint],
-    telemetry_url: &str,
-) -> Map<String, Value> {
-    let mut keys = settings.clone();
-    let providers: Vec<Value> = providers.iter().map(provider_keys).collect();
+fn with_host_keys(spec: &HostSpec) -> Map<String, Value> {
+    let mut keys = spec.settings.clone();
+    let providers: Vec<Value> = spec.providers.iter().map(provider_keys).collect();
     keys.insert("providers".to_owned(), Value::Array(providers));
-    keys.insert("otlp_endpoint".to_owned(), json!(telemetry_url));
+    keys.insert("otlp_endpoint".to_owned(), json!(spec.telemetry_url));
+    // What replicas draw for themselves alone is not to be the same.
+    keys.entry("instance").or_insert_with(|| json!(spec.name));
     keys
 }
 

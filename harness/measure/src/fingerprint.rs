@@ -147,15 +147,16 @@ struct Phase<'a> {
     name: &'a str,
     requests: Requests,
     errors: &'a BTreeMap<String, u64>,
-    histograms: [&'a str; 2],
+    histograms: [&'a str; 3],
 }
 
 /// The distributions of a variant, with their keys in the record.
-pub(crate) fn distributions(variant: &VariantRecord) -> [(&'static str, &Distribution); 7] {
+pub(crate) fn distributions(variant: &VariantRecord) -> [(&'static str, &Distribution); 8] {
     [
         ("latency", &variant.latency),
         ("ack", &variant.ack),
         ("service_time", &variant.service_time),
+        ("failure_time", &variant.failure_time),
         ("ttft", &variant.ttft),
         ("inter_token", &variant.inter_token),
         ("lateness", &variant.lateness),
@@ -221,7 +222,7 @@ impl<'a> Phase<'a> {
             name: &phase.name,
             requests: Requests::of(phase.requests),
             errors: &phase.errors,
-            histograms: [&phase.latency.hdr, &phase.ttft.hdr],
+            histograms: [&phase.latency.hdr, &phase.ttft.hdr, &phase.failure_time.hdr],
         }
     }
 }

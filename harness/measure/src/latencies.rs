@@ -36,6 +36,13 @@ pub(crate) fn service_time(subset: &[&Joined]) -> Distribution {
     collect(answered.filter_map(|joined| Some(joined.request.ended.since(joined.request.sent?))))
 }
 
+/// From due to the end of a request that failed: how soon whoever waits is told.
+pub(crate) fn failure_time(subset: &[&Joined]) -> Distribution {
+    let failed = |joined: &&&Joined| matches!(joined.request.outcome, Outcome::Failed(_));
+    let failed = subset.iter().filter(failed);
+    collect(failed.map(|joined| joined.request.ended.since(joined.request.due)))
+}
+
 /// From due to the first word, of streams, whatever became of them then.
 pub(crate) fn ttft(subset: &[&Joined], endpoint: Endpoint) -> Distribution {
     let streams = if endpoint.is_stream() { subset } else { &[] };
@@ -72,7 +79,7 @@ pub(crate) fn cancel_lag(subset: &[&Joined]) -> Distribution {
 
 #[cfg(test)]
 mod tests {
-    use brownout_scenario::observe::{LedgerRow, RequestObservation};
+    use brownout_scenario::observe::{FailureClass, LedgerRow, RequestObservation};
 
     use super::*;
     use crate::join::join;
@@ -91,6 +98,22 @@ mod tests {
         let join = join(&requests, &ledger, Endpoint::Stream);
         let lag = cancel_lag(&join.requests.iter().collect::<Vec<_>>());
         assert_eq!((lag.count, lag.min_ms, lag.max_ms), (2, 0.0, 0.2));
+    }
+
+    #[test]
+    fn a_failure_is_told_when_its_request_ends_and_an_answer_is_none() {
+        let failed = RequestObservation {
+            outcome: Outcome::Failed(FailureClass::Unavailable),
+            ..request(1, 100, 600, 0)
+        };
+        let aborted = RequestObservation {
+            outcome: Outcome::Aborted,
+            ..request(2, 0, 900, 0)
+        };
+        let requests = [failed, aborted, request(3, 0, 800, 5)];
+        let join = join(&requests, &[], Endpoint::Chat);
+        let told = failure_time(&join.requests.iter().collect::<Vec<_>>());
+        assert_eq!((told.count, told.max_ms), (1, 0.5));
     }
 
     #[test]

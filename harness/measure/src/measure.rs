@@ -68,6 +68,7 @@ pub fn measure(variant: &Variant, plan: &Plan, observations: &Observations) -> V
         latency: latencies::latency(&subset),
         ack: latencies::ack(&subset),
         service_time: latencies::service_time(&subset),
+        failure_time: latencies::failure_time(&subset),
         ttft: latencies::ttft(&subset, endpoint),
         inter_token: latencies::inter_token(&subset),
         lateness: latencies::lateness(&subset),

@@ -97,6 +97,7 @@ fn phase(subset: &[&Joined], name: String, (from, until): (Micros, Micros), endp
         errors: counts::errors(&part),
         latency: latencies::latency(&part),
         ttft: latencies::ttft(&part, endpoint),
+        failure_time: latencies::failure_time(&part),
         ..PhaseRecord::default()
     }
 }

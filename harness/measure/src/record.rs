@@ -175,6 +175,9 @@ pub struct VariantRecord {
     pub ack: Distribution,
     /// From sent to the usable answer.
     pub service_time: Distribution,
+    /// From due to the end of a request that failed.
+    #[serde(default)]
+    pub failure_time: Distribution,
     /// From due to the first word of a streamed answer.
     pub ttft: Distribution,
     /// Between the words of a streamed answer, every gap.
@@ -411,6 +414,9 @@ pub struct PhaseRecord {
     pub latency: Distribution,
     /// From due to the first word.
     pub ttft: Distribution,
+    /// From due to the end of a request that failed.
+    #[serde(default)]
+    pub failure_time: Distribution,
     /// What became of the target's processes in it.
     #[serde(default)]
     pub hosts: HostRecord,

@@ -48,6 +48,8 @@ pub fn name(metric: &str) -> &str {
         "latency.p50_ms" => "median latency",
         "latency.p95_ms" => "p95 latency",
         "latency.p99_ms" => "p99 latency",
+        "failure_time.p50_ms" => "median time until a failure was told",
+        "failure_time.p99_ms" => "p99 time until a failure was told",
         "ttft.p50_ms" => "median time to first token",
         "ttft.p99_ms" => "p99 time to first token",
         "requests.answered_ratio" => "share answered",

@@ -167,6 +167,7 @@ pub(crate) fn bare(name: &str) -> VariantRecord {
         latency: Distribution::default(),
         ack: Distribution::default(),
         service_time: Distribution::default(),
+        failure_time: Distribution::default(),
         ttft: Distribution::default(),
         inter_token: Distribution::default(),
         lateness: Distribution::default(),

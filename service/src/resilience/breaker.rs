@@ -11,7 +11,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::window::Window;
-use crate::draws::{Purpose, unit};
 
 /// Parameters. Without `failures` and `error_ratio` it never opens.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -119,9 +118,6 @@ enum State {
 #[derive(Debug, Clone)]
 pub(crate) struct Breaker {
     settings: BreakerSettings,
-    /// Root and key of its jitter.
-    seed: u64,
-    name: String,
     state: State,
     window: Window,
     /// Times in a row that it opened, without a success in between.
@@ -131,12 +127,10 @@ pub(crate) struct Breaker {
 }
 
 impl Breaker {
-    /// A closed breaker. `seed` and `name` fix its jitter.
-    pub(crate) fn new(settings: BreakerSettings, seed: u64, name: &str) -> Self {
+    /// A closed breaker.
+    pub(crate) fn new(settings: BreakerSettings) -> Self {
         Self {
             settings,
-            seed,
-            name: name.to_owned(),
             state: State::Closed { in_a_row: 0 },
             window: Window::over(settings.window),
             opened: 0,
@@ -159,19 +153,23 @@ impl Breaker {
         }
     }
 
-    /// An attempt ended. What was admitted before the last change of state is of no interest any more.
-    pub(crate) fn record(&mut self, now: Instant, ticket: Ticket, outcome: Outcome) {
+    /// An attempt ended. What was admitted before the last change of state is of no interest any more. `draw` is in
+    /// [0, 1), and says how long it stays open if it opens now.
+    pub(crate) fn record(&mut self, now: Instant, ticket: Ticket, outcome: Outcome, draw: f64) {
+        let jitter = 1.0 - JITTER + 2.0 * JITTER * draw;
         if !self.settings.is_on() || ticket.0 != self.era {
             return;
         }
         match (self.state, outcome) {
-            (_, Outcome::Down) => self.open(now, self.settings.cooldown_cap, None),
+            (_, Outcome::Down) => self.open(now, self.settings.cooldown_cap.mul_f64(jitter), None),
             (State::Probing, Outcome::Success) => {
                 self.opened = 0;
                 self.window = Window::over(self.settings.window);
                 self.enter(State::Closed { in_a_row: 0 });
             }
-            (State::Probing, Outcome::Failure { retry_after }) => self.open(now, self.next_cooldown(), retry_after),
+            (State::Probing, Outcome::Failure { retry_after }) => {
+                self.open(now, self.next_cooldown().mul_f64(jitter), retry_after)
+            }
             // It told nothing: the next attempt is a probe again.
             (State::Probing, Outcome::Nothing) => self.enter(State::Open { until: now }),
             (State::Closed { .. }, Outcome::Success) => {
@@ -183,7 +181,7 @@ impl Breaker {
                 let in_a_row = in_a_row.saturating_add(1);
                 self.state = State::Closed { in_a_row };
                 if self.has_enough_of(in_a_row, now) {
-                    self.open(now, self.next_cooldown(), retry_after);
+                    self.open(now, self.next_cooldown().mul_f64(jitter), retry_after);
                 }
             }
             (State::Closed { .. }, Outcome::Nothing) | (State::Open { .. }, _) => {}
@@ -212,14 +210,12 @@ impl Breaker {
         doubled.min(self.settings.cooldown_cap)
     }
 
-    /// Opens for about `cooldown`, and not for less than the provider asked for, up to the cap.
+    /// Opens for `cooldown`, and not for less than the provider asked for, up to the cap.
     fn open(&mut self, now: Instant, cooldown: Duration, retry_after: Option<Duration>) {
-        let draw = unit(self.seed, Purpose::BreakerJitter, &self.name, self.era);
-        let jittered = cooldown.mul_f64(1.0 - JITTER + 2.0 * JITTER * draw);
         let floor = retry_after.unwrap_or_default().min(self.settings.cooldown_cap);
         self.opened = self.opened.saturating_add(1);
         self.enter(State::Open {
-            until: now + jittered.max(floor),
+            until: now + cooldown.max(floor),
         });
     }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::AttemptFailure;
-use crate::resilience::breaker::{Admit, Breaker, Outcome, Standing, Ticket};
+use crate::clock::Clock;
+use crate::draws::{Purpose, unit};
+use crate::resilience::breaker::{Admit, Breaker, BreakerSettings, Outcome, Standing, Ticket};
 use crate::resilience::classes::Mark;
 use crate::sync::lock;
 use crate::telemetry::Metrics;
@@ -19,6 +21,10 @@ pub(super) struct Circuit {
     shared: Arc<Mutex<Shared>>,
     metrics: Metrics,
     provider: String,
+    clock: Clock,
+    seed: u64,
+    /// What its jitter is drawn by.
+    key: String,
 }
 
 struct Shared {
@@ -28,13 +34,27 @@ struct Shared {
 }
 
 impl Circuit {
-    pub(super) fn new(breaker: Breaker, metrics: Metrics, provider: &str) -> Self {
+    /// The breaker of `provider` in `instance`: replicas that open together must not probe together.
+    pub(super) fn new(
+        settings: BreakerSettings,
+        metrics: Metrics,
+        provider: &str,
+        instance: &str,
+        clock: Clock,
+        seed: u64,
+    ) -> Self {
         let told = Standing::Closed;
         metrics.breaker_stands(provider, told);
         Self {
-            shared: Arc::new(Mutex::new(Shared { breaker, told })),
+            shared: Arc::new(Mutex::new(Shared {
+                breaker: Breaker::new(settings),
+                told,
+            })),
             metrics,
             provider: provider.to_owned(),
+            clock,
+            seed,
+            key: format!("{instance} {provider}"),
         }
     }
 
@@ -65,6 +85,12 @@ impl Circuit {
             Standing::HalfOpen => "recovering",
             Standing::Open => "failing",
         }
+    }
+
+    /// Instances with equal seeds and names are kept apart by the moment.
+    fn draw(&self) -> f64 {
+        let now_us = self.clock.now_unix_us();
+        unit(self.seed, Purpose::BreakerJitter, &self.key, now_us)
     }
 
     /// Changes the breaker, and tells where it stands then if that is somewhere else.
@@ -110,7 +136,9 @@ impl Admission {
 
     fn end(&mut self, outcome: Outcome) {
         if let Some(ticket) = self.ticket.take() {
-            self.circuit.change(|breaker, now| breaker.record(now, ticket, outcome));
+            let draw = self.circuit.draw();
+            self.circuit
+                .change(|breaker, now| breaker.record(now, ticket, outcome, draw));
         }
     }
 }

@@ -11,8 +11,8 @@ use super::provider::Provider;
 use super::stream::AnswerStream;
 use super::witness::Witness;
 use super::{AttemptFailure, Upstream};
+use crate::clock::Clock;
 use crate::error::ServiceError;
-use crate::resilience::breaker::Breaker;
 use crate::resilience::course::{CallFailure, Course, Rules};
 use crate::resilience::fallback::Chain;
 use crate::resilience::filtered::ContentFilter;
@@ -45,11 +45,13 @@ impl ModelClient {
         settings: &Settings,
         upstream: Arc<dyn Upstream>,
         metrics: Metrics,
+        instance: &str,
+        clock: Clock,
         seed: u64,
     ) -> Result<Self, ServiceError> {
         let provider = |provider: &ProviderSettings| {
-            let breaker = Breaker::new(settings.breaker, seed, &provider.name);
-            let circuit = Circuit::new(breaker, metrics.clone(), &provider.name);
+            let metrics = metrics.clone();
+            let circuit = Circuit::new(settings.breaker, metrics, &provider.name, instance, clock, seed);
             Provider::new(provider, settings.route, circuit)
         };
         let providers: Vec<Provider> = settings.providers.iter().map(provider).collect::<Result<_, _>>()?;

@@ -66,10 +66,11 @@ fn keyed<'v>(
 
 fn latencies(variants: &[VariantRecord]) -> Markup {
     type Kind = (&'static str, fn(&VariantRecord) -> &Distribution);
-    const KINDS: [Kind; 7] = [
+    const KINDS: [Kind; 8] = [
         ("latency", |v| &v.latency),
         ("ack", |v| &v.ack),
         ("service time", |v| &v.service_time),
+        ("time to failure", |v| &v.failure_time),
         ("time to first token", |v| &v.ttft),
         ("between tokens", |v| &v.inter_token),
         ("lateness of the client", |v| &v.lateness),

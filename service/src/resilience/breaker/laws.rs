@@ -28,7 +28,7 @@ const fn secs(seconds: u64) -> Duration {
 fn attempt(breaker: &mut Breaker, now: Instant, outcome: Outcome) -> bool {
     match breaker.admit(now) {
         Admit::Yes(ticket) | Admit::Probe(ticket) => {
-            breaker.record(now, ticket, outcome);
+            breaker.record(now, ticket, outcome, 0.5);
             true
         }
         Admit::No { .. } => false,
@@ -36,7 +36,7 @@ fn attempt(breaker: &mut Breaker, now: Instant, outcome: Outcome) -> bool {
 }
 
 fn opened(settings: BreakerSettings, now: Instant) -> Breaker {
-    let mut breaker = Breaker::new(settings, 7, "a");
+    let mut breaker = Breaker::new(settings);
     while breaker.standing(now) == Standing::Closed {
         attempt(&mut breaker, now, FAILURE);
     }
@@ -86,9 +86,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #[test]
-    fn there_are_never_two_probes_and_never_traffic_beside_one(steps in steps(), seed in any::<u64>()) {
+    fn there_are_never_two_probes_and_never_traffic_beside_one(steps in steps(), draw in 0.0..1.0_f64) {
         let mut now = Instant::now();
-        let mut breaker = Breaker::new(SETTINGS, seed, "a");
+        let mut breaker = Breaker::new(SETTINGS);
         let mut under_way: Vec<(Ticket, bool)> = Vec::new();
         for step in steps {
             match step {
@@ -109,7 +109,7 @@ proptest! {
                 }
                 Step::End(n, outcome) if n < under_way.len() => {
                     let (ticket, _) = under_way.remove(under_way.len() - 1 - n);
-                    breaker.record(now, ticket, outcome);
+                    breaker.record(now, ticket, outcome, draw);
                 }
                 Step::End(..) => {}
                 Step::Read => drop(breaker.standing(now)),
@@ -117,7 +117,7 @@ proptest! {
         }
         // However it got there, it can be got out of: once everything has ended, somebody is admitted before long.
         for (ticket, _) in under_way.drain(..) {
-            breaker.record(now, ticket, Outcome::Nothing);
+            breaker.record(now, ticket, Outcome::Nothing, draw);
         }
         now += SETTINGS.cooldown_cap.mul_f64(1.0 + JITTER);
         prop_assert!(attempt(&mut breaker, now, Outcome::Success));
@@ -126,12 +126,13 @@ proptest! {
 
     #[test]
     fn an_open_breaker_admits_nobody_before_its_cooldown_and_one_after_it(
-        seed in any::<u64>(), after in prop::option::of(0_u64..400), early in 0.0..1.0_f64,
+        draw in 0.0..1.0_f64, after in prop::option::of(0_u64..400), early in 0.0..1.0_f64,
     ) {
         let now = Instant::now();
-        let mut breaker = Breaker::new(ROW, seed, "a");
+        let mut breaker = Breaker::new(ROW);
         for _ in 0..5 {
-            attempt(&mut breaker, now, Outcome::Failure { retry_after: after.map(secs) });
+            let Admit::Yes(ticket) = breaker.admit(now) else { panic!("closed") };
+            breaker.record(now, ticket, Outcome::Failure { retry_after: after.map(secs) }, draw);
         }
         let wait = refused_for(&mut breaker, now);
         let floor = secs(after.unwrap_or_default()).min(ROW.cooldown_cap);
@@ -144,10 +145,10 @@ proptest! {
 
     #[test]
     fn so_many_failures_in_a_row_open_it_and_one_less_does_not(
-        most in 1_u32..20, before in proptest::collection::vec(any::<bool>(), 0..20), seed in any::<u64>(),
+        most in 1_u32..20, before in proptest::collection::vec(any::<bool>(), 0..20),
     ) {
         let now = Instant::now();
-        let mut breaker = Breaker::new(BreakerSettings { failures: Some(most), ..ROW }, seed, "a");
+        let mut breaker = Breaker::new(BreakerSettings { failures: Some(most), ..ROW });
         let mut row = 0;
         for failed in before {
             row = if failed && row + 1 < most { row + 1 } else { 0 };
@@ -165,9 +166,9 @@ proptest! {
     }
 
     #[test]
-    fn reading_changes_nothing(steps in steps(), seed in any::<u64>()) {
+    fn reading_changes_nothing(steps in steps(), draw in 0.0..1.0_f64) {
         let mut now = Instant::now();
-        let (mut read, mut unread) = (Breaker::new(SETTINGS, seed, "a"), Breaker::new(SETTINGS, seed, "a"));
+        let (mut read, mut unread) = (Breaker::new(SETTINGS), Breaker::new(SETTINGS));
         let mut under_way = Vec::new();
         for step in steps {
             for _ in 0..3 {
@@ -184,8 +185,8 @@ proptest! {
                 }
                 Step::End(n, outcome) if n < under_way.len() => {
                     let ticket = under_way.remove(n);
-                    read.record(now, ticket, outcome);
-                    unread.record(now, ticket, outcome);
+                    read.record(now, ticket, outcome, draw);
+                    unread.record(now, ticket, outcome, draw);
                 }
                 Step::End(..) | Step::Read => {}
             }
@@ -201,7 +202,7 @@ async fn a_share_of_failures_opens_it_once_there_are_enough_to_judge_by() {
         failures: None,
         ..SETTINGS
     };
-    let mut breaker = Breaker::new(settings, 7, "a");
+    let mut breaker = Breaker::new(settings);
     for n in 0..9 {
         let outcome = if n % 2 == 0 { FAILURE } else { Outcome::Success };
         attempt(&mut breaker, now, outcome);
@@ -213,7 +214,7 @@ async fn a_share_of_failures_opens_it_once_there_are_enough_to_judge_by() {
     );
     attempt(&mut breaker, now, FAILURE);
     assert_eq!(breaker.standing(now), Standing::Open, "six of ten");
-    let mut later = Breaker::new(settings, 7, "a");
+    let mut later = Breaker::new(settings);
     for n in 0..40 {
         attempt(&mut later, now + secs(n * 4), FAILURE);
     }
@@ -255,7 +256,7 @@ async fn a_probe_that_nobody_saw_to_its_end_makes_room_for_another() {
         panic!("no probe");
     };
     assert_eq!(refused_for(&mut breaker, now), WHILE_PROBING);
-    breaker.record(now + secs(3), ticket, Outcome::Nothing);
+    breaker.record(now + secs(3), ticket, Outcome::Nothing, 0.5);
     assert_eq!(breaker.standing(now + secs(3)), Standing::HalfOpen);
     assert!(matches!(breaker.admit(now + secs(3)), Admit::Probe(_)));
 }
@@ -263,7 +264,7 @@ async fn a_probe_that_nobody_saw_to_its_end_makes_room_for_another() {
 #[tokio::test(start_paused = true)]
 async fn what_was_under_way_when_it_opened_neither_closes_nor_prolongs_it() {
     let now = Instant::now();
-    let mut breaker = Breaker::new(ROW, 7, "a");
+    let mut breaker = Breaker::new(ROW);
     let Admit::Yes(late) = breaker.admit(now) else {
         panic!("closed");
     };
@@ -271,41 +272,24 @@ async fn what_was_under_way_when_it_opened_neither_closes_nor_prolongs_it() {
         attempt(&mut breaker, now, FAILURE);
     }
     let wait = refused_for(&mut breaker, now);
-    breaker.record(now, late, Outcome::Success);
+    breaker.record(now, late, Outcome::Success, 0.5);
     assert_eq!(refused_for(&mut breaker, now), wait);
-    breaker.record(now, late, Outcome::Down);
+    breaker.record(now, late, Outcome::Down, 0.5);
     assert_eq!(refused_for(&mut breaker, now), wait);
     // Nor does it speak for the probe.
     let Admit::Probe(_) = breaker.admit(now + wait) else {
         panic!("no probe");
     };
-    breaker.record(now + wait, late, Outcome::Success);
+    breaker.record(now + wait, late, Outcome::Success, 0.5);
     assert_eq!(breaker.standing(now + wait), Standing::HalfOpen);
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_that_is_down_for_good_is_left_for_as_long_as_may_be() {
     let now = Instant::now();
-    let mut breaker = Breaker::new(SETTINGS, 7, "a");
+    let mut breaker = Breaker::new(SETTINGS);
     attempt(&mut breaker, now, Outcome::Down);
     assert!(refused_for(&mut breaker, now) >= secs(108));
-}
-
-#[tokio::test(start_paused = true)]
-async fn replicas_that_open_together_do_not_probe_together() {
-    let now = Instant::now();
-    let mut waits: Vec<Duration> = (0..8)
-        .map(|seed| {
-            let mut breaker = Breaker::new(ROW, seed, "a");
-            for _ in 0..5 {
-                attempt(&mut breaker, now, FAILURE);
-            }
-            refused_for(&mut breaker, now)
-        })
-        .collect();
-    waits.sort();
-    waits.dedup();
-    assert_eq!(waits.len(), 8);
 }
 
 #[tokio::test(start_paused = true)]
@@ -316,7 +300,7 @@ async fn one_that_is_off_never_opens() {
         error_ratio: None,
         ..SETTINGS
     };
-    let mut breaker = Breaker::new(off, 7, "a");
+    let mut breaker = Breaker::new(off);
     for outcome in [FAILURE, Outcome::Down].repeat(50) {
         assert!(attempt(&mut breaker, now, outcome));
     }
