@@ -122,6 +122,11 @@ pub enum Error {
     /// Too many jobs wait.
     #[error("too many jobs wait already: one more would come too late")]
     BacklogFull,
+    /// The tenant has as many jobs waiting as it may.
+    #[error(
+        "as many of your jobs wait already as may wait at a time: hand the next one in when some of them have begun"
+    )]
+    ShareFull,
     /// The job was begun as often as it may be, and no worker came back from it.
     #[error("the job was begun {attempts} times and no worker came to its end: it may be what ends them")]
     JobAbandoned {
@@ -200,7 +205,7 @@ impl Error {
             Self::TooLarge | Self::NoRoom { .. } | Self::ContextLength => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::KeyDisabled => StatusCode::FORBIDDEN,
-            Self::RateLimited { .. } | Self::KeyRateLimited { .. } | Self::TooManyAtOnce => {
+            Self::RateLimited { .. } | Self::KeyRateLimited { .. } | Self::TooManyAtOnce | Self::ShareFull => {
                 StatusCode::TOO_MANY_REQUESTS
             }
             // Not 429: clients take that for a matter of seconds, and retry by themselves.
@@ -247,6 +252,7 @@ impl Error {
             Self::KeyReused => "idempotency-key-reused",
             Self::Webhook(_) => "webhook-refused",
             Self::BacklogFull => "backlog-full",
+            Self::ShareFull => "tenant-backlog-full",
             Self::JobAbandoned { .. } => "job-abandoned",
             Self::JobExpired => "job-expired",
             Self::JobUnreadable => "job-unreadable",
@@ -290,7 +296,7 @@ impl Error {
             Self::KeyRateLimited { retry_after } | Self::ProvidersUnavailable { retry_after } => Some(*retry_after),
             Self::BudgetExhausted { full_in } => Some(*full_in),
             // A queue is longer than a line of requests.
-            Self::BacklogFull => Some(Duration::from_secs(5)),
+            Self::BacklogFull | Self::ShareFull => Some(Duration::from_secs(5)),
             Self::TooManyAtOnce
             | Self::PoolTimeout
             | Self::DatabaseFull

@@ -195,6 +195,8 @@ pub struct JobSettings {
     pub retry_cap: Duration,
     /// Jobs that may wait before one more is refused; absent: only the queue's own capacity.
     pub backlog: Option<u32>,
+    /// How many of them may be one tenant's, where callers show keys; absent: all.
+    pub backlog_per_tenant: Option<u32>,
     /// Whether equal unfinished requests of a tenant are one job.
     pub coalesce: bool,
 }

@@ -172,6 +172,11 @@ impl JobStore for TroubledJobs {
         self.inner.depth(now_us).await
     }
 
+    async fn waiting(&self, tenant: &str) -> Result<u64, QueueError> {
+        self.way.to_queue().await?;
+        self.inner.waiting(tenant).await
+    }
+
     async fn ping(&self) -> Result<(), QueueError> {
         self.way.to_queue().await?;
         self.inner.ping().await

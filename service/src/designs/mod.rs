@@ -106,7 +106,7 @@ pub(crate) const fn takes_jobs(app: &App) -> Result<(), Error> {
 /// Takes a job on, unless there is one already that stands for it or too many wait.
 pub(crate) async fn submit(app: &Arc<App>, job: Job) -> Result<Enqueued, Error> {
     takes_jobs(app)?;
-    app.backlog.admit(app).await?;
+    app.backlog.admit(app, &job.tenant).await?;
     match app.settings.design {
         Design::Background => background::submit(app, job).await,
         _ => queued::submit(app, job).await,

@@ -47,6 +47,10 @@ impl<S: JobStore> JobStore for Bounded<S> {
         within(self.0.depth(now_us)).await
     }
 
+    async fn waiting(&self, tenant: &str) -> Result<u64, QueueError> {
+        within(self.0.waiting(tenant)).await
+    }
+
     async fn ping(&self) -> Result<(), QueueError> {
         within(self.0.ping()).await
     }

@@ -52,6 +52,7 @@ async fn keeps_the_laws(fresh: impl AsyncFn(&str) -> Pair) {
         unfinished_equal_work_is_done_once_and_finished_work_again,
         a_full_queue_says_so_and_still_knows_whom_it_has,
         depth_tells_who_waits_who_runs_and_for_how_long,
+        each_tenant_has_its_own_count_of_jobs_that_wait,
         an_outcome_to_tell_is_claimed_like_a_job_until_it_is_told,
         two_processes_see_one_queue_and_share_its_jobs_out,
         many_who_change_one_job_change_it_one_at_a_time,
@@ -147,6 +148,9 @@ async fn a_store_that_never_answers_is_an_error_after_ten_seconds() {
         async fn depth(&self, _: u64) -> Result<Depth, QueueError> {
             std::future::pending().await
         }
+        async fn waiting(&self, _: &str) -> Result<u64, QueueError> {
+            std::future::pending().await
+        }
         async fn ping(&self) -> Result<(), QueueError> {
             std::future::pending().await
         }
@@ -166,10 +170,11 @@ async fn everything_fails(store: &dyn JobStore) {
             store.update("z", Event::Cancel, SECOND),
             store.purge(SECOND),
             store.depth(SECOND),
+            store.waiting("tenant"),
             store.ping(),
         )
     };
-    let (enqueue, get, claim, update, purge, depth, ping) =
+    let (enqueue, get, claim, update, purge, depth, waiting, ping) =
         tokio::time::timeout(Duration::from_secs(15), steps).await.unwrap();
     let failed = [
         enqueue.is_err(),
@@ -178,9 +183,10 @@ async fn everything_fails(store: &dyn JobStore) {
         matches!(update, Err(QueueError::Failed(_) | QueueError::Late)),
         purge.is_err(),
         depth.is_err(),
+        waiting.is_err(),
         ping.is_err(),
     ];
-    assert_eq!(failed, [true; 7]);
+    assert_eq!(failed, [true; 8]);
 }
 
 fn job(id: &str, at_us: u64) -> Job {
@@ -419,6 +425,43 @@ async fn depth_tells_who_waits_who_runs_and_for_how_long(Pair(store, _): Pair) {
         0,
         "who is not due yet has not waited"
     );
+}
+
+async fn each_tenant_has_its_own_count_of_jobs_that_wait(Pair(store, other): Pair) {
+    for (id, tenant) in [("1", "a"), ("2", "a"), ("3", "b"), ("4", "a")] {
+        let job = Job {
+            webhook: Some("https://hooks.example/".into()),
+            ..named(id, tenant, id)
+        };
+        store.enqueue(job).await.unwrap();
+    }
+    let waiting = async || {
+        let counts = ["a", "b", "c"].map(|tenant| other.waiting(tenant));
+        join_all(counts)
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(waiting().await, [3, 1, 0]);
+    // Whoever runs does not wait.
+    assert_eq!(store.claim("w", 0).await.unwrap().unwrap().id, "1");
+    assert_eq!(waiting().await, [2, 1, 0]);
+    // Whoever is to be run again does.
+    let failed = Event::Fail {
+        lease: lease("w", 1),
+        error: "no".into(),
+        retry_after: Some(Duration::from_secs(60)),
+    };
+    store.update("1", failed, SECOND).await.unwrap();
+    assert_eq!(waiting().await, [3, 1, 0]);
+    // Whoever only waits to be told of does not.
+    for id in ["2", "3"] {
+        store.update(id, Event::Cancel, SECOND).await.unwrap();
+    }
+    assert_eq!(waiting().await, [2, 0, 0]);
+    assert_eq!(store.purge(9_000 * SECOND).await.unwrap(), 2);
+    assert_eq!(waiting().await, [2, 0, 0]);
 }
 
 async fn an_outcome_to_tell_is_claimed_like_a_job_until_it_is_told(Pair(store, other): Pair) {

@@ -26,6 +26,8 @@ struct Data {
     claimable: BTreeSet<(u64, u64, String)>,
     /// The same for those among them that no worker has.
     waiting: BTreeSet<(u64, u64)>,
+    /// How many of those each tenant has that has some.
+    waiting_of: BTreeMap<String, u64>,
     finished: BTreeSet<(u64, String)>,
     keys: BTreeMap<Name, String>,
     open: BTreeMap<Name, String>,
@@ -57,6 +59,7 @@ impl Data {
             self.claimable.insert((at, arrival, job.id.clone()));
             if !filed.lent {
                 self.waiting.insert((at, arrival));
+                *self.waiting_of.entry(job.tenant.clone()).or_default() += 1;
             }
         }
         if let Some(at) = filed.finished_us {
@@ -77,7 +80,9 @@ impl Data {
         };
         let filed = Filed::of(&job);
         if let Some(at) = filed.claimable_us {
-            self.waiting.remove(&(at, arrival));
+            if self.waiting.remove(&(at, arrival)) {
+                self.waits_no_more(&job.tenant);
+            }
             self.claimable.remove(&(at, arrival, job.id.clone()));
         }
         if let Some(open) = filed.open() {
@@ -88,6 +93,16 @@ impl Data {
         }
         if let Some(at) = filed.finished_us {
             self.finished.remove(&(at, job.id));
+        }
+    }
+
+    fn waits_no_more(&mut self, tenant: &str) {
+        let Some(waiting) = self.waiting_of.get_mut(tenant) else {
+            return;
+        };
+        *waiting -= 1;
+        if *waiting == 0 {
+            self.waiting_of.remove(tenant);
         }
     }
 
@@ -174,6 +189,10 @@ impl JobStore for MemoryJobs {
             running: data.claimable.len() as u64 - queued,
             oldest_us: data.waiting.first().map_or(0, |(at, _)| now_us.saturating_sub(*at)),
         })
+    }
+
+    async fn waiting(&self, tenant: &str) -> Result<u64, QueueError> {
+        Ok(lock(&self.data).waiting_of.get(tenant).copied().unwrap_or_default())
     }
 
     async fn ping(&self) -> Result<(), QueueError> {

@@ -70,6 +70,9 @@ pub trait JobStore: Send + Sync {
     /// How full the queue is.
     async fn depth(&self, now_us: u64) -> Result<Depth, QueueError>;
 
+    /// How many jobs of `tenant` wait, for their turn or their time.
+    async fn waiting(&self, tenant: &str) -> Result<u64, QueueError>;
+
     /// Whether the queue answers.
     async fn ping(&self) -> Result<(), QueueError>;
 }

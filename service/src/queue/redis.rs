@@ -41,6 +41,7 @@ struct Steps {
     aside: Script,
     purge: Script,
     depth: Script,
+    waiting: Script,
 }
 
 impl Steps {
@@ -53,6 +54,7 @@ impl Steps {
             aside: step(include_str!("redis/aside.lua")),
             purge: step(include_str!("redis/purge.lua")),
             depth: step(include_str!("redis/depth.lua")),
+            waiting: step(include_str!("redis/waiting.lua")),
         }
     }
 }
@@ -245,6 +247,11 @@ impl JobStore for RedisJobs {
             running,
             oldest_us,
         })
+    }
+
+    async fn waiting(&self, tenant: &str) -> Result<u64, QueueError> {
+        let mut step = self.steps.waiting.key(&self.queue);
+        self.step(step.arg(tenant)).await
     }
 
     async fn ping(&self) -> Result<(), QueueError> {

@@ -36,6 +36,8 @@ const PURGE: &str = "
 const DEPTH: &str = "
     SELECT count(*) FILTER (WHERE NOT lent), count(*) FILTER (WHERE lent), min(claimable_us) FILTER (WHERE NOT lent)
     FROM jobs WHERE claimable_us IS NOT NULL";
+const WAITING: &str = "
+    SELECT count(*) FROM jobs WHERE tenant = $1 AND claimable_us IS NOT NULL AND NOT lent";
 const PING: &str = "SELECT count(*) FROM (SELECT 1 FROM jobs LIMIT 1) AS first";
 
 /// A database: how it is asked, and how it keeps others out of a change.
@@ -302,6 +304,10 @@ impl<E: Engine> JobStore for SqlJobs<E> {
             running: running.cast_unsigned(),
             oldest_us: oldest.map_or(0, |at| now_us.saturating_sub(at.cast_unsigned())),
         })
+    }
+
+    async fn waiting(&self, tenant: &str) -> Result<u64, QueueError> {
+        self.count(WAITING, &[Value::text(tenant)]).await
     }
 
     async fn ping(&self) -> Result<(), QueueError> {

@@ -258,6 +258,7 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
         table.pause("retry_base", &mut jobs.retry_base);
         table.pause("retry_cap", &mut jobs.retry_cap);
         table.bound("backlog", 1..=100_000, &mut jobs.backlog);
+        table.bound("backlog_per_tenant", 1..=100_000, &mut jobs.backlog_per_tenant);
         table.flag("coalesce", &mut jobs.coalesce);
     });
     visitor.table("webhooks", |table| {

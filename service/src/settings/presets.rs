@@ -72,6 +72,7 @@ fn naive(common: Settings) -> Settings {
         shutdown_grace: Duration::ZERO,
         jobs: JobSettings {
             backlog: None,
+            backlog_per_tenant: None,
             coalesce: false,
             ..common.jobs
         },
@@ -118,6 +119,7 @@ fn resilient(common: Settings) -> Settings {
         },
         jobs: JobSettings {
             backlog: Some(256),
+            backlog_per_tenant: Some(128),
             coalesce: true,
             ..common.jobs
         },
@@ -183,6 +185,7 @@ fn common(preset: Preset) -> Settings {
             retry_base: seconds(1),
             retry_cap: seconds(30),
             backlog: None,
+            backlog_per_tenant: None,
             coalesce: false,
         },
         webhooks: WebhookSettings {

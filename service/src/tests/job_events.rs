@@ -124,6 +124,9 @@ impl JobStore for Counting {
     async fn depth(&self, now_us: u64) -> Result<Depth, QueueError> {
         self.inner.depth(now_us).await
     }
+    async fn waiting(&self, tenant: &str) -> Result<u64, QueueError> {
+        self.inner.waiting(tenant).await
+    }
     async fn ping(&self) -> Result<(), QueueError> {
         self.inner.ping().await
     }

@@ -8,6 +8,7 @@ use super::plant::{Plant, pass};
 use super::provider::{Provider, Reply};
 use super::support::{Answer, Host, ms, question, secs};
 use crate::queue::{Delivery, Enqueued, Job, State};
+use crate::settings::Digest;
 
 fn plant(service: &Value) -> Plant {
     Plant::new(Provider::new(|_, _| Reply::Whole(secs(5))), service)
@@ -164,6 +165,76 @@ async fn a_full_backlog_refuses_until_there_is_room_again() {
     for _ in 0..300 {
         assert_eq!(plant.ask(&[], &question()).await.status, 202);
     }
+}
+
+/// A service that knows two tenants, and a worker-less queue.
+fn shared_plant(design: &str) -> Plant {
+    let key = |name: &str| json!({ "name": name, "sha256": Digest::of(name.as_bytes()).to_hex() });
+    let jobs = json!({ "backlog": 6, "backlog_per_tenant": 4, "concurrency": 1, "coalesce": false });
+    let service = json!({ "design": design, "auth": "required", "keys": [key("a"), key("b")], "jobs": jobs });
+    plant(&service)
+}
+
+async fn ask_as(plant: &Plant, name: &str) -> Answer {
+    let bearer = format!("Bearer {name}");
+    plant.ask(&[("authorization", &bearer)], &question()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_with_too_many_jobs_waiting_is_refused_and_the_others_are_not() {
+    for design in ["queued", "background"] {
+        let plant = shared_plant(design);
+        let (_worker, _) = plant.worker("w1");
+        let mut taken = 0;
+        while ask_as(&plant, "a").await.status == 202 {
+            taken += 1;
+            // The first one is begun.
+            pass(ms(150)).await;
+        }
+        assert_eq!(taken, 5, "{design}");
+        let refused = ask_as(&plant, "a").await;
+        assert_eq!(refused.problem(), (429, "tenant-backlog-full".to_owned()));
+        assert_eq!(refused.header("retry-after"), "5");
+        assert_eq!(
+            ask_as(&plant, "b").await.status,
+            202,
+            "{design}: the other one is not at fault"
+        );
+        pass(secs(5)).await;
+        assert_eq!(
+            ask_as(&plant, "a").await.status,
+            202,
+            "{design}: one was begun meanwhile"
+        );
+        assert_eq!(ask_as(&plant, "a").await.status, 429, "{design}");
+        // The whole has a bound all the same.
+        assert_eq!(ask_as(&plant, "b").await.status, 202, "{design}");
+        let full = ask_as(&plant, "b").await;
+        assert_eq!(full.problem(), (503, "backlog-full".to_owned()), "{design}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_keys_there_is_no_share_and_replicas_learn_of_each_others_jobs() {
+    let plant = plant(&json!({ "jobs": { "backlog": 9, "backlog_per_tenant": 4, "coalesce": false } }));
+    for _ in 0..9 {
+        assert_eq!(plant.ask(&[], &question()).await.status, 202);
+    }
+    assert_eq!(plant.ask(&[], &question()).await.status, 503);
+
+    let one = shared_plant("queued");
+    let provider = Provider::new(|_, _| Reply::Whole(secs(5)));
+    let other = Host::with(&provider, one.settings.clone(), one.stores.clone());
+    let body = question().to_string();
+    let mut taken = 0;
+    for n in 0..20 {
+        pass(secs(1)).await;
+        let headers = [("authorization", "Bearer a")];
+        let host = if n % 2 == 0 { &one.host } else { &other };
+        let answer = host.send_with(Method::POST, "/jobs", &headers, &body).await;
+        taken += u32::from(answer.status() == 202);
+    }
+    assert_eq!(taken, 4, "an eighth of four is less than one job");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,6 +8,11 @@ local function job(id)
     return base .. ':job:' .. id
 end
 
+-- The jobs of a tenant that wait.
+local function of(tenant)
+    return base .. ':tenant:' .. tenant
+end
+
 -- Where one is absent the caller sends an empty text.
 local function file(id, member, record, claimable, is_lent, done, fingerprint)
     redis.call('HSET', job(id), 'record', record, 'member', member)
@@ -15,6 +20,10 @@ local function file(id, member, record, claimable, is_lent, done, fingerprint)
     redis.call('ZREM', lent, member)
     if claimable ~= '' then
         redis.call('ZADD', is_lent == '1' and lent or waiting, claimable, member)
+    end
+    local tenant = redis.call('HGET', job(id), 'tenant')
+    if tenant then
+        redis.call(claimable ~= '' and is_lent ~= '1' and 'SADD' or 'SREM', of(tenant), member)
     end
     if done ~= '' then
         redis.call('ZADD', finished, done, id)
