@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::clock::Clock;
-use crate::designs::{AtWork, Backlog, Workers};
+use crate::designs::{AtWork, Backlog, Lookout, Workers};
 use crate::draws::Ids;
 use crate::error::ServiceError;
 use crate::features::Dependencies;
@@ -49,6 +49,8 @@ pub(crate) struct App {
     pub(crate) at_work: Arc<AtWork>,
     /// The bound of the jobs that wait.
     pub(crate) backlog: Backlog,
+    /// Looks at jobs for all who want to know when they change.
+    pub(crate) lookout: Lookout,
     /// The jobs that somebody watches here.
     pub(crate) watched: Watched,
     /// Tells the outcomes of jobs.
@@ -117,6 +119,7 @@ impl App {
             job_slots: Arc::new(Semaphore::new(settings.jobs.concurrency as usize)),
             at_work: Arc::default(),
             backlog: Backlog::new(&settings),
+            lookout: Lookout::new(Arc::clone(&jobs), settings.jobs.poll, clock, tasks.clone()),
             watched: Watched::default(),
             ids: Ids::new(seed),
             access: Access::new(&settings, clock),

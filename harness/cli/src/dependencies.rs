@@ -3,13 +3,14 @@
 //! The service knows nothing of it: it sees a database, a queue and a Redis that are down, silent or slow for a while.
 //! [`Way`] is the one gate that all of them are behind.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use brownout_scenario::plan::{Dependency, DependencyEffect};
 use brownout_service::Stores;
-use brownout_service::queue::{Depth, Enqueued, Event, Job, JobStore, QueueError};
+use brownout_service::queue::{Depth, Enqueued, Event, Job, JobStore, Mark, QueueError};
 use brownout_service::storage::{Connection, Database, DatabaseError, Session, UsageRow};
 use brownout_world::dependencies::DependencyFaults;
 
@@ -150,6 +151,11 @@ impl JobStore for TroubledJobs {
     async fn get(&self, id: &str) -> Result<Option<Job>, QueueError> {
         self.way.to_queue().await?;
         self.inner.get(id).await
+    }
+
+    async fn marks(&self, ids: &[String]) -> Result<BTreeMap<String, Mark>, QueueError> {
+        self.way.to_queue().await?;
+        self.inner.marks(ids).await
     }
 
     async fn claim(&self, worker: &str, now_us: u64) -> Result<Option<Job>, QueueError> {

@@ -88,22 +88,20 @@ async fn perform(app: &Arc<App>, job: &Job, trace: Trace) -> Result<ChatResponse
     chat::answer(app, &context, request, job.id.clone()).await
 }
 
-/// Sends heartbeats and looks at the job in between; returns when it is not ours to do any more.
+/// Sends heartbeats and looks at the job when it has changed; returns when it is not ours to do any more.
 async fn keep(app: &App, in_hand: &InHand, id: &str, lease: &Lease) -> Dropped {
-    let settings = &app.settings.jobs;
-    let mut beat_at = app.clock.now() + settings.heartbeat;
+    let heartbeat = app.settings.jobs.heartbeat;
+    let mut following = app.lookout.follow(id);
+    let mut beat_at = app.clock.now() + heartbeat;
     loop {
-        let pause = settings.poll.min(beat_at.saturating_duration_since(app.clock.now()));
-        tokio::select! {
+        let still_ours = tokio::select! {
             biased;
             () = in_hand.called_off() => return Dropped::Cancelled,
-            () = app.clock.sleep(pause) => {}
-        }
-        let still_ours = if app.clock.now() < beat_at {
-            look(app, id, lease).await
-        } else {
-            beat_at = app.clock.now() + settings.heartbeat;
-            beat(app, id, lease).await
+            () = app.clock.sleep(beat_at.saturating_duration_since(app.clock.now())) => {
+                beat_at = app.clock.now() + heartbeat;
+                beat(app, id, lease).await
+            }
+            () = following.changed() => look(app, id, lease).await,
         };
         if let Err(dropped) = still_ours {
             return dropped;

@@ -7,8 +7,8 @@
 //!
 //! `POST /chat` is answered by `blocking` in that design and by `coupled` in all others; `POST /jobs` by the last two.
 //! What the last two share: `job` does a job that a worker has in hand and `deliver` tells its outcome, `tell` says to
-//! the queue what came of either, `at_work` knows what this process has in hand, `backlog` bounds what may wait, and
-//! `queue_watch` looks at the queue now and then.
+//! the queue what came of either, `at_work` knows what this process has in hand, `lookout` tells when jobs change,
+//! `backlog` bounds what may wait, and `queue_watch` looks at the queue now and then.
 
 mod at_work;
 mod background;
@@ -17,6 +17,7 @@ mod blocking;
 mod coupled;
 mod deliver;
 mod job;
+mod lookout;
 mod queue_watch;
 mod queued;
 mod tell;
@@ -39,6 +40,7 @@ use crate::telemetry::Trace;
 pub(crate) use self::at_work::AtWork;
 pub(crate) use self::backlog::Backlog;
 pub(crate) use self::blocking::Workers;
+pub(crate) use self::lookout::Lookout;
 pub(crate) use self::queue_watch::watch_queue;
 pub(crate) use self::queued::work;
 

@@ -3,12 +3,13 @@
 //! Around the stores that other processes keep. What was begun and not waited for may still happen there; the lease
 //! machine lives with that, because every step can be said twice.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::lease::{Event, Job};
-use super::{Depth, Enqueued, JobStore, QueueError};
+use super::{Depth, Enqueued, JobStore, Mark, QueueError};
 
 /// Longest a step may take. Above the stores' own bounds on connecting, locks and statements, which say more.
 const STEP: Duration = Duration::from_secs(10);
@@ -29,6 +30,10 @@ impl<S: JobStore> JobStore for Bounded<S> {
 
     async fn get(&self, id: &str) -> Result<Option<Job>, QueueError> {
         within(self.0.get(id)).await
+    }
+
+    async fn marks(&self, ids: &[String]) -> Result<BTreeMap<String, Mark>, QueueError> {
+        within(self.0.marks(ids)).await
     }
 
     async fn claim(&self, worker: &str, now_us: u64) -> Result<Option<Job>, QueueError> {

@@ -2,8 +2,10 @@
 //!
 //! Each law gets a queue of its own, in the hands of two processes. What needs a server starts one and stops it again.
 
+mod crowded;
 mod unreadable;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use secrecy::SecretString;
 
 use super::lease::{Event, Job, Lease, LeasePolicy, Refused, State};
 use super::{
-    Bounded, Delivery, Depth, Enqueued, JobStore, MemoryJobs, PostgresJobs, QueueError, RedisJobs, SqliteJobs,
+    Bounded, Delivery, Depth, Enqueued, JobStore, Mark, MemoryJobs, PostgresJobs, QueueError, RedisJobs, SqliteJobs,
 };
 use crate::servers::Server;
 
@@ -53,6 +55,7 @@ async fn keeps_the_laws(fresh: impl AsyncFn(&str) -> Pair) {
         a_full_queue_says_so_and_still_knows_whom_it_has,
         depth_tells_who_waits_who_runs_and_for_how_long,
         each_tenant_has_its_own_count_of_jobs_that_wait,
+        a_job_has_another_mark_after_each_change,
         an_outcome_to_tell_is_claimed_like_a_job_until_it_is_told,
         two_processes_see_one_queue_and_share_its_jobs_out,
         many_who_change_one_job_change_it_one_at_a_time,
@@ -84,6 +87,8 @@ async fn sqlite_keeps_the_laws() {
         Pair(one, other)
     })
     .await;
+    let store = SqliteJobs::open(&folder.path().join("crowded"), POLICY).await.unwrap();
+    crowded::questions_are_answered_while_changes_wait(&store).await;
     unreadable::are_put_aside(async |name| {
         let store = SqliteJobs::open(&folder.path().join(name), POLICY).await.unwrap();
         Arc::new(Bounded(store))
@@ -105,6 +110,7 @@ async fn postgres_keeps_the_laws_and_its_end_is_an_error() {
     })
     .await;
     unreadable::are_put_aside(open).await;
+    crowded::questions_are_answered_while_changes_wait(&open("crowded").await.0).await;
     let store = open("end").await;
     drop(server);
     everything_fails(store.as_ref()).await;
@@ -136,6 +142,9 @@ async fn a_store_that_never_answers_is_an_error_after_ten_seconds() {
         async fn get(&self, _: &str) -> Result<Option<Job>, QueueError> {
             std::future::pending().await
         }
+        async fn marks(&self, _: &[String]) -> Result<BTreeMap<String, Mark>, QueueError> {
+            std::future::pending().await
+        }
         async fn claim(&self, _: &str, _: u64) -> Result<Option<Job>, QueueError> {
             std::future::pending().await
         }
@@ -162,10 +171,12 @@ async fn a_store_that_never_answers_is_an_error_after_ten_seconds() {
 
 /// Each step of a store that is gone is an error, and soon.
 async fn everything_fails(store: &dyn JobStore) {
+    let marked = ["z".to_owned()];
     let steps = async {
         tokio::join!(
             store.enqueue(job("z", 0)),
             store.get("z"),
+            store.marks(&marked),
             store.claim("w", SECOND),
             store.update("z", Event::Cancel, SECOND),
             store.purge(SECOND),
@@ -174,11 +185,12 @@ async fn everything_fails(store: &dyn JobStore) {
             store.ping(),
         )
     };
-    let (enqueue, get, claim, update, purge, depth, waiting, ping) =
+    let (enqueue, get, marks, claim, update, purge, depth, waiting, ping) =
         tokio::time::timeout(Duration::from_secs(15), steps).await.unwrap();
     let failed = [
         enqueue.is_err(),
         get.is_err(),
+        marks.is_err(),
         claim.is_err(),
         matches!(update, Err(QueueError::Failed(_) | QueueError::Late)),
         purge.is_err(),
@@ -186,7 +198,7 @@ async fn everything_fails(store: &dyn JobStore) {
         waiting.is_err(),
         ping.is_err(),
     ];
-    assert_eq!(failed, [true; 8]);
+    assert_eq!(failed, [true; 9]);
 }
 
 fn job(id: &str, at_us: u64) -> Job {
@@ -462,6 +474,46 @@ async fn each_tenant_has_its_own_count_of_jobs_that_wait(Pair(store, other): Pai
     assert_eq!(waiting().await, [2, 0, 0]);
     assert_eq!(store.purge(9_000 * SECOND).await.unwrap(), 2);
     assert_eq!(waiting().await, [2, 0, 0]);
+}
+
+async fn a_job_has_another_mark_after_each_change(Pair(store, other): Pair) {
+    // More than one question is about.
+    let mut ids: Vec<String> = (0..2_500).map(|n| format!("nobody-{n}")).collect();
+    ids.extend(["a", "it's \"b\""].map(str::to_owned));
+    for id in &ids[2_500..] {
+        store.enqueue(job(id, 0)).await.unwrap();
+    }
+    let marks = async || other.marks(&ids).await.unwrap();
+    let mut seen = vec![marks().await];
+    assert_eq!(seen[0].len(), 2, "those that there are not are left out");
+    let failed = Event::Fail {
+        lease: lease("w", 1),
+        error: "no".into(),
+        retry_after: Some(Duration::ZERO),
+    };
+    store.update("it's \"b\"", Event::Cancel, 1).await.unwrap();
+    store.claim("w", 2).await.unwrap().unwrap();
+    let events = [
+        (3, Event::Heartbeat { lease: lease("w", 1) }),
+        (4, failed),
+        (5, Event::Claim { worker: "w".into() }),
+        (6, Event::Cancel),
+    ];
+    for (at, event) in events {
+        seen.push(marks().await);
+        store.update("a", event, at * SECOND).await.unwrap();
+    }
+    seen.push(marks().await);
+    for (n, before) in seen.iter().enumerate() {
+        assert!(
+            seen[n + 1..].iter().all(|after| after["a"] != before["a"]),
+            "{n}: {seen:?}"
+        );
+    }
+    assert_eq!(marks().await, *seen.last().unwrap(), "no change, no other mark");
+    assert!(store.marks(&[]).await.unwrap().is_empty());
+    store.purge(9_000 * SECOND).await.unwrap();
+    assert!(marks().await.is_empty());
 }
 
 async fn an_outcome_to_tell_is_claimed_like_a_job_until_it_is_told(Pair(store, other): Pair) {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::filed::{Filed, Name};
 use super::lease::{Event, Job, LeasePolicy};
-use super::{BURIALS, CAPACITY, Depth, Enqueued, JobStore, QueueError};
+use super::{BURIALS, CAPACITY, Depth, Enqueued, JobStore, Mark, QueueError};
 use crate::sync::lock;
 
 /// A queue in memory.
@@ -22,6 +22,9 @@ pub struct MemoryJobs {
 #[derive(Debug, Default)]
 struct Data {
     jobs: BTreeMap<String, (u64, Job)>,
+    /// The number of the last change to each.
+    changes: BTreeMap<String, i64>,
+    change: i64,
     /// When each unfinished job can be claimed; among equals, in order of arrival.
     claimable: BTreeSet<(u64, u64, String)>,
     /// The same for those among them that no worker has.
@@ -71,6 +74,8 @@ impl Data {
         if let Some(key) = filed.key {
             self.keys.insert(key, job.id.clone());
         }
+        self.change += 1;
+        self.changes.insert(job.id.clone(), self.change);
         self.jobs.insert(job.id.clone(), (arrival, job));
     }
 
@@ -78,6 +83,7 @@ impl Data {
         let Some((arrival, job)) = self.jobs.remove(id) else {
             return;
         };
+        self.changes.remove(id);
         let filed = Filed::of(&job);
         if let Some(at) = filed.claimable_us {
             if self.waiting.remove(&(at, arrival)) {
@@ -144,6 +150,12 @@ impl JobStore for MemoryJobs {
 
     async fn get(&self, id: &str) -> Result<Option<Job>, QueueError> {
         Ok(lock(&self.data).jobs.get(id).map(|(_, job)| job.clone()))
+    }
+
+    async fn marks(&self, ids: &[String]) -> Result<BTreeMap<String, Mark>, QueueError> {
+        let data = lock(&self.data);
+        let mark = |id: &String| Some((id.clone(), Mark([*data.changes.get(id)?, 0, 0])));
+        Ok(ids.iter().filter_map(mark).collect())
     }
 
     async fn claim(&self, worker: &str, now_us: u64) -> Result<Option<Job>, QueueError> {

@@ -18,6 +18,7 @@ mod redis;
 mod sql;
 mod sqlite;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -43,6 +44,9 @@ const ATTEMPTS: u32 = 16;
 /// Jobs that are forgotten in one step: others get their turn between two.
 const PURGED_AT_ONCE: u32 = 1_000;
 
+/// Marks that one question is about at most.
+const MARKS_AT_ONCE: usize = 1_000;
+
 /// Longest wait for a connection to a store, and to make one.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
@@ -56,6 +60,9 @@ pub trait JobStore: Send + Sync {
 
     /// A job as it stands.
     async fn get(&self, id: &str) -> Result<Option<Job>, QueueError>;
+
+    /// Where each of these jobs stands, in few questions however many they are; those that there are not are left out.
+    async fn marks(&self, ids: &[String]) -> Result<BTreeMap<String, Mark>, QueueError>;
 
     /// Leases the job that has been due for the longest to `worker`: to be done, or for its outcome to be told. A record
     /// that cannot be read is put aside, and that is the error: claim again.
@@ -76,6 +83,10 @@ pub trait JobStore: Send + Sync {
     /// Whether the queue answers.
     async fn ping(&self) -> Result<(), QueueError>;
 }
+
+/// Where a job stands: another mark after each change. To be compared with another of the same store, not to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark([i64; 3]);
 
 /// What became of a job that was handed in.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,8 +11,9 @@ use super::lease::LeasePolicy;
 use super::sql::{Columns, Engine, SqlJobs, Value, bound};
 use crate::storage::{OpenError, postgres};
 
-/// Connections of one process, beside those of its database pool: a queue must not wait for requests that hold theirs.
-const CONNECTIONS: u32 = 4;
+/// Connections of each of the two pools of one process, beside those of its database pool: a queue must not wait for
+/// requests that hold theirs.
+const CONNECTIONS: u32 = 2;
 
 /// A queue in a PostgreSQL database.
 pub type PostgresJobs = SqlJobs<Postgres>;
@@ -29,11 +30,13 @@ impl PostgresJobs {
 
     /// A queue in a database that has been prepared.
     pub(crate) fn over(options: PgConnectOptions, policy: LeasePolicy) -> Self {
-        let pool = postgres::pool_options()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(CONNECT_TIME)
-            .connect_lazy_with(options);
-        Self::new(pool, policy)
+        let pool = || {
+            postgres::pool_options()
+                .max_connections(CONNECTIONS)
+                .acquire_timeout(CONNECT_TIME)
+                .connect_lazy_with(options.clone())
+        };
+        Self::new([pool(), pool()], policy)
     }
 }
 
@@ -45,6 +48,9 @@ impl Engine for Postgres {
     const NEXT: &'static str = "
         SELECT id, tenant, record, unreadable_us FROM jobs WHERE claimable_us <= $1
         ORDER BY claimable_us, arrival LIMIT 1 FOR UPDATE SKIP LOCKED";
+    const MARKS: &'static str = "
+        SELECT id, claimable_us, finished_us, lent FROM jobs
+        WHERE id = ANY(ARRAY(SELECT json_array_elements_text($1::json)))";
 
     async fn first<T: Columns>(
         connection: &mut PgConnection,
@@ -55,6 +61,15 @@ impl Engine for Postgres {
         sqlx::query_as_with(statement, arguments)
             .fetch_optional(connection)
             .await
+    }
+
+    async fn all<T: Columns>(
+        connection: &mut PgConnection,
+        statement: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<Vec<T>, sqlx::Error> {
+        let arguments: PgArguments = bound(values)?;
+        sqlx::query_as_with(statement, arguments).fetch_all(connection).await
     }
 
     async fn execute(

@@ -4,6 +4,7 @@
 //! here and writes it back if the version is still the same: one script, so one step. ADR 12 says why not streams.
 //! Wanted of the server: `appendonly yes` and `maxmemory-policy noeviction`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -14,7 +15,10 @@ use secrecy::{ExposeSecret, SecretString};
 use super::aside::Aside;
 use super::filed::{Filed, Name, read, write};
 use super::lease::{Event, Job, LeasePolicy};
-use super::{ATTEMPTS, BURIALS, CAPACITY, CONNECT_TIME, Depth, Enqueued, JobStore, PURGED_AT_ONCE, QueueError};
+use super::{
+    ATTEMPTS, BURIALS, CAPACITY, CONNECT_TIME, Depth, Enqueued, JobStore, MARKS_AT_ONCE, Mark, PURGED_AT_ONCE,
+    QueueError,
+};
 use crate::storage::OpenError;
 
 /// What keys begin with when the settings name nothing.
@@ -103,10 +107,7 @@ impl RedisJobs {
     #[cfg(test)]
     pub(super) async fn overwrite(&self, id: &str, record: &str) {
         let mut command = ::redis::cmd("HSET");
-        command
-            .arg(format!("{}:job:{id}", self.queue))
-            .arg("record")
-            .arg(record);
+        command.arg(self.record_of(id)).arg("record").arg(record);
         let _: i64 = command.query_async(&mut self.connection.clone()).await.unwrap();
     }
 
@@ -114,10 +115,15 @@ impl RedisJobs {
         Ok(step.invoke_async(&mut self.connection.clone()).await?)
     }
 
+    /// The key of a record.
+    fn record_of(&self, id: &str) -> String {
+        format!("{}:job:{id}", self.queue)
+    }
+
     async fn seen(&self, id: &str) -> Result<Option<Seen>, QueueError> {
         let mut command = ::redis::cmd("HMGET");
         command
-            .arg(format!("{}:job:{id}", self.queue))
+            .arg(self.record_of(id))
             .arg("version")
             .arg("record")
             .arg("tenant");
@@ -181,6 +187,20 @@ impl JobStore for RedisJobs {
 
     async fn get(&self, id: &str) -> Result<Option<Job>, QueueError> {
         Ok(self.seen(id).await?.map(|seen| seen.job))
+    }
+
+    async fn marks(&self, ids: &[String]) -> Result<BTreeMap<String, Mark>, QueueError> {
+        let mut marks = BTreeMap::new();
+        for ids in ids.chunks(MARKS_AT_ONCE) {
+            let mut questions = ::redis::pipe();
+            for id in ids {
+                questions.cmd("HGET").arg(self.record_of(id)).arg("version");
+            }
+            let versions: Vec<Option<i64>> = questions.query_async(&mut self.connection.clone()).await?;
+            let known = ids.iter().zip(versions);
+            marks.extend(known.filter_map(|(id, version)| Some((id.clone(), Mark([version?, 0, 0])))));
+        }
+        Ok(marks)
     }
 
     async fn claim(&self, worker: &str, now_us: u64) -> Result<Option<Job>, QueueError> {

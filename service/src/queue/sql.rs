@@ -4,16 +4,18 @@
 //! applies the machine and writes it back in one transaction that nobody else can come between. What an [`Engine`] adds is
 //! how it is opened and how it locks: the whole file, or one row.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use sqlx::pool::{Pool, PoolConnection};
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Arguments, Encode, FromRow, Transaction, Type};
+use sqlx::{Arguments, Connection as _, Encode, FromRow, Transaction, Type};
 
 use super::aside::Aside;
 use super::filed::{Filed, read, write};
 use super::lease::{Event, Job, LeasePolicy};
-use super::{ATTEMPTS, BURIALS, CAPACITY, Depth, Enqueued, JobStore, PURGED_AT_ONCE, QueueError};
+use super::{ATTEMPTS, BURIALS, CAPACITY, Depth, Enqueued, JobStore, MARKS_AT_ONCE, Mark, PURGED_AT_ONCE, QueueError};
 
 const STANDS_FOR: &str = "
     SELECT id, tenant, record, unreadable_us FROM jobs WHERE tenant = $1 AND idempotency_key = $2
@@ -51,6 +53,8 @@ pub trait Engine: Send + Sync + 'static {
     const LOCK: &'static str;
     /// Finds the job that has been due for the longest, as it is [`Kept`], for a change.
     const NEXT: &'static str;
+    /// Finds id, times and lending of the jobs in a JSON list of ids.
+    const MARKS: &'static str;
 
     /// The first row that `statement` finds.
     fn first<T: Columns>(
@@ -58,6 +62,13 @@ pub trait Engine: Send + Sync + 'static {
         statement: &'static str,
         values: &[Value<'_>],
     ) -> impl Future<Output = Result<Option<T>, sqlx::Error>> + Send;
+
+    /// All rows that `statement` finds.
+    fn all<T: Columns>(
+        connection: &mut Connection<Self>,
+        statement: &'static str,
+        values: &[Value<'_>],
+    ) -> impl Future<Output = Result<Vec<T>, sqlx::Error>> + Send;
 
     /// How many rows `statement` changes.
     fn execute(
@@ -89,6 +100,16 @@ impl Kept {
     fn job(&self) -> Result<Job, QueueError> {
         read(&self.id, &self.tenant, &self.record)
     }
+}
+
+/// Id, times and lending of a job.
+type Row = (String, Option<i64>, Option<i64>, bool);
+
+/// What of a row changes with every change of its record. Not a number that is counted up: a version of the service that
+/// does not know of it would not count.
+fn mark((id, claimable_us, finished_us, lent): Row) -> (String, Mark) {
+    let time = |at: Option<i64>| at.unwrap_or(-1);
+    (id, Mark([time(claimable_us), time(finished_us), i64::from(lent)]))
 }
 
 /// A value in a statement.
@@ -139,15 +160,20 @@ where
 /// A queue in a database.
 #[derive(Debug)]
 pub struct SqlJobs<E: Engine> {
-    pool: Pool<E::Database>,
+    /// For claims, heartbeats and outcomes.
+    changes: Pool<E::Database>,
+    /// For all else: a worker's lease does not wait behind a crowd that asks.
+    questions: Pool<E::Database>,
     policy: LeasePolicy,
     capacity: usize,
 }
 
 impl<E: Engine> SqlJobs<E> {
-    pub(super) const fn new(pool: Pool<E::Database>, policy: LeasePolicy) -> Self {
+    /// Over `pools`: one for claims, heartbeats and outcomes, one for all else.
+    pub(super) fn new([changes, questions]: [Pool<E::Database>; 2], policy: LeasePolicy) -> Self {
         Self {
-            pool,
+            changes,
+            questions,
             policy,
             capacity: CAPACITY,
         }
@@ -163,69 +189,81 @@ impl<E: Engine> SqlJobs<E> {
     #[cfg(test)]
     pub(super) async fn overwrite(&self, id: &str, record: &str) {
         let overwriting = "UPDATE jobs SET record = $2 WHERE id = $1";
-        let mut connection = self.pool.acquire().await.unwrap();
+        let mut connection = self.questions.acquire().await.unwrap();
         let values = [Value::text(id), Value::text(record)];
         assert_eq!(E::execute(&mut connection, overwriting, &values).await.unwrap(), 1);
     }
 
+    /// Begins to change a job, and does not end it until the result is dropped.
+    #[cfg(test)]
+    pub(super) async fn hold(&self, id: &str) -> Transaction<'static, E::Database> {
+        let mut transaction = self.begin().await.unwrap();
+        let held: Option<Kept> = E::first(&mut transaction, E::LOCK, &[Value::text(id)]).await.unwrap();
+        assert!(held.is_some());
+        transaction
+    }
+
     async fn begin(&self) -> Result<Transaction<'static, E::Database>, QueueError> {
-        Ok(self.pool.begin_with(E::BEGIN).await?)
+        Ok(self.changes.begin_with(E::BEGIN).await?)
     }
 
-    /// What `statement` finds outside of any transaction.
-    async fn ask<T: Columns>(&self, statement: &'static str, values: &[Value<'_>]) -> Result<Option<T>, QueueError> {
-        let mut connection: PoolConnection<_> = self.pool.acquire().await?;
-        Ok(E::first(&mut connection, statement, values).await?)
+    async fn asking(&self) -> Result<PoolConnection<E::Database>, QueueError> {
+        Ok(self.questions.acquire().await?)
     }
+}
 
-    async fn count(&self, statement: &'static str, values: &[Value<'_>]) -> Result<u64, QueueError> {
-        let count = self.ask::<(i64,)>(statement, values).await?;
-        Ok(count.map_or(0, |(count,)| count.cast_unsigned()))
-    }
+async fn count<E: Engine>(
+    connection: &mut Connection<E>,
+    statement: &'static str,
+    values: &[Value<'_>],
+) -> Result<u64, QueueError> {
+    let count = E::first::<(i64,)>(connection, statement, values).await?;
+    Ok(count.map_or(0, |(count,)| count.cast_unsigned()))
+}
 
-    /// The record that stands for `job` already.
-    async fn stands_for(&self, job: &Job) -> Result<Option<Job>, QueueError> {
-        let values = [
-            Value::text(&job.tenant),
-            Value::Text(job.idempotency_key.as_deref()),
-            Value::Text(job.fingerprint.as_deref()),
-        ];
-        let found: Option<Kept> = self.ask(STANDS_FOR, &values).await?;
-        found.map(|kept| kept.job()).transpose()
-    }
+/// The record that stands for `job` already.
+async fn stands_for<E: Engine>(connection: &mut Connection<E>, job: &Job) -> Result<Option<Job>, QueueError> {
+    let values = [
+        Value::text(&job.tenant),
+        Value::Text(job.idempotency_key.as_deref()),
+        Value::Text(job.fingerprint.as_deref()),
+    ];
+    let found: Option<Kept> = E::first(connection, STANDS_FOR, &values).await?;
+    found.map(|kept| kept.job()).transpose()
+}
 
-    /// Writes a new job down, unless that would break a rule of the table.
-    async fn insert(&self, job: &Job) -> Result<bool, QueueError> {
-        let (filed, record) = (Filed::of(job), write(job)?);
-        let values = [
-            Value::text(&job.id),
-            Value::text(&record),
-            Value::maybe(filed.claimable_us),
-            Value::maybe(filed.finished_us),
-            Value::Flag(filed.lent),
-            Value::text(&job.tenant),
-            Value::Text(job.idempotency_key.as_deref()),
-            Value::Text(job.fingerprint.as_deref()),
-        ];
-        let mut connection = self.pool.acquire().await?;
-        Ok(E::execute(&mut connection, INSERT, &values).await? == 1)
-    }
+/// Writes a new job down, unless that would break a rule of the table.
+async fn insert<E: Engine>(connection: &mut Connection<E>, job: &Job) -> Result<bool, QueueError> {
+    let (filed, record) = (Filed::of(job), write(job)?);
+    let values = [
+        Value::text(&job.id),
+        Value::text(&record),
+        Value::maybe(filed.claimable_us),
+        Value::maybe(filed.finished_us),
+        Value::Flag(filed.lent),
+        Value::text(&job.tenant),
+        Value::Text(job.idempotency_key.as_deref()),
+        Value::Text(job.fingerprint.as_deref()),
+    ];
+    Ok(E::execute(connection, INSERT, &values).await? == 1)
 }
 
 #[async_trait]
 impl<E: Engine> JobStore for SqlJobs<E> {
     async fn enqueue(&self, job: Job) -> Result<Enqueued, QueueError> {
+        let mut connection = self.asking().await?;
         for _ in 0..ATTEMPTS {
-            if let Some(existing) = self.stands_for(&job).await? {
+            if let Some(existing) = stands_for::<E>(&mut connection, &job).await? {
                 return Ok(Enqueued::Existing(Box::new(existing)));
             }
-            if self.get(&job.id).await?.is_some() {
+            let same_id: Option<Kept> = E::first(&mut connection, GET, &[Value::text(&job.id)]).await?;
+            if same_id.is_some() {
                 return Err(QueueError::Exists);
             }
-            if self.count(UNFINISHED, &[]).await? >= self.capacity as u64 {
+            if count::<E>(&mut connection, UNFINISHED, &[]).await? >= self.capacity as u64 {
                 return Err(QueueError::Full);
             }
-            if self.insert(&job).await? {
+            if insert::<E>(&mut connection, &job).await? {
                 return Ok(Enqueued::New);
             }
             // Somebody came in between with an equal one: look again who stands for it.
@@ -234,16 +272,29 @@ impl<E: Engine> JobStore for SqlJobs<E> {
     }
 
     async fn get(&self, id: &str) -> Result<Option<Job>, QueueError> {
-        let found: Option<Kept> = self.ask(GET, &[Value::text(id)]).await?;
+        let mut connection = self.asking().await?;
+        let found: Option<Kept> = E::first(&mut connection, GET, &[Value::text(id)]).await?;
         found.map(|kept| kept.job()).transpose()
+    }
+
+    async fn marks(&self, ids: &[String]) -> Result<BTreeMap<String, Mark>, QueueError> {
+        let mut connection = self.asking().await?;
+        let mut marks = BTreeMap::new();
+        for ids in ids.chunks(MARKS_AT_ONCE) {
+            let list = serde_json::to_string(ids).map_err(|error| QueueError::Failed(Box::new(error)))?;
+            let rows = E::all::<Row>(&mut connection, E::MARKS, &[Value::text(&list)]).await?;
+            marks.extend(rows.into_iter().map(mark));
+        }
+        Ok(marks)
     }
 
     async fn claim(&self, worker: &str, now_us: u64) -> Result<Option<Job>, QueueError> {
         // Look before locking: an idle worker that polls costs one round trip and holds up nobody who writes.
-        if self.count(DUE, &[Value::number(now_us)]).await? == 0 {
+        let mut connection = self.changes.acquire().await?;
+        if count::<E>(&mut connection, DUE, &[Value::number(now_us)]).await? == 0 {
             return Ok(None);
         }
-        let mut transaction = self.begin().await?;
+        let mut transaction = connection.begin_with(E::BEGIN).await?;
         let mut claimed = None;
         for _ in 0..BURIALS {
             let found = E::first::<Kept>(&mut transaction, E::NEXT, &[Value::number(now_us)]).await?;
@@ -287,7 +338,7 @@ impl<E: Engine> JobStore for SqlJobs<E> {
         ];
         let mut purged = 0;
         loop {
-            let mut connection = self.pool.acquire().await?;
+            let mut connection = self.asking().await?;
             let gone = E::execute(&mut connection, PURGE, &values).await?;
             purged += gone;
             if gone < u64::from(PURGED_AT_ONCE) {
@@ -297,7 +348,8 @@ impl<E: Engine> JobStore for SqlJobs<E> {
     }
 
     async fn depth(&self, now_us: u64) -> Result<Depth, QueueError> {
-        let found = self.ask::<(i64, i64, Option<i64>)>(DEPTH, &[]).await?;
+        let mut connection = self.asking().await?;
+        let found = E::first::<(i64, i64, Option<i64>)>(&mut connection, DEPTH, &[]).await?;
         let (queued, running, oldest) = found.unwrap_or_default();
         Ok(Depth {
             queued: queued.cast_unsigned(),
@@ -307,11 +359,11 @@ impl<E: Engine> JobStore for SqlJobs<E> {
     }
 
     async fn waiting(&self, tenant: &str) -> Result<u64, QueueError> {
-        self.count(WAITING, &[Value::text(tenant)]).await
+        count::<E>(&mut *self.asking().await?, WAITING, &[Value::text(tenant)]).await
     }
 
     async fn ping(&self) -> Result<(), QueueError> {
-        self.count(PING, &[]).await.map(|_| ())
+        count::<E>(&mut *self.asking().await?, PING, &[]).await.map(|_| ())
     }
 }
 

@@ -12,8 +12,8 @@ use super::lease::LeasePolicy;
 use super::sql::{Columns, Engine, SqlJobs, Value, bound};
 use crate::storage::{OpenError, sqlite};
 
-/// Connections of one process. Few: there is one writer at a time.
-const CONNECTIONS: u32 = 4;
+/// Connections of each of the two pools of one process. Few: there is one writer at a time.
+const CONNECTIONS: u32 = 2;
 
 /// A queue in a SQLite file.
 pub type SqliteJobs = SqlJobs<Sqlite>;
@@ -30,12 +30,14 @@ impl SqliteJobs {
 
     /// A queue in a file that has been prepared.
     pub(crate) fn over(options: SqliteConnectOptions, policy: LeasePolicy) -> Self {
-        let pool = SqlitePoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(CONNECT_TIME)
-            .test_before_acquire(false)
-            .connect_lazy_with(options);
-        Self::new(pool, policy)
+        let pool = || {
+            SqlitePoolOptions::new()
+                .max_connections(CONNECTIONS)
+                .acquire_timeout(CONNECT_TIME)
+                .test_before_acquire(false)
+                .connect_lazy_with(options.clone())
+        };
+        Self::new([pool(), pool()], policy)
     }
 }
 
@@ -45,6 +47,8 @@ impl Engine for Sqlite {
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
     const LOCK: &'static str = "SELECT id, tenant, record, unreadable_us FROM jobs WHERE id = $1";
     const NEXT: &'static str = "SELECT id, tenant, record, unreadable_us FROM jobs WHERE claimable_us <= $1 ORDER BY claimable_us, arrival LIMIT 1";
+    const MARKS: &'static str =
+        "SELECT id, claimable_us, finished_us, lent FROM jobs WHERE id IN (SELECT value FROM json_each($1))";
 
     async fn first<T: Columns>(
         connection: &mut SqliteConnection,
@@ -55,6 +59,15 @@ impl Engine for Sqlite {
         sqlx::query_as_with(statement, arguments)
             .fetch_optional(connection)
             .await
+    }
+
+    async fn all<T: Columns>(
+        connection: &mut SqliteConnection,
+        statement: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<Vec<T>, sqlx::Error> {
+        let arguments: SqliteArguments = bound(values)?;
+        sqlx::query_as_with(statement, arguments).fetch_all(connection).await
     }
 
     async fn execute(

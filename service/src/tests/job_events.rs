@@ -1,5 +1,6 @@
 //! Following jobs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,7 +13,7 @@ use super::plant::{Plant, pass};
 use super::provider::{Provider, Reply};
 use super::support::{Answer, Host, ms, question, secs, settings};
 use crate::ports::Stores;
-use crate::queue::{Depth, Enqueued, Event, Job, JobStore, QueueError};
+use crate::queue::{Depth, Enqueued, Event, Job, JobStore, Mark, QueueError};
 
 fn statuses(answer: &Answer) -> Vec<(String, String)> {
     let events = answer.events().into_iter();
@@ -101,6 +102,26 @@ async fn a_job_that_ends_badly_ends_in_an_error_and_says_its_attempts_on_the_way
 struct Counting {
     inner: Arc<dyn JobStore>,
     looks: AtomicU64,
+    /// Questions for marks.
+    questions: AtomicU64,
+}
+
+impl Counting {
+    fn over(inner: &Arc<dyn JobStore>) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Arc::clone(inner),
+            looks: AtomicU64::new(0),
+            questions: AtomicU64::new(0),
+        })
+    }
+
+    fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Relaxed)
+    }
+
+    fn questions(&self) -> u64 {
+        self.questions.load(Ordering::Relaxed)
+    }
 }
 
 #[async_trait]
@@ -111,6 +132,10 @@ impl JobStore for Counting {
     async fn get(&self, id: &str) -> Result<Option<Job>, QueueError> {
         self.looks.fetch_add(1, Ordering::Relaxed);
         self.inner.get(id).await
+    }
+    async fn marks(&self, ids: &[String]) -> Result<BTreeMap<String, Mark>, QueueError> {
+        self.questions.fetch_add(1, Ordering::Relaxed);
+        self.inner.marks(ids).await
     }
     async fn claim(&self, worker: &str, now_us: u64) -> Result<Option<Job>, QueueError> {
         self.inner.claim(worker, now_us).await
@@ -132,41 +157,79 @@ impl JobStore for Counting {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_thousand_followers_cost_one_look_at_a_time_and_none_when_they_have_left() {
+/// An instance over a queue that counts, and a worker that does not work.
+fn counted() -> (Host, Arc<Counting>) {
     let provider = Provider::new(|_, _| Reply::Whole(secs(1)));
-    let settings = settings(json!({ "design": "queued" }));
+    let settings = settings(json!({ "design": "queued", "jobs": { "backlog": "off", "coalesce": false } }));
     let inner = Stores::memory(&settings);
-    let counting = Arc::new(Counting {
-        inner: Arc::clone(&inner.jobs),
-        looks: AtomicU64::new(0),
-    });
+    let counting = Counting::over(&inner.jobs);
     let stores = Stores {
         jobs: Arc::clone(&counting) as _,
         ..inner
     };
-    let host = Host::with(&provider, settings, stores);
+    (Host::with(&provider, settings, stores), counting)
+}
+
+async fn hand_in(host: &Host) -> String {
     let posted = Answer::read(host.send(http::Method::POST, "/jobs", &question().to_string()).await).await;
-    let path = format!("/jobs/{}/events", posted.json()["id"].as_str().unwrap());
-    let followers = join_all((0..1000).map(|_| host.send(http::Method::GET, &path, ""))).await;
-    let opened = counting.looks.load(Ordering::Relaxed);
-    assert_eq!(opened, 1000, "each is looked up once, for its owner");
+    posted.json()["id"].as_str().unwrap().to_owned()
+}
+
+/// Follows jobs, up to the first event of each.
+async fn follow(host: &Host, ids: impl IntoIterator<Item = String>) -> Vec<axum::body::Body> {
+    let paths: Vec<String> = ids.into_iter().map(|id| format!("/jobs/{id}/events")).collect();
+    let followers = join_all(paths.iter().map(|path| host.send(http::Method::GET, path, ""))).await;
     let mut bodies: Vec<_> = followers.into_iter().map(axum::response::Response::into_body).collect();
     for body in &mut bodies {
         let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
         assert!(frame.starts_with(b"event: status"));
     }
+    bodies
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_followers_cost_one_question_at_a_time_and_none_when_they_have_left() {
+    let (host, counting) = counted();
+    let id = hand_in(&host).await;
+    let bodies = follow(&host, std::iter::repeat_n(id.clone(), 1000)).await;
+    let opened = counting.looks();
+    assert_eq!(opened, 1000, "each is looked up once, for its owner");
     pass(ms(10_050)).await;
-    let looks = counting.looks.load(Ordering::Relaxed) - opened;
-    assert!((95..=101).contains(&looks), "{looks} looks in 10 s at 100 ms");
+    let questions = counting.questions();
+    assert!((95..=101).contains(&questions), "{questions} in 10 s at 100 ms");
+    assert_eq!(counting.looks() - opened, 1, "nothing has changed since the first look");
     drop(bodies);
     pass(secs(1)).await;
-    let before = counting.looks.load(Ordering::Relaxed);
+    let before = (counting.looks(), counting.questions());
     pass(secs(60)).await;
-    assert_eq!(counting.looks.load(Ordering::Relaxed), before);
+    assert_eq!((counting.looks(), counting.questions()), before);
     // Somebody new is served all the same.
-    let mut again = host.send(http::Method::GET, &path, "").await.into_body();
-    assert!(again.frame().await.is_some());
+    follow(&host, [id]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_followers_of_a_thousand_jobs_cost_as_much_as_those_of_one_and_read_only_what_changes() {
+    let (host, counting) = counted();
+    let mut ids = Vec::new();
+    for _ in 0..1000 {
+        ids.push(hand_in(&host).await);
+    }
+    let mut bodies = follow(&host, ids.clone()).await;
+    pass(secs(1)).await;
+    let (looks, questions) = (counting.looks(), counting.questions());
+    let now_us = host.app.clock.now_unix_us();
+    host.app
+        .jobs
+        .update(&ids[700], crate::queue::Event::Cancel, now_us)
+        .await
+        .unwrap();
+    let frame = bodies[700].frame().await.unwrap().unwrap().into_data().unwrap();
+    assert!(frame.starts_with(b"event: error"), "{frame:?}");
+    assert!(host.app.clock.now_unix_us() - now_us <= 100_000);
+    pass(ms(10_050)).await;
+    assert_eq!(counting.looks() - looks, 1);
+    let questions = counting.questions() - questions;
+    assert!((95..=102).contains(&questions), "{questions} in 10 s at 100 ms");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Following jobs: one look at a job for all who follow it, however many they are.
 //!
-//! The first to follow a job starts a task that looks at it each `jobs.poll`; the others listen to the same task. It ends
-//! with the job, or when the last one has left. The queue can change in another process, so somebody has to look.
+//! The first to follow a job starts a task that reads it when it has changed; the others listen to the same task. It ends
+//! with the job, or when the last one has left. When a job has changed is the lookout's to know.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::models::JobView;
 use crate::app::App;
 use crate::error::Error;
+use crate::queue::QueueError;
 use crate::sync::lock;
 
 /// Jobs that can be followed at a time in one process.
@@ -58,13 +59,24 @@ impl Watched {
 
 /// Looks at a job until it is finished or nobody is interested.
 async fn look(app: &Arc<App>, id: &str, sender: &watch::Sender<Sight>) {
+    let mut following = app.lookout.follow(id);
+    let mut is_behind = false;
     loop {
-        app.clock.sleep(app.settings.jobs.poll).await;
+        tokio::select! {
+            biased;
+            () = sender.closed() => {}
+            () = following.changed() => {}
+            () = app.clock.sleep(app.settings.jobs.poll), if is_behind => {}
+        }
         if app.watched.forget_if_alone(id, sender) {
             return;
         }
-        let seen = match app.jobs.get(id).await {
+        let read = app.jobs.get(id).await;
+        is_behind = read.is_err();
+        let seen = match read {
             Ok(job) => job.map(|job| JobView::of(&job, &app.settings.lease_policy())),
+            // Whoever asks for it is told; there is nothing to follow.
+            Err(QueueError::Unreadable { .. }) => None,
             Err(error) => {
                 tracing::warn!(%error, job = id, "a job that is followed could not be looked at");
                 continue;
