@@ -1,7 +1,7 @@
 use futures::future::join_all;
 use serde_json::json;
 
-use super::provider::{Provider, Reply, stream_of};
+use super::provider::{Fate, Provider, Reply, stream_of};
 use super::support::{Host, ms, secs};
 
 #[tokio::test(start_paused = true)]
