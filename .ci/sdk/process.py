@@ -1,17 +1,12 @@
-"""Starts `brownout provider`, finds out where it listens, ends it, and reads what it left behind.
-
-Every wait is bounded. A process is ended by its own id and by nothing else.
-"""
+"""Starts `brownout provider` with scripts and ledgers, and reads what it left behind."""
 
 import json
-import os
-import re
 import subprocess
-import time
+import sys
 from pathlib import Path
 
-START_WITHIN = 30.0
-END_WITHIN = 30.0
+sys.path.append(str(Path(__file__).parent.parent))
+from processes import START_WITHIN, Process, environment  # noqa: E402
 
 
 class Brownout:
@@ -42,7 +37,7 @@ class Brownout:
     def refused(self, *arguments: str) -> tuple[int, str]:
         """Exit code and standard error of a provider that must not start."""
         command = [str(self.binary), "provider", "--listen", "127.0.0.1:0", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=START_WITHIN, env=_environment())
+        done = subprocess.run(command, capture_output=True, text=True, timeout=START_WITHIN, env=environment())
         assert "listening" not in done.stdout, f"it listened before it refused: {done.stdout}"
         return done.returncode, done.stderr
 
@@ -53,51 +48,12 @@ class Brownout:
         return folder
 
 
-class Provider:
+class Provider(Process):
     """A running `brownout provider`; a context manager that ends it."""
 
     def __init__(self, command: list[str], folder: Path, ledger: Path | None):
-        self._out, self._err, self._ledger = folder / "out", folder / "err", ledger
-        with self._out.open("w") as out, self._err.open("w") as err:
-            self._child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=_environment()
-            )
-        self.pid = self._child.pid
-        try:
-            self.url = self.printed(r"listening on (http://[^\s,]+)")
-        except BaseException:
-            self._end()
-            raise
-
-    def __enter__(self) -> "Provider":
-        return self
-
-    def __exit__(self, kind, *_) -> None:
-        code = self._end()
-        if kind is None:
-            assert code == 0, f"the provider ended with {code}: {self._err.read_text()}"
-
-    def _end(self) -> int:
-        """SIGTERM, and SIGKILL for one that does not mind it."""
-        self._child.terminate()
-        try:
-            return self._child.wait(END_WITHIN)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait(END_WITHIN)
-            raise AssertionError(f"the provider was still there {END_WITHIN:.0f} s after SIGTERM") from None
-
-    def printed(self, pattern: str) -> str:
-        """The first group of `pattern` in what the process says, as soon as it says it."""
-        deadline = time.monotonic() + START_WITHIN
-        while time.monotonic() < deadline:
-            found = re.search(pattern, self._out.read_text())
-            if found:
-                return found.group(1)
-            if self._child.poll() is not None:
-                raise AssertionError(f"the provider ended with {self._child.returncode}: {self._err.read_text()}")
-            time.sleep(0.02)
-        raise AssertionError(f"the provider never said {pattern!r}, but: {self._out.read_text()!r}")
+        self._ledger = ledger
+        super().__init__(command, folder)
 
     def rows(self) -> list[dict]:
         """The ledger, once the process has ended: in the order of arrival."""
@@ -105,7 +61,3 @@ class Provider:
         assert self._ledger, "this provider keeps no ledger"
         rows = [json.loads(line) for line in self._ledger.read_text().splitlines()]
         return sorted(rows, key=lambda row: row["arrived"])
-
-
-def _environment() -> dict[str, str]:
-    return os.environ | {"NO_COLOR": "1"}
