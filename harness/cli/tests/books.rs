@@ -112,6 +112,42 @@ fn a_service_that_reports_one_token_too_many_makes_the_run_invalid() {
     assert_eq!(record.results.verdict, Verdict::Invalid);
 }
 
+/// Clients who hand the same job in twice, to a service that takes it on once.
+fn shared() -> Plan {
+    let text = r#"
+        question = "Who pays for a double click?"
+        duration = "4s"
+        [[provider]]
+        name = "primary"
+        model = "gpt-4o-mini"
+        first_token = "500ms"
+        output_tokens = 201
+        [load]
+        arrivals = { kind = "constant", rate = "2/s" }
+        endpoint = "jobs"
+        client = [{ share = 1.0, again = { after = "100ms" } }]
+        [[variant]]
+        name = "once"
+        service = { preset = "resilient", design = "background" }
+    "#;
+    Scenario::parse("shared.toml", text).unwrap().plan
+}
+
+#[test]
+fn a_token_too_many_in_an_answer_that_two_requests_share_makes_the_run_invalid_too() {
+    let record = play(&shared(), &Arc::new(OverReporting));
+    let variant = &record.results.variants[0];
+    assert_eq!((variant.requests.answered, variant.requests.coalesced), (16, 8));
+    let of_second = |words: &&String| words.contains("request 42949672") && words.contains("202");
+    let words = &variant.books.discrepancies;
+    assert_eq!(words.iter().filter(of_second).count(), 8, "{words:?}");
+    assert_eq!(record.results.verdict, Verdict::Invalid);
+    let record = play(&shared(), &Arc::new(ReferenceService));
+    let variant = &record.results.variants[0];
+    assert!(variant.books.balanced, "{:?}", variant.books);
+    assert_eq!((variant.tokens.used, variant.tokens.fan_out), (8 * 201, 8 * 201));
+}
+
 #[test]
 fn the_same_service_without_the_extra_token_balances() {
     let record = play(&plan(), &Arc::new(ReferenceService));

@@ -61,7 +61,7 @@ pub fn measure(variant: &Variant, plan: &Plan, observations: &Observations) -> V
         endpoint: endpoint_name(endpoint).to_owned(),
         duration_s,
         throughput_rps: throughput(&all, plan.warmup, end, |joined| joined.latency().is_some()),
-        goodput_rps: throughput(&all, plan.warmup, end, |joined| joined.is_valid()),
+        goodput_rps: throughput(&all, plan.warmup, end, Joined::is_valid),
         requests,
         errors: counts::errors(&subset),
         status: counts::statuses(&subset),
@@ -136,8 +136,8 @@ fn overhead(all: &Join, subset: &[&Joined]) -> u64 {
 
 /// Answers that count and arrived within the measured time, per second of it, whenever they had fallen due: at saturation
 /// the first to arrive were asked for in the warm-up.
-fn throughput(all: &Join, warmup: Micros, end: Micros, counts: impl Fn(&Joined) -> bool) -> f64 {
-    let in_time = |joined: &&Joined| (warmup..=end).contains(&joined.request.ended) && counts(joined);
+fn throughput<'a>(all: &Join<'a>, warmup: Micros, end: Micros, counts: impl Fn(&Joined<'a>) -> bool) -> f64 {
+    let in_time = |joined: &&Joined<'a>| (warmup..=end).contains(&joined.request.ended) && counts(joined);
     let answers = all.requests.iter().filter(in_time).count() as f64;
     let seconds = end.since(warmup).as_secs_f64();
     if seconds > 0.0 { answers / seconds } else { 0.0 }

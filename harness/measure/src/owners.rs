@@ -19,7 +19,9 @@ pub(crate) fn owners(requests: &[RequestObservation], ledger: &[LedgerRow], orde
         return owners;
     }
     let mut has_rows = vec![false; requests.len()];
-    owners.iter().flatten().for_each(|owner| has_rows[*owner] = true);
+    for owner in owners.iter().flatten() {
+        has_rows[*owner] = true;
+    }
     let mut asked = by_prompt(requests);
     for row in order
         .iter()
@@ -30,7 +32,9 @@ pub(crate) fn owners(requests: &[RequestObservation], ledger: &[LedgerRow], orde
             .get_mut(&ledger[row].prompt)
             .and_then(|asked| asked.owner(requests, ledger[row].arrived, &has_rows));
         owners[row] = owner;
-        owner.into_iter().for_each(|owner| has_rows[owner] = true);
+        if let Some(owner) = owner {
+            has_rows[owner] = true;
+        }
     }
     owners
 }

@@ -55,13 +55,13 @@ pub(crate) fn tokens(subset: &[&Joined]) -> TokenRecord {
 }
 
 /// Tokens per request that was sent.
-fn histograms(subset: &[&Joined]) -> TokenHistograms {
+fn histograms<'a>(subset: &[&Joined<'a>]) -> TokenHistograms {
     let sent: Vec<_> = subset.iter().filter(|joined| joined.request.sent.is_some()).collect();
     let per_request =
-        |tokens: fn(&Joined) -> u64| sent.iter().map(|joined| tokens(joined)).collect::<Histogram>().tokens();
+        |tokens: fn(&Joined<'a>) -> u64| sent.iter().map(|joined| tokens(joined)).collect::<Histogram>().tokens();
     TokenHistograms {
         billed: per_request(|joined| joined.rows.iter().map(|row| row.billed).sum()),
-        delivered: per_request(|joined| joined.got()),
+        delivered: per_request(Joined::got),
         wasted: per_request(|joined| joined.fates.iter().map(|fate| fate.wasted).sum()),
     }
 }

@@ -183,7 +183,7 @@ impl Reader {
     /// Complete words so far, plus the one that is being read: how many tokens the client holds. What a schema brings is
     /// nobody's token.
     pub fn words(&self) -> u64 {
-        let open = !self.word.is_empty() && !(self.wants_json && may_be_brought(&self.word));
+        let is_nothing = self.word.is_empty() || (self.wants_json && may_be_brought(&self.word));
         let Delivered {
             tokens,
             duplicates,
@@ -191,7 +191,7 @@ impl Reader {
             foreign,
             ..
         } = self.delivered;
-        tokens + duplicates + misdelivered + foreign + u64::from(open)
+        tokens + duplicates + misdelivered + foreign + u64::from(!is_nothing)
     }
 
     /// The count, the last word included.

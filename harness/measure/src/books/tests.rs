@@ -387,7 +387,7 @@ fn a_request_that_is_sent_again_is_one_of_its_own_and_not_of_the_schedule() {
     let books = world.books();
     assert!(books.balanced, "{books:?}");
     unbalances("sent again, but never a first time", |world| {
-        world.requests.push(again(9))
+        world.requests.push(again(9));
     });
 }
 

@@ -77,7 +77,7 @@ fn an_attempt_whose_own_client_left_is_used_by_whoever_read_it() {
         ..asked(0, 0, 50)
     };
     for own in [left, failed] {
-        let alone = join_of(&[own.clone()]);
+        let alone = join_of(std::slice::from_ref(&own));
         assert!(alone.0.wasted > 0 && alone.1.balanced, "{alone:?}");
         let shared = join_of(&[own, asked(1, 20, 101)]);
         assert_eq!((shared.0.used, shared.0.wasted, shared.0.fan_out), (30, 0, 30));

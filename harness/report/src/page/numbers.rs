@@ -120,7 +120,33 @@ fn requests(variants: &[VariantRecord]) -> Markup {
             row
         })
         .collect();
-    table("Requests", &head, &rows)
+    html! {
+        (table("Requests", &head, &rows))
+        (answers(variants))
+    }
+}
+
+/// What is to be said of answers, as far as there is anything of the kind.
+fn answers(variants: &[VariantRecord]) -> Markup {
+    type Count = (&'static str, fn(&VariantRecord) -> u64);
+    const COUNTS: [Count; 5] = [
+        ("cut short unnoticed", |v| v.requests.incomplete),
+        ("withheld by the content filter", |v| v.requests.withheld),
+        ("to another question", |v| v.requests.wrong),
+        ("made before, for another request", |v| v.requests.from_cache),
+        ("made at that time, for another request", |v| v.requests.coalesced),
+    ];
+    let rows: Vec<_> = COUNTS
+        .iter()
+        .filter(|(_, of)| variants.iter().any(|v| of(v) > 0))
+        .map(|(name, of)| {
+            let cells = variants.iter().map(|v| figures::grouped(of(v))).collect();
+            ((*name).to_owned(), cells)
+        })
+        .collect();
+    html! {
+        @if !rows.is_empty() { h3 { "Of the answers" } (by_variant("Of the answers", variants, &rows)) }
+    }
 }
 
 fn errors(variants: &[VariantRecord]) -> Markup {
@@ -161,6 +187,11 @@ fn tokens(variants: &[VariantRecord]) -> Markup {
         "cost of what was wasted".to_owned(),
         cells(&|v| figures::usd(v.wasted_picodollars as f64 / 1e12)),
     ));
+    let per_valid = |v: &VariantRecord| {
+        v.cost_per_valid_usd()
+            .map_or_else(|| figures::NONE.to_owned(), figures::usd)
+    };
+    sums.push(("cost of a valid answer".to_owned(), cells(&per_valid)));
     let reasons: Vec<_> = REASONS
         .iter()
         .map(|(name, of)| {
@@ -208,6 +239,14 @@ fn attempts(variants: &[VariantRecord]) -> Markup {
         (
             "attempts per request sent".to_owned(),
             cells(&|v| figures::factor(v.attempts.amplification)),
+        ),
+        (
+            "different prompts".to_owned(),
+            cells(&|v| figures::grouped(v.attempts.distinct_prompts)),
+        ),
+        (
+            "most at one prompt".to_owned(),
+            cells(&|v| figures::grouped(v.attempts.per_prompt_max)),
         ),
         (
             "refused by a rate limit".to_owned(),
