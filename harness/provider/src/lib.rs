@@ -82,6 +82,9 @@ mod script;
 pub mod tape;
 mod timetable;
 
+/// Questions as people ask them, labelled by meaning, with near misses: for tests and benches of caches that go by similarity.
+/// A simulated provider gives equal answers to equal meanings.
+pub use brownout_scenario::questions;
 pub use desk::OtherDialect;
 pub use engine::{EngineKind, Needs, choose};
 pub use ledger::{Ledger, Retention, Totals};
