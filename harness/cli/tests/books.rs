@@ -138,7 +138,7 @@ fn a_token_too_many_in_an_answer_that_two_requests_share_makes_the_run_invalid_t
     let record = play(&shared(), &Arc::new(OverReporting));
     let variant = &record.results.variants[0];
     assert_eq!((variant.requests.answered, variant.requests.coalesced), (16, 8));
-    let of_second = |words: &&String| words.contains("request 42949672") && words.contains("202");
+    let of_second = |words: &&String| words.contains("request 4294967") && words.contains("202");
     let words = &variant.books.discrepancies;
     assert_eq!(words.iter().filter(of_second).count(), 8, "{words:?}");
     assert_eq!(record.results.verdict, Verdict::Invalid);
