@@ -19,6 +19,7 @@ pub const HEADLINE: [&str; 5] = [
 /// All of them: name and text, in the order of their names.
 pub const ALL: &[(&str, &str)] = &scenarios![
     "background-limits",
+    "bad-day",
     "blocking-vs-decoupled",
     "cascading-restart",
     "client-disconnects",
