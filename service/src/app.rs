@@ -12,9 +12,11 @@ use crate::draws::Ids;
 use crate::error::ServiceError;
 use crate::features::Dependencies;
 use crate::features::jobs::Watched;
+use crate::limits::{Keeper, Limits};
 use crate::ports::Stores;
 use crate::queue::{JobStore, MemoryJobs};
 use crate::resilience::disconnect::Leaving;
+use crate::resilience::shed::Places;
 use crate::routing::Router;
 use crate::settings::{Design, Settings};
 use crate::storage::Accounts;
@@ -31,6 +33,10 @@ pub(crate) struct App {
     pub(crate) ids: Ids,
     /// Who may call.
     pub(crate) access: Access,
+    /// What may be used and spent.
+    pub(crate) limits: Limits,
+    /// Places among the calls at work.
+    pub(crate) places: Places,
     pub(crate) metrics: Metrics,
     pub(crate) tracer: Tracer,
     pub(crate) models: ModelClient,
@@ -108,6 +114,14 @@ impl App {
         let leaving = Leaving::new(settings.disconnect, settings.drain, tasks.clone(), metrics.clone());
         let workers = (settings.design == Design::Blocking)
             .then(|| Workers::new(&settings, clock, tasks.clone(), metrics.clone(), leaving.clone()));
+        let keeper = Keeper::new(
+            settings.limits,
+            stores.limits,
+            clock,
+            metrics.clone(),
+            tasks.clone(),
+            shutdown.clone(),
+        );
         let dependencies = Dependencies::new(stores.database.as_ref(), &jobs, settings.design, settings.health, clock);
         let app = Self {
             dependencies,
@@ -122,7 +136,9 @@ impl App {
             lookout: Lookout::new(Arc::clone(&jobs), settings.jobs.poll, clock, tasks.clone()),
             watched: Watched::default(),
             ids: Ids::new(seed),
-            access: Access::new(&settings, clock),
+            access: Access::new(&settings),
+            limits: Limits::new(&settings, keeper, metrics.clone()),
+            places: Places::new(settings.shed, metrics.clone()),
             give_back: CancellationToken::new(),
             settings,
             clock,

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::IntoResponse;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
+use crate::limits::{Limit, Limited};
 use crate::queue::QueueError;
 use crate::resilience::course::CallFailure;
 use crate::resilience::deadline::{Deadline, Expired, Phase};
@@ -19,6 +20,9 @@ use crate::webhooks::WebhookRefused;
 
 pub(crate) use self::problem::shortened;
 pub use self::problem::{Problem, Violation};
+
+/// `retry-after` in milliseconds. Source: OpenAI's and Anthropic's own clients, which read it.
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
 /// Why an instance could not start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -81,12 +85,22 @@ pub enum Error {
     /// The key is known and refused.
     #[error("this key is disabled: ask whoever gave it to you")]
     KeyDisabled,
-    /// The key has made as many requests as it may.
-    #[error("this key has used up its requests per minute: try again later")]
-    KeyRateLimited {
-        /// When there is another.
+    /// A limit of ours on requests or tokens in a minute has no room now.
+    #[error("{}: try again later", used_up(*limit))]
+    LimitUsedUp {
+        /// Which.
+        limit: Limit,
+        /// When it has.
         retry_after: Duration,
     },
+    /// A limit of ours on tokens in a minute never has room for so much at once.
+    #[error(
+        "the request asks for more tokens than may be used at once: shorten the conversation, or ask for fewer max_tokens"
+    )]
+    OverLimit,
+    /// Nobody knows what is left of a limit, and the settings say to refuse then.
+    #[error("the limits of this service cannot be kept at the moment: try again later")]
+    LimitsUnknown,
     /// The key has as many requests under way as it may.
     #[error("this key has as many requests under way as it may: wait for one of them to end")]
     TooManyAtOnce,
@@ -95,8 +109,8 @@ pub enum Error {
         "this key's budget does not cover the request: ask for fewer max_tokens, or wait for the budget to be full again"
     )]
     BudgetExhausted {
-        /// When it is.
-        full_in: Duration,
+        /// When it is; absent: even the whole of it would not do.
+        full_in: Option<Duration>,
     },
     /// There is no such thing.
     #[error("there is no {0} here")]
@@ -184,12 +198,28 @@ pub enum Error {
     /// All workers are busy and so many requests wait that one more would not be served in time.
     #[error("too many requests wait for a worker")]
     Overloaded,
+    /// The service has as much to do as it can, and as many wait as may.
+    #[error("the service has more to do than it can: try again later")]
+    Shed {
+        /// How long it takes to do what is there already.
+        retry_after: Duration,
+    },
     /// The database or the queue failed.
     #[error("the storage is not available")]
     Storage,
     /// The instance is shutting down.
     #[error("the service is shutting down: another replica will answer")]
     ShuttingDown,
+}
+
+const fn used_up(limit: Limit) -> &'static str {
+    match limit {
+        Limit::KeyRequests => "this key has used up its requests per minute",
+        Limit::KeyTokens => "this key has used up its tokens per minute",
+        Limit::KeyBudget => "this key has used up its budget",
+        Limit::ServiceRequests => "this service has used up its requests per minute",
+        Limit::ServiceTokens => "this service has used up its tokens per minute",
+    }
 }
 
 impl Error {
@@ -202,10 +232,13 @@ impl Error {
             Self::Invalid(_) | Self::KeyReused | Self::Webhook(_) | Self::ContentFiltered => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            Self::TooLarge | Self::NoRoom { .. } | Self::ContextLength => StatusCode::PAYLOAD_TOO_LARGE,
+            // Not 429: no waiting helps.
+            Self::TooLarge | Self::NoRoom { .. } | Self::ContextLength | Self::OverLimit => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::KeyDisabled => StatusCode::FORBIDDEN,
-            Self::RateLimited { .. } | Self::KeyRateLimited { .. } | Self::TooManyAtOnce | Self::ShareFull => {
+            Self::RateLimited { .. } | Self::LimitUsedUp { .. } | Self::TooManyAtOnce | Self::ShareFull => {
                 StatusCode::TOO_MANY_REQUESTS
             }
             // Not 429: clients take that for a matter of seconds, and retry by themselves.
@@ -220,6 +253,8 @@ impl Error {
             Self::PoolTimeout
             | Self::DatabaseFull
             | Self::Overloaded
+            | Self::Shed { .. }
+            | Self::LimitsUnknown
             | Self::BacklogFull
             | Self::Storage
             | Self::ProvidersUnavailable { .. }
@@ -240,7 +275,12 @@ impl Error {
             Self::NoRoom { .. } | Self::ContextLength => "context-length-exceeded",
             Self::Unauthenticated => "unauthenticated",
             Self::KeyDisabled => "key-disabled",
-            Self::KeyRateLimited { .. } => "rate-limited",
+            Self::LimitUsedUp { limit, .. } => match limit {
+                Limit::ServiceRequests | Limit::ServiceTokens => "service-rate-limited",
+                Limit::KeyRequests | Limit::KeyTokens | Limit::KeyBudget => "rate-limited",
+            },
+            Self::OverLimit => "tokens-over-limit",
+            Self::LimitsUnknown => "limits-unavailable",
             Self::TooManyAtOnce => "too-many-at-once",
             Self::BudgetExhausted { .. } => "budget-exhausted",
             Self::NotFound(_) => "not-found",
@@ -266,7 +306,7 @@ impl Error {
             Self::Deadline(_) => "deadline-exceeded",
             Self::PoolTimeout => "database-busy",
             Self::DatabaseFull => "database-full",
-            Self::Overloaded => "overloaded",
+            Self::Overloaded | Self::Shed { .. } => "overloaded",
             Self::Storage => "storage-unavailable",
             Self::ShuttingDown => "shutting-down",
         }
@@ -293,14 +333,17 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after } => Some(retry_after.unwrap_or(Duration::from_secs(1))),
-            Self::KeyRateLimited { retry_after } | Self::ProvidersUnavailable { retry_after } => Some(*retry_after),
-            Self::BudgetExhausted { full_in } => Some(*full_in),
+            Self::LimitUsedUp { retry_after, .. }
+            | Self::Shed { retry_after }
+            | Self::ProvidersUnavailable { retry_after } => Some(*retry_after),
+            Self::BudgetExhausted { full_in } => *full_in,
             // A queue is longer than a line of requests.
             Self::BacklogFull | Self::ShareFull => Some(Duration::from_secs(5)),
             Self::TooManyAtOnce
             | Self::PoolTimeout
             | Self::DatabaseFull
             | Self::Overloaded
+            | Self::LimitsUnknown
             | Self::Storage
             | Self::ShuttingDown => Some(Duration::from_secs(1)),
             _ => None,
@@ -319,6 +362,9 @@ impl Error {
                 | Self::PoolTimeout
                 | Self::DatabaseFull
                 | Self::Overloaded
+                | Self::Shed { .. }
+                | Self::LimitUsedUp { .. }
+                | Self::LimitsUnknown
                 | Self::Storage
                 | Self::ShuttingDown
         )
@@ -352,6 +398,11 @@ impl Error {
             // Whole seconds, rounded up: coming back a moment too early only costs another refusal.
             let seconds = after.as_millis().div_ceil(1000).max(1) as u64;
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            // What OpenAI's clients read first: a second is long where a place is free in fifty milliseconds.
+            if let Self::Shed { .. } | Self::LimitUsedUp { .. } = self {
+                let millis = after.as_micros().div_ceil(1000).max(1) as u64;
+                headers.insert(RETRY_AFTER_MS, HeaderValue::from(millis));
+            }
         }
         response
     }
@@ -390,11 +441,32 @@ impl From<AttemptFailure> for Error {
             AttemptFailure::Status { status, .. } if (400..500).contains(&status) => Self::Refused,
             AttemptFailure::Expired(Expired(phase)) => Self::Deadline(phase),
             AttemptFailure::Truncated => Self::Truncated,
+            AttemptFailure::Limited(limited) => limited.into(),
             AttemptFailure::Status { .. }
             | AttemptFailure::Connect
             | AttemptFailure::Broken
             | AttemptFailure::Malformed
             | AttemptFailure::ErrorEvent => Self::BadUpstream,
+        }
+    }
+}
+
+impl From<Limited> for Error {
+    fn from(limited: Limited) -> Self {
+        match limited {
+            Limited::UsedUp {
+                limit: Limit::KeyBudget,
+                fits_in,
+            } => Self::BudgetExhausted { full_in: Some(fits_in) },
+            Limited::UsedUp { limit, fits_in } => Self::LimitUsedUp {
+                limit,
+                retry_after: fits_in,
+            },
+            Limited::TooMuch {
+                limit: Limit::KeyBudget,
+            } => Self::BudgetExhausted { full_in: None },
+            Limited::TooMuch { .. } => Self::OverLimit,
+            Limited::Unknown => Self::LimitsUnknown,
         }
     }
 }

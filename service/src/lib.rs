@@ -6,12 +6,13 @@
 //!   comes in from outside: no statics, no globals, so a hundred instances fit in one process.
 //! - [`settings`]: what it is told, and every problem with it at once.
 //! - [`error`]: one typed hierarchy, rendered as RFC 9457 problem JSON.
-//! - `access`: who calls and what they may: keys, limits, budgets, and the layer that keeps them.
+//! - `access`: who calls: keys, requests at a time, and the layer that keeps them.
+//! - [`limits`]: requests, tokens and money over time, in memory or in Redis, and what is done when that is gone.
 //! - `features`: one module per feature (`chat`, `completions`, `jobs`, `health`, `metrics`, `openapi`, `pages`), each with
 //!   its routes, logic and models.
 //! - `designs`: how a request meets the model: `blocking`, `coupled`, `background`, `queued`.
 //! - `answering`: the steps from a question to its answer, in their order, and `routing`: whom it may be put to.
-//! - [`resilience`]: one file per concern (`deadline`, `retry`, `fallback`, `disconnect`, `broken`) and `course`, the one place
+//! - [`resilience`]: one file per concern (`deadline`, `retry`, `fallback`, `disconnect`, `broken`, `shed`) and `course`, the one place
 //!   where they meet.
 //! - [`upstream`]: the narrow trait to the providers, two clients behind it, the OpenAI wire format.
 //! - [`storage`] and [`queue`]: the database and the durable queue: a trait each, in memory, on SQLite, on
@@ -30,6 +31,7 @@ mod designs;
 mod draws;
 pub mod error;
 mod features;
+pub mod limits;
 pub mod ports;
 pub mod queue;
 pub mod resilience;

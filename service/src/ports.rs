@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::limits::{LimitStorage, LimitStore, MemoryLimits, RedisLimits};
 use crate::queue::{Bounded, JobStore, MemoryJobs, PostgresJobs, RedisJobs, SqliteJobs};
 use crate::settings::{QueueStore, Settings};
 use crate::storage::{Database, MemoryDatabase, OpenError, Place, PostgresDatabase, SqliteDatabase, postgres, sqlite};
@@ -56,6 +57,8 @@ pub struct Stores {
     pub database: Arc<dyn Database>,
     /// The durable queue.
     pub jobs: Arc<dyn JobStore>,
+    /// Limits and budgets that all instances keep together, where the settings say so.
+    pub limits: Arc<dyn LimitStore>,
 }
 
 impl Stores {
@@ -64,6 +67,7 @@ impl Stores {
         Self {
             database: Arc::new(MemoryDatabase::new(&settings.database)),
             jobs: Arc::new(MemoryJobs::new(settings.lease_policy())),
+            limits: Arc::new(MemoryLimits::default()),
         }
     }
 
@@ -85,21 +89,19 @@ impl Stores {
                 Self::sqlite(settings, &path.unwrap_or_else(|| PathBuf::from(DEFAULT_DATABASE))).await?
             }
         };
-        match (settings.queue, &settings.redis_url) {
-            (QueueStore::Database, _) => Ok(stores),
-            (QueueStore::Redis, Some(url)) => {
-                let policy = settings.lease_policy();
-                let jobs = RedisJobs::open(url, settings.namespace.as_deref(), policy).await?;
-                Ok(Self {
-                    jobs: Arc::new(Bounded(jobs)),
-                    ..stores
-                })
+        let namespace = settings.namespace.as_deref();
+        let jobs: Arc<dyn JobStore> = match settings.queue {
+            QueueStore::Database => stores.jobs,
+            QueueStore::Redis => {
+                let jobs = RedisJobs::open(redis(settings)?, namespace, settings.lease_policy()).await?;
+                Arc::new(Bounded(jobs))
             }
-            (QueueStore::Redis, None) => Err(OpenError::Address {
-                key: "redis_url",
-                example: "redis://:PASSWORD@HOST:6379/0",
-            }),
-        }
+        };
+        let limits: Arc<dyn LimitStore> = match settings.limits.store {
+            LimitStorage::Memory => stores.limits,
+            LimitStorage::Shared => Arc::new(RedisLimits::open(redis(settings)?, namespace).await?),
+        };
+        Ok(Self { jobs, limits, ..stores })
     }
 
     /// Stores in one SQLite file, made if it is missing. Real time only.
@@ -109,6 +111,7 @@ impl Stores {
         Ok(Self {
             database: Arc::new(SqliteDatabase::over(options, settings.database)),
             jobs: Arc::new(Bounded(jobs)),
+            limits: Arc::new(MemoryLimits::default()),
         })
     }
 
@@ -119,6 +122,7 @@ impl Stores {
         Ok(Self {
             database: Arc::new(PostgresDatabase::over(options, settings.database)),
             jobs: Arc::new(Bounded(jobs)),
+            limits: Arc::new(MemoryLimits::default()),
         })
     }
 
@@ -128,6 +132,15 @@ impl Stores {
         Self {
             database: self.database.replica(),
             jobs: Arc::clone(&self.jobs),
+            limits: Arc::clone(&self.limits),
         }
     }
+}
+
+/// Where Redis is, for those who cannot do without.
+fn redis(settings: &Settings) -> Result<&SecretString, OpenError> {
+    settings.redis_url.as_ref().ok_or(OpenError::Address {
+        key: "redis_url",
+        example: "redis://:PASSWORD@HOST:6379/0",
+    })
 }

@@ -22,6 +22,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use crate::answering::DietSettings;
+use crate::limits::LimitSettings;
 use crate::queue::LeasePolicy;
 use crate::resilience::breaker::BreakerSettings;
 use crate::resilience::broken::BrokenStream;
@@ -29,6 +30,7 @@ use crate::resilience::deadline::Deadlines;
 use crate::resilience::disconnect::{DisconnectPolicy, DrainSettings};
 use crate::resilience::filtered::ContentFilter;
 use crate::resilience::retry::RetrySettings;
+use crate::resilience::shed::ShedSettings;
 use crate::routing::RouteSettings;
 use crate::storage::DatabaseSettings;
 use crate::webhooks::WebhookSettings;
@@ -68,6 +70,10 @@ pub struct Settings {
     pub diet: DietSettings,
     /// How an answer that a content filter cut off ends for its client.
     pub content_filter: ContentFilter,
+    /// Requests and tokens in a minute, and where all limits are kept.
+    pub limits: LimitSettings,
+    /// Calls at work at a time, and how many more may wait.
+    pub shed: ShedSettings,
     /// Background and queued jobs.
     pub jobs: JobSettings,
     /// Telling the outcomes of jobs.

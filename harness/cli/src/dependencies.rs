@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use brownout_scenario::plan::{Dependency, DependencyEffect};
 use brownout_service::Stores;
+use brownout_service::limits::{Allowance, Demand, LimitStore, LimitStoreError, Verdict};
 use brownout_service::queue::{Depth, Enqueued, Event, Job, JobStore, Mark, QueueError};
 use brownout_service::storage::{Connection, Database, DatabaseError, Session, UsageRow};
 use brownout_world::dependencies::DependencyFaults;
@@ -17,10 +18,18 @@ use brownout_world::dependencies::DependencyFaults;
 /// `stores` as a host meets them that suffers `faults`. A connection that is asked for in vain is given up after
 /// `acquire_timeout`, like one that is not free.
 pub fn troubled(stores: Stores, faults: &DependencyFaults, acquire_timeout: Duration) -> Stores {
+    let way = |dependency| Way::to(dependency, faults);
+    // Always behind the gate: what is set aside when a process is killed is not settled by its ghost.
+    let stores = Stores {
+        limits: Arc::new(TroubledLimits {
+            inner: stores.limits,
+            way: way(Dependency::Redis),
+        }),
+        ..stores
+    };
     if faults.is_empty() {
         return stores;
     }
-    let way = |dependency| Way::to(dependency, faults);
     Stores {
         database: Arc::new(TroubledDatabase {
             inner: stores.database,
@@ -31,6 +40,7 @@ pub fn troubled(stores: Stores, faults: &DependencyFaults, acquire_timeout: Dura
             inner: stores.jobs,
             way: way(Dependency::Queue),
         }),
+        ..stores
     }
 }
 
@@ -185,6 +195,40 @@ impl JobStore for TroubledJobs {
 
     async fn ping(&self) -> Result<(), QueueError> {
         self.way.to_queue().await?;
+        self.inner.ping().await
+    }
+}
+
+struct TroubledLimits {
+    inner: Arc<dyn LimitStore>,
+    way: Way,
+}
+
+impl TroubledLimits {
+    async fn pass(&self) -> Result<(), LimitStoreError> {
+        self.way.pass().await.map_err(|e| LimitStoreError(Box::new(e)))
+    }
+}
+
+#[async_trait]
+impl LimitStore for TroubledLimits {
+    async fn reserve(&self, demand: &Demand, now_us: u64) -> Result<Verdict, LimitStoreError> {
+        self.pass().await?;
+        self.inner.reserve(demand, now_us).await
+    }
+
+    async fn settle(&self, id: u64, demand: &Demand, used: &[u64], now_us: u64) -> Result<(), LimitStoreError> {
+        self.pass().await?;
+        self.inner.settle(id, demand, used, now_us).await
+    }
+
+    async fn left(&self, account: &str, rule: Allowance, now_us: u64) -> Result<u64, LimitStoreError> {
+        self.pass().await?;
+        self.inner.left(account, rule, now_us).await
+    }
+
+    async fn ping(&self) -> Result<(), LimitStoreError> {
+        self.pass().await?;
         self.inner.ping().await
     }
 }

@@ -12,10 +12,11 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderValue, Uri, header};
 use http_body::{Frame, SizeHint};
 
 use super::place::Place;
+use super::standing::Permit;
 use crate::app::App;
 use crate::error::Error;
 use crate::features::refusal;
@@ -28,9 +29,8 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, mut request: Request, nex
     if OPEN.contains(&request.uri().path()) {
         return next.run(request).await;
     }
-    let (access, uri) = (&app.access, request.uri().clone());
-    let admitted = access.identify(request.headers()).and_then(|key| access.admit(key));
-    match admitted {
+    let uri = request.uri().clone();
+    match admitted(&app, request.headers()).await {
         Ok(permit) => {
             let place = Place::from(permit);
             request.extensions_mut().insert(place.clone());
@@ -39,6 +39,13 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, mut request: Request, nex
         }
         Err(error) => refuse(&app, &uri, error),
     }
+}
+
+async fn admitted(app: &App, headers: &HeaderMap) -> Result<Permit, Error> {
+    let key = app.access.identify(headers)?;
+    let permit = app.access.admit(key)?;
+    app.limits.knock(&key.caller).await?;
+    Ok(permit)
 }
 
 fn refuse(app: &App, uri: &Uri, error: Error) -> Response {

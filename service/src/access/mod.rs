@@ -2,25 +2,20 @@
 //!
 //! - `caller`: the one whose request it is. Nothing of one tenant is ever shown to another.
 //! - `keys`: which caller a key belongs to. Pure.
-//! - `limit`: how many requests a key may make, and how many at a time. Pure.
-//! - `budget`: how much money a key may spend: reserved before, settled after. Pure.
-//! - `standing`: where every key stands, in the memory of this instance: limits and budgets under one roof.
+//! - `standing`: how many requests every key has under way in this instance.
 //! - `place`: one of the requests that a key may have under way at a time, held until the work is done.
-//! - `gate`: the layer in front of all routes that asks for a key and keeps the limits.
+//! - `gate`: the layer in front of all routes that asks for a key and keeps its limits on requests.
 //!
-//! What is not here: limits in tokens, and limits that replicas share.
+//! What is not here: what is counted over time, requests, tokens and money; that is [`crate::limits`]'s.
 
-mod budget;
 mod caller;
 mod gate;
 mod keys;
-mod limit;
 mod place;
 mod standing;
 
 use http::{HeaderMap, header};
 
-use crate::clock::Clock;
 use crate::error::Error;
 use crate::settings::{Auth, Settings};
 
@@ -28,7 +23,6 @@ pub(crate) use self::caller::Caller;
 pub(crate) use self::gate::guard;
 use self::keys::{Key, Keys};
 pub(crate) use self::place::Place;
-pub(crate) use self::standing::Reservation;
 use self::standing::{Permit, Standings};
 
 /// The access control of one instance.
@@ -39,11 +33,11 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    pub(crate) fn new(settings: &Settings, clock: Clock) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             required: settings.auth == Auth::Required,
             keys: Keys::new(&settings.keys),
-            standings: Standings::new(settings, clock),
+            standings: Standings::new(settings),
         }
     }
 
@@ -59,16 +53,6 @@ impl Access {
         key.map_or_else(Caller::anonymous, |key| key.caller.clone())
     }
 
-    /// Sets aside what a request of `caller` can cost at most, until it is known what it did cost.
-    pub(crate) fn reserve(
-        &self,
-        caller: &Caller,
-        prompt_bytes: usize,
-        max_tokens: Option<u32>,
-    ) -> Result<Reservation, Error> {
-        self.standings.reserve(caller, prompt_bytes, max_tokens)
-    }
-
     /// Whether whoever shows these headers may come in at all, whatever they want.
     fn identify(&self, headers: &HeaderMap) -> Result<&Key, Error> {
         let key = bearer(headers).and_then(|shown| self.keys.find(shown));
@@ -79,7 +63,7 @@ impl Access {
         }
     }
 
-    /// Lets a request in, if the key has not used up what it may.
+    /// Lets a request in, if the key has not as many under way as it may.
     fn admit(&self, key: &Key) -> Result<Permit, Error> {
         self.standings.admit(&key.caller)
     }

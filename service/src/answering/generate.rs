@@ -1,29 +1,21 @@
-//! The last step: the model is asked, its answer handed on, what it used noted and paid for.
+//! The last step: the model is asked, its answer handed on, what it used noted.
 
 use super::models::{Done, Event};
 use super::out::Out;
 use super::tally::Tally;
-use crate::access::Reservation;
 use crate::app::App;
 use crate::error::Error;
 use crate::resilience::broken::BrokenStream;
 use crate::resilience::deadline::Phase;
 use crate::upstream::{AnswerStream, AttemptFailure, Call, Piece, StreamEnd};
 
-/// Answers `call` for `session`, paid for from `money`.
-pub(super) async fn generate(
-    app: &App,
-    call: Call,
-    session: String,
-    money: Reservation,
-    id: String,
-    out: Out<'_>,
-) -> Result<Done, Error> {
+/// Answers `call` for `session`. Every attempt is paid for from the call's funds.
+pub(super) async fn generate(app: &App, call: Call, session: String, id: String, out: Out<'_>) -> Result<Done, Error> {
     let account = app.accounts.open(&session, &call.trace, &call.deadline).await?;
-    let mut tally = Tally::begin(app, &call, account, money, id.clone(), session);
+    let mut tally = Tally::begin(app, &call, account, id.clone(), session);
     let answered = match out {
-        Out::Whole(_) => whole(app, &call, &mut tally, out).await,
-        Out::Stream(_) => pieces(app, &call, &mut tally, out).await,
+        Out::Whole(_) => whole(app, &call, out).await,
+        Out::Stream(_) => pieces(app, &call, out).await,
     };
     let end = answered.inspect_err(|_| tally.abandon())?;
     match end.usage {
@@ -41,9 +33,8 @@ pub(super) async fn generate(
     })
 }
 
-async fn whole(app: &App, call: &Call, tally: &mut Tally, out: Out<'_>) -> Result<StreamEnd, Error> {
-    let answered = app.models.complete(call).await;
-    let (completion, provider) = answered.inspect_err(|failure| tally.refund(failure))?;
+async fn whole(app: &App, call: &Call, out: Out<'_>) -> Result<StreamEnd, Error> {
+    let (completion, provider) = app.models.complete(call).await?;
     out.send(Event::Delta(completion.content)).await;
     Ok(StreamEnd {
         finish_reason: completion.finish_reason,
@@ -53,9 +44,8 @@ async fn whole(app: &App, call: &Call, tally: &mut Tally, out: Out<'_>) -> Resul
     })
 }
 
-async fn pieces(app: &App, call: &Call, tally: &mut Tally, out: Out<'_>) -> Result<StreamEnd, Error> {
-    let opened = app.models.open(call).await;
-    let mut answer = opened.inspect_err(|failure| tally.refund(failure))?;
+async fn pieces(app: &App, call: &Call, out: Out<'_>) -> Result<StreamEnd, Error> {
+    let mut answer = app.models.open(call).await?;
     let model = answer.model().to_owned();
     out.send(Event::Begin { model }).await;
     loop {
@@ -63,10 +53,7 @@ async fn pieces(app: &App, call: &Call, tally: &mut Tally, out: Out<'_>) -> Resu
             // A client that reads slowly gets no more time than one that waits.
             Ok(Piece::Delta(text)) => call.deadline.within(Phase::Total, out.send(Event::Delta(text))).await?,
             Ok(Piece::End(end)) => return Ok(end),
-            Err(failure) => {
-                tally.told(&failure);
-                return Ok(broke_off(app.settings.broken_stream, &answer, failure)?);
-            }
+            Err(failure) => return Ok(broke_off(app.settings.broken_stream, &answer, failure)?),
         }
     }
 }

@@ -5,16 +5,16 @@ use crate::app::App;
 use crate::error::Error;
 use crate::features::Context;
 use crate::routing::{Kind, NoRoom, Route, Wanted};
+use crate::settings::Usd;
 use crate::telemetry::conventions::header;
 use crate::upstream::Prompt;
 
-/// Who is to be asked for `prompt`.
+/// Who is to be asked for `prompt`: by the model it names, by what it is for, by what may still be spent.
 pub(super) fn route(
     app: &App,
     context: &Context,
     prompt: &Prompt,
-    named: Option<usize>,
-    task: Option<&str>,
+    (named, task, purse): (Option<usize>, Option<&str>, Option<Usd>),
     out: Out<'_>,
 ) -> Result<Route, Error> {
     let kind = match out {
@@ -28,7 +28,7 @@ pub(super) fn route(
         max_tokens: prompt.max_tokens,
         request_id: &context.request_id,
     };
-    let decided = app.router.decide(wanted, &app.models.outlook(kind), None);
+    let decided = app.router.decide(wanted, &app.models.outlook(kind), purse);
     let route = decided.map_err(|NoRoom { needed, window }| Error::NoRoom { needed, window })?;
     if let Some(first) = route.order.first() {
         app.metrics

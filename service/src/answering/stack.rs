@@ -27,9 +27,14 @@ pub(super) async fn run(app: &Arc<App>, context: &Context, ask: Ask, id: String,
         session,
     } = ask;
     diet::apply(app, context, &mut prompt);
-    let route = route(app, context, &prompt, named, task.as_deref(), out)?;
-    let money = app.access.reserve(&context.caller, prompt.bytes(), prompt.max_tokens)?;
-    prompt.max_tokens = money.max_tokens().or(prompt.max_tokens);
+    let _place = app.places.enter(&context.trace, &context.deadline).await?;
+    let purse = app.limits.purse(&context.caller).await;
+    let route = route(app, context, &prompt, (named, task.as_deref(), purse), out)?;
+    let funds = app
+        .limits
+        .reserve(&context.caller, &prompt, &route, &context.trace, &context.deadline)
+        .await?;
+    prompt.max_tokens = funds.max_tokens().or(prompt.max_tokens);
     let session = context.caller.owned(session.as_deref().unwrap_or(NO_SESSION));
     let call = Call {
         prompt,
@@ -37,6 +42,7 @@ pub(super) async fn run(app: &Arc<App>, context: &Context, ask: Ask, id: String,
         request_id: context.request_id.clone(),
         trace: context.trace.clone(),
         deadline: context.deadline,
+        funds,
     };
-    generate(app, call, session, money, id, out).await
+    generate(app, call, session, id, out).await
 }

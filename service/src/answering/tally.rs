@@ -1,22 +1,18 @@
-//! The tally of one answer: what it used is written down and paid for however the request ends.
+//! The tally of one answer: what it used is written down however the request ends. Paying for it is [`crate::limits`]'s.
 //!
 //! Complete: by the provider's own report. Dropped before that, by its client or at its deadline: by the pieces that came, and said to be an
-//! estimate. A whole answer that was left shows no piece on the way: then there is nothing to write. Either way a budget
-//! keeps all that was set aside for it: what came is the least that was billed, a provider that runs on without its
-//! caller bills more, and a budget has to hold for the most.
+//! estimate. A whole answer that was left shows no piece on the way: then there is nothing to write.
 
 use std::time::Duration;
 
-use crate::access::Reservation;
 use crate::app::App;
 use crate::clock::Clock;
-use crate::resilience::course::CallFailure;
 use crate::resilience::deadline::{Deadline, Deadlines};
 use crate::storage::{Account, Provenance, UsageRow};
 use crate::tasks::Tasks;
 use crate::telemetry::Trace;
 use crate::telemetry::conventions::span;
-use crate::upstream::{AttemptFailure, Call, Usage};
+use crate::upstream::{Call, Usage};
 
 /// Bytes of a prompt to a token, where only an estimate is wanted.
 const BYTES_PER_TOKEN: usize = 4;
@@ -27,7 +23,6 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 /// What is owed for one answer until it is settled.
 pub(super) struct Tally {
     open: Option<Open>,
-    money: Reservation,
     tasks: Tasks,
     trace: Trace,
     clock: Clock,
@@ -44,15 +39,7 @@ struct Open {
 
 impl Tally {
     /// From here on somebody may bill for `call`.
-    pub(super) fn begin(
-        app: &App,
-        call: &Call,
-        account: Account,
-        mut money: Reservation,
-        answer_id: String,
-        session: String,
-    ) -> Self {
-        money.at_stake();
+    pub(super) fn begin(app: &App, call: &Call, account: Account, answer_id: String, session: String) -> Self {
         let open = Open {
             account,
             answer_id,
@@ -60,27 +47,11 @@ impl Tally {
         };
         Self {
             open: Some(open),
-            money,
             tasks: app.tasks.clone(),
             trace: call.trace.clone(),
             clock: app.clock,
             deadline: call.deadline,
             prompt_tokens: call.prompt.bytes().div_ceil(BYTES_PER_TOKEN) as u64,
-        }
-    }
-
-    /// The call failed before any answer began; what no provider bills is given back.
-    pub(super) fn refund(&mut self, failure: &CallFailure) {
-        if !failure.may_be_billed {
-            self.money.unused();
-        }
-        self.told(&failure.last);
-    }
-
-    /// An answer that was filtered says all the same what it used.
-    pub(super) fn told(&mut self, failure: &AttemptFailure) {
-        if let AttemptFailure::Filtered { usage: Some(usage) } = failure {
-            self.money.used(*usage);
         }
     }
 
@@ -91,7 +62,6 @@ impl Tally {
 
     /// The answer is complete, and `provider` reported `usage`. Written down to the end, whoever leaves meanwhile.
     pub(super) async fn settle(mut self, usage: Usage, provider: &str) {
-        self.money.used(usage);
         if let Some(writing) = self.write(usage, provider.to_owned(), Provenance::Authoritative, self.deadline) {
             self.tasks.finish(writing).await;
         }

@@ -24,6 +24,8 @@ pub enum Class {
     Malformed,
     /// Nothing was asked: the provider's breaker is open.
     Open,
+    /// Nothing was asked: one of our own limits leaves no room for it.
+    Unaffordable,
     /// The request's own time is over.
     OutOfTime,
 }
@@ -66,7 +68,7 @@ pub(crate) enum Mark {
 impl Class {
     /// All of them.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Transient,
         Self::RateLimited,
         Self::Silent,
@@ -76,6 +78,7 @@ impl Class {
         Self::ContentFilter,
         Self::Malformed,
         Self::Open,
+        Self::Unaffordable,
         Self::OutOfTime,
     ];
 
@@ -97,6 +100,8 @@ impl Class {
             Self::ContentFilter => row(false,    No,         Mark::None, true),
             Self::Malformed     => row(true,     ToNext,     Failure,    true),
             Self::Open          => row(false,    ToNext,     Mark::None, false),
+            // Whoever is asked, it costs.
+            Self::Unaffordable  => row(false,    No,         Mark::None, false),
             // The last attempt was cut short by those before it.
             Self::OutOfTime     => row(false,    No,         Mark::None, true),
         }
@@ -163,6 +168,11 @@ mod tests {
     #[test]
     fn what_is_filtered_is_asked_of_nobody_else() {
         assert_eq!(judged(Class::ContentFilter), (false, FallsBack::No, Mark::None, true));
+    }
+
+    #[test]
+    fn what_cannot_be_paid_for_is_asked_of_nobody_and_held_against_nobody() {
+        assert_eq!(judged(Class::Unaffordable), (false, FallsBack::No, Mark::None, false));
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl<'a> Course<'a> {
     pub(crate) async fn after(&mut self, failure: AttemptFailure) -> Result<(), CallFailure> {
         let class = failure.class();
         // Whoever was passed over was not asked.
-        self.attempts += u32::from(class != Class::Open);
+        self.attempts += u32::from(!matches!(class, Class::Open | Class::Unaffordable));
         self.may_be_billed |= failure.may_be_billed();
         let now = tokio::time::Instant::now();
         let floor = match failure {

@@ -94,6 +94,11 @@ impl Deadline {
         }
     }
 
+    /// How much time is left; `None` for any.
+    pub(crate) fn remaining(&self) -> Option<Duration> {
+        self.ends.map(|ends| ends.saturating_duration_since(self.clock.now()))
+    }
+
     /// Policy: whether anything useful could still happen after waiting for `wait`.
     pub(crate) fn allows(&self, wait: Duration) -> bool {
         self.ends.is_none_or(|ends| self.clock.now() + wait < ends)

@@ -13,3 +13,4 @@ pub mod disconnect;
 pub mod fallback;
 pub mod filtered;
 pub mod retry;
+pub mod shed;

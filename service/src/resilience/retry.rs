@@ -44,7 +44,7 @@ impl RetryOn {
     pub(crate) const fn verdict(self, class: Class) -> Verdict {
         let verdict = class.verdict();
         match (self, class) {
-            (Self::Transient, _) | (_, Class::Open | Class::OutOfTime) => verdict,
+            (Self::Transient, _) | (_, Class::Open | Class::Unaffordable | Class::OutOfTime) => verdict,
             (Self::Everything, _) => Verdict {
                 retried: true,
                 falls_back: FallsBack::ToNext,
@@ -163,7 +163,7 @@ mod tests {
             assert!(RetryOn::Everything.verdict(class).retried, "{class:?}");
             assert_eq!(RetryOn::Transient.verdict(class), class.verdict(), "{class:?}");
         }
-        for class in [Class::Open, Class::OutOfTime] {
+        for class in [Class::Open, Class::Unaffordable, Class::OutOfTime] {
             assert!(!RetryOn::Everything.verdict(class).retried, "{class:?}");
         }
     }

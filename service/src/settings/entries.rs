@@ -74,6 +74,8 @@ pub struct KeySettings {
     pub tenant: Option<String>,
     /// Requests that are admitted in a minute; absent: as many as come.
     pub requests_per_minute: Option<u32>,
+    /// Tokens that are admitted in a minute, of prompts and answers; absent: as many as come.
+    pub tokens_per_minute: Option<u32>,
     /// Requests that are admitted at a time; absent: as many as come.
     pub concurrent: Option<u32>,
     /// What the key may spend in a `budget_window`; absent: whatever it asks for.

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 
 use super::entries::Amount;
 use super::{Auth, Design, Digest, KeySettings, Preset, ProbeScope, ProviderSettings, QueueStore, Settings};
+use crate::limits::{LimitStorage, Rate, WhenDown};
 use crate::resilience::broken::BrokenStream;
 use crate::resilience::disconnect::DisconnectPolicy;
 use crate::resilience::filtered::ContentFilter;
@@ -101,6 +102,7 @@ impl Entry for KeySettings {
             sha256: Digest::default(),
             tenant: None,
             requests_per_minute: None,
+            tokens_per_minute: None,
             concurrent: None,
             budget: None,
             budget_window: Duration::from_hours(24),
@@ -113,6 +115,11 @@ impl Entry for KeySettings {
         visitor.digest("sha256", &mut self.sha256);
         visitor.text("tenant", &mut self.tenant);
         visitor.bound("requests_per_minute", 1..=1_000_000, &mut self.requests_per_minute);
+        visitor.bound(
+            "tokens_per_minute",
+            1..=Rate::MOST_PER_MINUTE,
+            &mut self.tokens_per_minute,
+        );
         visitor.bound("concurrent", 1..=1_000_000, &mut self.concurrent);
         visitor.amount("budget_usd", &mut self.budget);
         visitor.duration("budget_window", &mut self.budget_window);
@@ -178,6 +185,15 @@ impl Choice for Policy {
 
 impl Choice for Auth {
     const WORDS: &'static [(&'static str, Self)] = &[("off", Self::Off), ("required", Self::Required)];
+}
+
+impl Choice for LimitStorage {
+    const WORDS: &'static [(&'static str, Self)] = &[("memory", Self::Memory), ("shared", Self::Shared)];
+}
+
+impl Choice for WhenDown {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("local", Self::Local), ("open", Self::Open), ("closed", Self::Closed)];
 }
 
 impl Choice for ProbeScope {
@@ -247,6 +263,28 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
         table.bound("max_tokens", 1..=128_000, &mut diet.max_tokens);
     });
     visitor.choice("content_filter", &mut settings.content_filter);
+    visitor.table("limits", |table| {
+        let limits = &mut settings.limits;
+        table.choice("store", &mut limits.store);
+        table.bound("requests_per_minute", 1..=1_000_000, &mut limits.requests_per_minute);
+        table.bound(
+            "tokens_per_minute",
+            1..=Rate::MOST_PER_MINUTE,
+            &mut limits.tokens_per_minute,
+        );
+        table.duration("burst", &mut limits.burst);
+        table.pause("wait", &mut limits.wait);
+        table.choice("when_down", &mut limits.when_down);
+        table.duration("timeout", &mut limits.timeout);
+        table.duration("ask_again", &mut limits.ask_again);
+        table.duration("lapse", &mut limits.lapse);
+    });
+    visitor.table("shed", |table| {
+        let shed = &mut settings.shed;
+        table.bound("concurrent", 1..=1_000_000, &mut shed.concurrent);
+        table.count("queue", 0..=1_000_000, &mut shed.queue);
+        table.pause("wait", &mut shed.wait);
+    });
     visitor.table("jobs", |table| {
         let jobs = &mut settings.jobs;
         table.count("concurrency", 1..=10_000, &mut jobs.concurrency);

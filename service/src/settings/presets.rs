@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use super::{Auth, Design, HealthSettings, JobSettings, Preset, ProbeScope, QueueStore, Settings};
 use crate::answering::DietSettings;
+use crate::limits::{LimitSettings, LimitStorage, WhenDown};
 use crate::resilience::breaker::BreakerSettings;
 use crate::resilience::broken::BrokenStream;
 use crate::resilience::deadline::Deadlines;
 use crate::resilience::disconnect::{DisconnectPolicy, DrainSettings};
 use crate::resilience::filtered::ContentFilter;
 use crate::resilience::retry::{Backoff, RetryOn, RetrySettings};
+use crate::resilience::shed::ShedSettings;
 use crate::routing::{Policy, RouteSettings};
 use crate::storage::DatabaseSettings;
 use crate::webhooks::WebhookSettings;
@@ -63,6 +65,10 @@ fn naive(common: Settings) -> Settings {
         heartbeat: None,
         client_stall: None,
         fallback: false,
+        limits: LimitSettings {
+            when_down: WhenDown::Closed,
+            ..common.limits
+        },
         health: HealthSettings {
             liveness: ProbeScope::Dependencies,
             readiness: ProbeScope::Process,
@@ -116,6 +122,10 @@ fn resilient(common: Settings) -> Settings {
         route: RouteSettings {
             check_window: true,
             ..common.route
+        },
+        shed: ShedSettings {
+            concurrent: Some(1_000),
+            ..common.shed
         },
         jobs: JobSettings {
             backlog: Some(256),
@@ -175,6 +185,22 @@ fn common(preset: Preset) -> Settings {
         },
         diet: DietSettings::default(),
         content_filter: ContentFilter::Report,
+        limits: LimitSettings {
+            store: LimitStorage::Memory,
+            requests_per_minute: None,
+            tokens_per_minute: None,
+            burst: seconds(10),
+            wait: Duration::ZERO,
+            when_down: WhenDown::Local,
+            timeout: millis(250),
+            ask_again: seconds(1),
+            lapse: seconds(600),
+        },
+        shed: ShedSettings {
+            concurrent: None,
+            queue: 200,
+            wait: seconds(5),
+        },
         jobs: JobSettings {
             concurrency: 64,
             lease: seconds(30),

@@ -6,6 +6,7 @@ use http::Uri;
 use secrecy::ExposeSecret;
 
 use super::{Auth, Digest, KeySettings, ProviderSettings, QueueStore, Settings, SettingsProblem};
+use crate::limits::Rate;
 use crate::storage::Place;
 
 /// Longest name of a key or a tenant, in bytes.
@@ -15,6 +16,7 @@ const LONGEST_NAME: usize = 64;
 pub(super) fn check(settings: &Settings, problems: &mut Vec<SettingsProblem>) {
     let mut rules = Rules(problems);
     rules.durations(settings);
+    rules.limits(settings);
     for (n, provider) in settings.providers.iter().enumerate() {
         rules.address(&format!("providers[{n}].base_url"), &provider.base_url);
     }
@@ -70,6 +72,26 @@ impl Rules<'_> {
             retry.base <= retry.cap,
             "retry.base",
             "is longer than retry.cap; raise the cap or lower the base",
+        );
+    }
+
+    fn limits(&mut self, settings: &Settings) {
+        let limits = &settings.limits;
+        self.check(
+            limits.burst <= Rate::LONGEST_BURST,
+            "limits.burst",
+            "is longer than a minute, so that a bucket could let through more than a minute's worth at once; write 60s or less",
+        );
+        self.check(
+            limits.wait <= Rate::LONGEST_BURST,
+            "limits.wait",
+            "is longer than a minute, in which any bucket fills; write 60s or less",
+        );
+        let total = settings.deadline.total;
+        self.check(
+            total.is_none_or(|total| total < limits.lapse),
+            "limits.lapse",
+            "is not longer than deadline.total, so what a request has set aside could lapse while it is at work; raise it",
         );
     }
 

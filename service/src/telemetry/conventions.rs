@@ -18,6 +18,10 @@ pub(crate) mod span {
     pub(crate) const WAIT_QUEUE: &str = "wait.queue";
     /// Between two attempts.
     pub(crate) const WAIT_BACKOFF: &str = "wait.backoff";
+    /// Waiting for a place among the calls at work.
+    pub(crate) const WAIT_PLACE: &str = "wait.place";
+    /// Waiting until a limit of our own has room.
+    pub(crate) const WAIT_RATE_LIMIT: &str = "wait.rate_limit";
     /// Looking the session up.
     pub(crate) const SESSION: &str = "work.session";
     /// Writing down what was used.
@@ -110,6 +114,13 @@ pub(crate) mod metric {
     pub(crate) const DRAINING: &str = "draining";
     pub(crate) const DRAINED: &str = "drained";
     pub(crate) const REFUSED: &str = "access_refused";
+    pub(crate) const LIMITED: &str = "limited";
+    pub(crate) const LIMIT_STORE_ERRORS: &str = "limit_store_errors";
+    pub(crate) const LIMITS_DEGRADED: &str = "limits_degraded";
+    pub(crate) const PLACES: &str = "places";
+    pub(crate) const PLACES_IN_USE: &str = "places_in_use";
+    pub(crate) const PLACES_WAITING: &str = "places_waiting";
+    pub(crate) const SHED: &str = "shed";
     pub(crate) const POOL_SIZE: &str = "pool_size";
     pub(crate) const POOL_IN_USE: &str = "pool_in_use";
     pub(crate) const POOL_WAITING: &str = "pool_waiting";

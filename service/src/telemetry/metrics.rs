@@ -18,7 +18,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 use self::labels::{
     Answered, Attempted, Build, Capped, Endpoint, EndpointKind, EndpointModel, Kind, Known, Model, Outcome, Provider,
-    Routed, State, Tokens, Turned, WastedTokens,
+    Reason, Routed, State, Tokens, Turned, WastedTokens,
 };
 pub(crate) use self::text::Format;
 use super::conventions::metric;
@@ -72,6 +72,8 @@ pub(crate) struct Metrics {
     abandoned: Family<Known, Counter>,
     drained: Family<Outcome, Counter>,
     refused: Family<Kind, Counter>,
+    limited: Family<Kind, Counter>,
+    shed: Family<Reason, Counter>,
     duration: Histograms<Endpoint>,
     first_token: Histograms<EndpointModel>,
     output_token: Histograms<Model>,
@@ -95,6 +97,16 @@ pub(crate) struct Metrics {
     pub(crate) in_flight: Gauge,
     /// Requests whose client has left and that are worked on all the same.
     pub(crate) draining: Gauge,
+    /// Steps that the store of limits did not do.
+    pub(crate) limit_store_errors: Counter,
+    /// 1 while the store of limits does not answer.
+    pub(crate) limits_degraded: Gauge,
+    /// Calls that may be at work at a time.
+    pub(crate) places: Gauge,
+    /// Calls that are at work.
+    pub(crate) places_in_use: Gauge,
+    /// Calls that wait for a place.
+    pub(crate) places_waiting: Gauge,
     /// Database connections that there can be.
     pub(crate) pool_size: Gauge,
     /// Database connections handed out.
@@ -136,6 +148,8 @@ impl Default for Metrics {
             abandoned: Family::default(),
             drained: Family::default(),
             refused: Family::default(),
+            limited: Family::default(),
+            shed: Family::default(),
             duration: Family::new_with_constructor(seconds),
             first_token: Family::new_with_constructor(|| Histogram::new(buckets::FIRST_TOKEN_SECONDS)),
             output_token: Family::new_with_constructor(|| Histogram::new(buckets::OUTPUT_TOKEN_SECONDS)),
@@ -157,6 +171,11 @@ impl Default for Metrics {
             in_flight: Gauge::default(),
             draining: Gauge::default(),
             queue_oldest: Fraction::default(),
+            limit_store_errors: Counter::default(),
+            limits_degraded: Gauge::default(),
+            places: Gauge::default(),
+            places_in_use: Gauge::default(),
+            places_waiting: Gauge::default(),
             pool_size: Gauge::default(),
             pool_in_use: Gauge::default(),
             pool_waiting: Gauge::default(),
@@ -189,6 +208,7 @@ impl Metrics {
         );
         let service = registry.sub_registry_with_prefix(metric::PREFIX);
         self.register_requests(service);
+        self.register_limits(service);
         self.register_providers(service);
         self.register_instance(service);
         registry
@@ -224,6 +244,26 @@ impl Metrics {
         add(to, metric::DRAINED, help, &self.drained);
         let help = "Requests that were refused for their key before they were read, by kind of problem";
         add(to, metric::REFUSED, help, &self.refused);
+    }
+
+    fn register_limits(&self, to: &mut Registry) {
+        let help = "Requests that a limit stopped, by which";
+        add(to, metric::LIMITED, help, &self.limited);
+        let help = "Steps that the store of limits did not do";
+        add(to, metric::LIMIT_STORE_ERRORS, help, &self.limit_store_errors);
+        let help = "1 while the store of limits does not answer and limits.when_down is what is done";
+        add(to, metric::LIMITS_DEGRADED, help, &self.limits_degraded);
+        let help = "Calls that may be at work at a time; 0 for as many as come";
+        add(to, metric::PLACES, help, &self.places);
+        add(to, metric::PLACES_IN_USE, "Calls that are at work", &self.places_in_use);
+        add(
+            to,
+            metric::PLACES_WAITING,
+            "Calls that wait for a place",
+            &self.places_waiting,
+        );
+        let help = "Calls that were refused a place, by reason";
+        add(to, metric::SHED, help, &self.shed);
     }
 
     fn register_providers(&self, to: &mut Registry) {
@@ -381,6 +421,16 @@ impl Metrics {
     /// A request was refused for who sent it.
     pub(crate) fn refused(&self, kind: &'static str) {
         self.refused.get_or_create(&Kind { kind }).inc();
+    }
+
+    /// A limit stopped a request. `kind` says which.
+    pub(crate) fn limited(&self, kind: &'static str) {
+        self.limited.get_or_create(&Kind { kind }).inc();
+    }
+
+    /// A call was refused a place.
+    pub(crate) fn shed(&self, reason: &'static str) {
+        self.shed.get_or_create(&Reason { reason }).inc();
     }
 
     /// An answer was paid for.

@@ -166,8 +166,8 @@ async fn a_place_is_taken_as_long_as_anybody_works_for_a_client_that_left() {
     assert_eq!(leave(json!({ "disconnect": "cancel" }), "/chat").await.0, 200);
 }
 
-/// What `question` can cost: its 17 bytes are 6 tokens at most, its form 64, and its 50 tokens of answer cost ten times as much.
-const MOST: f64 = (64.0 + 6.0 + 50.0 * 10.0) / 1e6;
+/// What `question` can cost: its 17 bytes are 17 tokens at most, its form 80, and its 50 tokens of answer cost ten times as much.
+const MOST: f64 = (64.0 + 16.0 + 17.0 + 50.0 * 10.0) / 1e6;
 
 #[tokio::test(start_paused = true)]
 async fn requests_at_the_same_time_cannot_spend_more_than_the_budget() {

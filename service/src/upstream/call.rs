@@ -3,6 +3,7 @@
 //! Plain data; nothing is sent or decided here.
 
 use super::openai::{Message, Options};
+use crate::limits::Funds;
 use crate::resilience::deadline::Deadline;
 use crate::routing::Route;
 use crate::telemetry::Trace;
@@ -32,4 +33,6 @@ pub(crate) struct Call {
     pub(crate) request_id: String,
     pub(crate) trace: Trace,
     pub(crate) deadline: Deadline,
+    /// What its attempts are paid from.
+    pub(crate) funds: Funds,
 }

@@ -116,8 +116,9 @@ impl ModelClient {
 
     /// One visit to a provider, for a whole answer; none while its breaker is open.
     async fn whole(&self, call: &Call, provider: &Provider) -> Result<Completion, AttemptFailure> {
-        let admission = provider.circuit.admit()?;
-        let mut witness = Witness::begin(call, &self.metrics, provider, admission, false);
+        let charge = call.funds.attempt(&call.trace, &call.deadline, provider.prices).await?;
+        let permits = (provider.circuit.admit()?, charge);
+        let mut witness = Witness::begin(call, &self.metrics, provider, permits, false);
         let result = attempt::whole(self.upstream.as_ref(), provider, call, &witness).await;
         match &result {
             Ok(completion) if self.content_filter.catches(&completion.finish_reason) => {
@@ -133,8 +134,9 @@ impl ModelClient {
 
     /// One visit to a provider, for the first token of a stream; none while its breaker is open.
     async fn stream(&self, call: &Call, provider: &Provider) -> Result<AnswerStream, AttemptFailure> {
-        let admission = provider.circuit.admit()?;
-        let witness = Witness::begin(call, &self.metrics, provider, admission, true);
+        let charge = call.funds.attempt(&call.trace, &call.deadline, provider.prices).await?;
+        let permits = (provider.circuit.admit()?, charge);
+        let witness = Witness::begin(call, &self.metrics, provider, permits, true);
         AnswerStream::open(self.upstream.as_ref(), provider, call, witness, self.content_filter).await
     }
 

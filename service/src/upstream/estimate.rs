@@ -4,7 +4,7 @@
 //! bill is what they report. Each use has its own bound: money is set aside for the most, and a prompt is refused as too
 //! long only by the least.
 
-/// Bytes of a token where tokens are short: code, and languages of many scripts.
+/// Bytes of a token where tokens are short: code, for example.
 const SHORT: u64 = 3;
 /// Bytes of a token in ordinary prose.
 const LIKELY: u64 = 4;
@@ -13,8 +13,14 @@ const LONG: u64 = 6;
 /// Tokens that a dialogue's form adds to its text, at most.
 const FORM: u64 = 64;
 
-/// A text of so many bytes has no more tokens than this, its form included.
+/// A text of so many bytes has no more tokens than this, its form included: no vocabulary makes two tokens of one byte,
+/// and in some scripts it comes close to one.
 pub(crate) const fn at_most(bytes: usize) -> u64 {
+    bytes as u64 + FORM
+}
+
+/// A text of so many bytes rarely has more tokens than this, its form included. For what is made good afterwards.
+pub(crate) const fn ample(bytes: usize) -> u64 {
     (bytes as u64).div_ceil(SHORT) + FORM
 }
 

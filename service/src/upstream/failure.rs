@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::{UpstreamError, Usage};
+use crate::limits::Limited;
 use crate::resilience::classes::Class;
 use crate::resilience::deadline::{Expired, Phase};
 
@@ -51,6 +52,9 @@ pub enum AttemptFailure {
         /// When it makes sense to ask again.
         retry_in: Duration,
     },
+    /// Nothing was sent: one of our own limits leaves no room for the attempt.
+    #[error(transparent)]
+    Limited(#[from] Limited),
 }
 
 /// What the body of an error says beyond its status.
@@ -78,6 +82,7 @@ impl AttemptFailure {
             Self::Malformed => Class::Malformed,
             Self::Filtered { .. } => Class::ContentFilter,
             Self::Open { .. } => Class::Open,
+            Self::Limited(_) => Class::Unaffordable,
         }
     }
 
@@ -87,6 +92,11 @@ impl AttemptFailure {
             Self::Status { .. } | Self::Connect | Self::Expired(Expired(Phase::Connect)) => false,
             _ => self.class().verdict().may_be_billed,
         }
+    }
+
+    /// Whether the provider ended the attempt. Where we did, nobody here knows what it went on to make.
+    pub const fn is_their_end(&self) -> bool {
+        matches!(self, Self::Broken | Self::Truncated | Self::ErrorEvent)
     }
 
     /// How long the provider asked to wait.
@@ -135,6 +145,7 @@ impl AttemptFailure {
             Self::ErrorEvent => "error_event",
             Self::Filtered { .. } => "content_filter",
             Self::Open { .. } => "breaker_open",
+            Self::Limited(_) => "limited",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The witness of an attempt: counts it, measures it and records its span, however it ends.
+//! The witness of an attempt: counts it, measures it, charges it and records its span, however it ends.
 //!
 //! It ends also by being dropped, because nobody wants the attempt any more; that is an outcome like any other.
 
@@ -12,6 +12,7 @@ use super::circuit::Admission;
 use super::openai::{Completion, Usage};
 use super::provider::Provider;
 use super::stream::StreamEnd;
+use crate::limits::Charge;
 use crate::routing::{Kind, Pace};
 use crate::settings::Price;
 use crate::telemetry::conventions::{attempt_name, attribute, event, value};
@@ -57,6 +58,8 @@ pub(super) struct Witness {
     kind: Kind,
     /// Hears how the attempt ended, or that nobody saw its end.
     admission: Admission,
+    /// What it costs.
+    charge: Charge,
     outcome: &'static str,
     began: Instant,
     first_token: Option<Instant>,
@@ -70,9 +73,10 @@ impl Witness {
         call: &Call,
         metrics: &Metrics,
         provider: &Provider,
-        admission: Admission,
+        (admission, mut charge): (Admission, Charge),
         stream: bool,
     ) -> Self {
+        charge.begin();
         let mut span = call.trace.client_span(attempt_name(&provider.model));
         span.set(attribute::OPERATION, value::CHAT);
         span.set(attribute::PROVIDER, value::OPENAI);
@@ -107,6 +111,7 @@ impl Witness {
             pace: provider.pace.clone(),
             kind,
             admission,
+            charge,
             outcome: "cancelled",
             began,
             first_token: None,
@@ -151,6 +156,7 @@ impl Witness {
         let reasons = vec![answer.finish_reason.to_owned()];
         self.span.set(attribute::FINISH_REASONS, reasons);
         if let Some(usage) = answer.usage {
+            self.charge.used(usage);
             self.span.set(attribute::INPUT_TOKENS, usage.prompt_tokens);
             self.span.set(attribute::OUTPUT_TOKENS, usage.completion_tokens);
             self.metrics.used(&self.model, usage);
@@ -183,6 +189,11 @@ impl Witness {
             self.pace.took_longer(self.kind, now, now - self.began);
         }
         self.admission.failed(failure);
+        if !failure.may_be_billed() {
+            self.charge.unused();
+        } else if self.pieces > 0 && failure.is_their_end() {
+            self.charge.came(self.pieces);
+        }
         self.span.fail();
         if let AttemptFailure::Status { status, .. } = failure {
             self.span.set(attribute::STATUS, *status);

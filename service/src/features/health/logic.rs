@@ -44,11 +44,17 @@ pub(super) async fn readiness(app: &App) -> Readiness {
         }
     }
     let draining = app.shutdown.is_cancelled();
+    let limits = app.limits.is_well();
+    let status = match verdict(draining, &checks, &providers) {
+        Status::Ready if limits == Some(false) => Status::Degraded,
+        status => status,
+    };
     Readiness {
-        status: verdict(draining, &checks, &providers),
+        status,
         draining,
         checks,
         providers,
+        limits: limits.map(|is_well| if is_well { "ok" } else { "degraded" }),
     }
 }
 

@@ -29,6 +29,10 @@ pub(super) struct Readiness {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(required = false, value_type = BTreeMap<String, String>)]
     pub(super) providers: BTreeMap<String, &'static str>,
+    /// Where limits are shared: `ok`, or `degraded` while their store does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, value_type = String)]
+    pub(super) limits: Option<&'static str>,
 }
 
 /// The verdict.

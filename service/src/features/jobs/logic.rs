@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::models::{JobRequest, JobView};
 use super::receipt::{self, Origin, Receipt};
 use crate::access::Caller;
+use crate::answering::Ask;
 use crate::app::App;
 use crate::designs;
 use crate::draws::Purpose;
@@ -24,6 +25,9 @@ pub(super) async fn submit(
     if let Some(url) = &request.webhook {
         app.webhooks.check(url)?;
     }
+    app.limits
+        .is_solvent(&context.caller, &Ask::from(request.chat()).prompt)
+        .await?;
     let wanted = job(app, context, request, key)?;
     let view = |job: &Job| JobView::of(job, &app.settings.lease_policy());
     let handing_over = context.trace.span(span::ENQUEUE);

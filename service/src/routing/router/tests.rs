@@ -147,11 +147,11 @@ fn who_fails_goes_last_and_is_not_left_out() {
 #[test]
 fn a_low_purse_asks_the_cheapest_and_never_whom_it_does_not_cover() {
     let router = router(&json!({ "policy": "order" }), true);
-    // At worst 198 prompt tokens and 100 of the answer: 1,495 micro-dollars at `large`, 90 at `small`, 598 at `code`.
+    // At worst 464 prompt tokens and 100 of the answer: 2,160 micro-dollars at `large`, 130 at `small`, 864 at `code`.
     let with = |purse| told(&router, SMALL, &[], Some(purse));
-    assert_eq!(with(14_950), "order: large, then small, code");
-    assert_eq!(with(14_949), "budget: small (0.014949 USD left), then code, large");
-    assert_eq!(with(600), "budget: small (0.0006 USD left), then code");
+    assert_eq!(with(21_600), "order: large, then small, code");
+    assert_eq!(with(21_599), "budget: small (0.021599 USD left), then code, large");
+    assert_eq!(with(870), "budget: small (0.00087 USD left), then code");
     assert_eq!(
         with(5),
         "budget: small (0.000005 USD left)",

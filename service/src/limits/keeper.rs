@@ -1,0 +1,282 @@
+//! Who asks the store: within a time, and when it does not answer, not again for a while.
+//!
+//! What is done meanwhile is a policy, told in one log line and a gauge when it begins and when it ends. Does not know
+//! what the accounts are for.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Allowance, Demand, LimitSettings, LimitStorage, LimitStore, LimitStoreError, MemoryLimits, Verdict, WhenDown,
+};
+use crate::clock::Clock;
+use crate::sync::lock;
+use crate::tasks::Tasks;
+use crate::telemetry::Metrics;
+
+/// Tries to settle at the store; the wait between them doubles from `ask_again`. What is not settled then lapses.
+const TRIES: u32 = 8;
+/// What is said of a store that is silent.
+const LATE: &str = "it did not answer in time";
+
+/// Asks the store of one instance.
+#[derive(Clone)]
+pub(crate) struct Keeper(Arc<Shared>);
+
+struct Shared {
+    settings: LimitSettings,
+    own: MemoryLimits,
+    /// `None` where limits are this instance's own.
+    store: Option<Arc<dyn LimitStore>>,
+    health: Mutex<Health>,
+    clock: Clock,
+    metrics: Metrics,
+    tasks: Tasks,
+    shutdown: CancellationToken,
+}
+
+/// How the store does, as far as is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Well,
+    /// It did not answer; the first who comes after this asks again, for all.
+    Down {
+        ask_again: Instant,
+    },
+}
+
+/// What a demand came to.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// It fits, after a while.
+    Granted(Held, std::time::Duration),
+    /// It does not fit.
+    Refused {
+        claim: usize,
+        wait: Option<std::time::Duration>,
+    },
+    /// Nobody knows, and all get through.
+    Unlimited,
+    /// Nobody knows, and nobody gets through.
+    Closed,
+}
+
+/// What was taken, until it is settled.
+#[derive(Debug)]
+#[must_use = "what is not settled lapses"]
+pub(super) struct Held {
+    id: u64,
+    is_own: bool,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        settings: LimitSettings,
+        store: Arc<dyn LimitStore>,
+        clock: Clock,
+        metrics: Metrics,
+        tasks: Tasks,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            store: (settings.store == LimitStorage::Shared).then_some(store),
+            settings,
+            own: MemoryLimits::default(),
+            health: Mutex::new(Health::Well),
+            clock,
+            metrics,
+            tasks,
+            shutdown,
+        }))
+    }
+
+    /// The clock that limits go by.
+    pub(super) fn clock(&self) -> Clock {
+        self.0.clock
+    }
+
+    /// Whether limits are shared and their store answers; `None` where they are not shared.
+    pub(crate) fn is_well(&self) -> Option<bool> {
+        self.0.store.as_ref()?;
+        Some(*lock(&self.0.health) == Health::Well)
+    }
+
+    /// Takes what `demand` asks for, or says why not. Never longer than the store's time.
+    pub(super) async fn reserve(&self, demand: &Arc<Demand>) -> Answer {
+        let Some(store) = &self.0.store else {
+            return self.0.by_itself(demand);
+        };
+        if !self.0.may_ask() {
+            return self.0.without(demand);
+        }
+        match self.0.ask(store, demand).await {
+            Ok(verdict) => {
+                self.0.answered();
+                answer(verdict, false)
+            }
+            Err(problem) => {
+                self.0.failed(&problem);
+                self.0.without(demand)
+            }
+        }
+    }
+
+    /// How much of a budget is left, in micro-dollars; `None` where nobody knows.
+    pub(super) async fn left(&self, account: &str, rule: Allowance) -> Option<u64> {
+        let keeper = &self.0;
+        let Some(store) = &keeper.store else {
+            return Some(keeper.own.left_now(account, rule, keeper.clock.now_unix_us()));
+        };
+        if !keeper.may_ask() {
+            return None;
+        }
+        let asked = store.left(account, rule, keeper.clock.now_unix_us());
+        let problem = match keeper.clock.timeout(keeper.settings.timeout, asked).await {
+            Ok(Ok(left)) => {
+                keeper.answered();
+                return Some(left);
+            }
+            Ok(Err(LimitStoreError(error))) => error.to_string(),
+            Err(_late) => LATE.to_owned(),
+        };
+        keeper.failed(&problem);
+        None
+    }
+
+    /// Of what was taken, so much was used, claim by claim. At the store as soon as it answers.
+    pub(super) fn settle(&self, held: &Held, demand: &Arc<Demand>, used: Vec<u64>) {
+        let keeper = &self.0;
+        match &keeper.store {
+            Some(store) if !held.is_own => {
+                // Without a runtime the process is at its end: it lapses.
+                if tokio::runtime::Handle::try_current().is_ok() {
+                    let settling = Arc::clone(keeper).settled(Arc::clone(store), held.id, Arc::clone(demand), used);
+                    keeper.tasks.spawn(settling);
+                }
+            }
+            _ => keeper
+                .own
+                .settle_now(held.id, demand, &used, keeper.clock.now_unix_us()),
+        }
+    }
+}
+
+impl Shared {
+    /// Whether the store is to be asked: while it is down, one in `ask_again` is.
+    fn may_ask(&self) -> bool {
+        let mut health = lock(&self.health);
+        match *health {
+            Health::Well => true,
+            Health::Down { ask_again } if self.clock.now() < ask_again => false,
+            Health::Down { .. } => {
+                let ask_again = self.clock.now() + self.settings.timeout + self.settings.ask_again;
+                *health = Health::Down { ask_again };
+                true
+            }
+        }
+    }
+
+    /// Asks in a task of its own: what is granted to somebody who has stopped waiting is given back.
+    async fn ask(self: &Arc<Self>, store: &Arc<dyn LimitStore>, demand: &Arc<Demand>) -> Result<Verdict, String> {
+        let (tell, told) = oneshot::channel();
+        let (keeper, store, demand) = (Arc::clone(self), Arc::clone(store), Arc::clone(demand));
+        self.tasks.spawn(async move {
+            let asked = store.reserve(&demand, keeper.clock.now_unix_us());
+            let asked = tokio::select! {
+                biased;
+                asked = asked => asked,
+                // An end in good order does not wait for a store that is silent.
+                () = keeper.shutdown_and_timeout() => return,
+            };
+            if let Err(Ok(Verdict::Granted { id, .. })) = tell.send(asked)
+                && demand.lapse.is_some()
+            {
+                let nothing = vec![0; demand.claims.len()];
+                keeper.settled(store, id, demand, nothing).await;
+            }
+        });
+        match self.clock.timeout(self.settings.timeout, told).await {
+            Ok(Ok(Ok(verdict))) => Ok(verdict),
+            Ok(Ok(Err(error))) => Err(error.to_string()),
+            Ok(Err(_ended)) => Err("this instance is ending".to_owned()),
+            Err(_late) => Err(LATE.to_owned()),
+        }
+    }
+
+    async fn shutdown_and_timeout(&self) {
+        self.shutdown.cancelled().await;
+        self.clock.sleep(self.settings.timeout).await;
+    }
+
+    /// Settles at the store, as often as it takes.
+    async fn settled(self: Arc<Self>, store: Arc<dyn LimitStore>, id: u64, demand: Arc<Demand>, used: Vec<u64>) {
+        let mut pause = self.settings.ask_again;
+        for attempt in 1..=TRIES {
+            let settling = store.settle(id, &demand, &used, self.clock.now_unix_us());
+            let problem = match self.clock.timeout(self.settings.timeout, settling).await {
+                Ok(Ok(())) => return,
+                Ok(Err(LimitStoreError(error))) => error.to_string(),
+                Err(_late) => LATE.to_owned(),
+            };
+            self.failed(&problem);
+            if attempt == TRIES || self.shutdown.is_cancelled() {
+                break;
+            }
+            tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => {}
+                () = self.clock.sleep(pause) => {}
+            }
+            pause *= 2;
+        }
+        tracing::warn!("what a request used could not be settled: all that was set aside for it counts as used");
+    }
+
+    /// The store answered.
+    fn answered(&self) {
+        let mut health = lock(&self.health);
+        if *health != Health::Well {
+            *health = Health::Well;
+            self.metrics.limits_degraded.set(0);
+            tracing::info!("the store of limits answers again");
+        }
+    }
+
+    /// The store did not answer, or not well.
+    fn failed(&self, problem: &str) {
+        self.metrics.limit_store_errors.inc();
+        let ask_again = self.clock.now() + self.settings.ask_again;
+        let before = std::mem::replace(&mut *lock(&self.health), Health::Down { ask_again });
+        if before == Health::Well {
+            self.metrics.limits_degraded.set(1);
+            let policy = match self.settings.when_down {
+                WhenDown::Local => "each instance keeps them for itself",
+                WhenDown::Open => "they are not kept",
+                WhenDown::Closed => "nothing that has one gets through",
+            };
+            tracing::warn!(problem, policy, "the store of limits does not answer");
+        }
+    }
+
+    fn without(&self, demand: &Demand) -> Answer {
+        match self.settings.when_down {
+            WhenDown::Local => self.by_itself(demand),
+            WhenDown::Open => Answer::Unlimited,
+            WhenDown::Closed => Answer::Closed,
+        }
+    }
+
+    fn by_itself(&self, demand: &Demand) -> Answer {
+        answer(self.own.reserve_now(demand, self.clock.now_unix_us()), true)
+    }
+}
+
+fn answer(verdict: Verdict, is_own: bool) -> Answer {
+    match verdict {
+        Verdict::Granted { id, after } => Answer::Granted(Held { id, is_own }, after),
+        Verdict::Refused { claim, wait } => Answer::Refused { claim, wait },
+    }
+}
