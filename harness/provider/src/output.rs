@@ -107,6 +107,7 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use brownout_scenario::structured;
     use serde_json::json;
 
     #[test]
@@ -123,6 +124,18 @@ mod tests {
             pieces.push(piece);
         }
         assert_eq!(pieces, [r#"{"city":"t9.0"#, " t9.1", r#" t9.2","days":3}"#]);
+    }
+
+    #[test]
+    fn the_json_that_clients_ask_for_is_what_they_take_and_garbage_is_not() {
+        let output = Output::json(PromptId(9), 3, &structured::schema());
+        assert!(structured::fits(&output.whole()), "{}", output.whole());
+        let mut reader = tracer::Reader::of_json(PromptId(9));
+        reader.push(&output.whole());
+        let delivered = reader.finish();
+        assert_eq!((delivered.tokens, delivered.schema, delivered.foreign), (3, 5, 0));
+        assert!(!structured::fits(&output.clone().cut(2).whole()));
+        assert!(!structured::fits(&output.bare().whole()));
     }
 
     #[test]
