@@ -186,6 +186,9 @@ pub enum Error {
         /// When one of them is asked again.
         retry_after: Duration,
     },
+    /// The answer does not fit the form that was asked for, and asking again did not help.
+    #[error("the model did not keep to the form that was asked for: make the schema simpler, or try again")]
+    InvalidOutput,
     /// A deadline passed.
     #[error("no answer in time: the {} deadline passed", .0.name())]
     Deadline(Phase),
@@ -248,7 +251,7 @@ impl Error {
             Self::JobFinished | Self::JobCancelled => StatusCode::CONFLICT,
             Self::JobAbandoned { .. } | Self::JobUnreadable => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoJobs => StatusCode::NOT_IMPLEMENTED,
-            Self::BadUpstream | Self::Refused | Self::Truncated => StatusCode::BAD_GATEWAY,
+            Self::BadUpstream | Self::Refused | Self::Truncated | Self::InvalidOutput => StatusCode::BAD_GATEWAY,
             Self::Deadline(_) | Self::JobExpired => StatusCode::GATEWAY_TIMEOUT,
             Self::PoolTimeout
             | Self::DatabaseFull
@@ -300,6 +303,7 @@ impl Error {
             Self::RateLimited { .. } => "upstream-rate-limited",
             Self::BadUpstream => "upstream-failed",
             Self::Refused => "upstream-refused",
+            Self::InvalidOutput => "invalid-output",
             Self::Truncated => "upstream-truncated",
             Self::ContentFiltered => "content-filtered",
             Self::ProvidersUnavailable { .. } => "providers-unavailable",
@@ -358,6 +362,7 @@ impl Error {
                 | Self::ProvidersUnavailable { .. }
                 | Self::BadUpstream
                 | Self::Truncated
+                | Self::InvalidOutput
                 | Self::Deadline(_)
                 | Self::PoolTimeout
                 | Self::DatabaseFull

@@ -12,8 +12,9 @@
 //!   its routes, logic and models.
 //! - `designs`: how a request meets the model: `blocking`, `coupled`, `background`, `queued`.
 //! - `answering`: the steps from a question to its answer, in their order, and `routing`: whom it may be put to.
-//! - [`resilience`]: one file per concern (`deadline`, `retry`, `fallback`, `disconnect`, `broken`, `shed`) and `course`, the one place
-//!   where they meet.
+//! - [`resilience`]: one file per concern (`deadline`, `retry`, `fallback`, `hedge`, `rescue`, `disconnect`, `broken`,
+//!   `shed`) and `course`, the one place where they meet.
+//! - [`structured`]: an answer held against the form that was asked for.
 //! - [`upstream`]: the narrow trait to the providers, two clients behind it, the OpenAI wire format.
 //! - [`storage`] and [`queue`]: the database and the durable queue: a trait each, in memory, on SQLite, on
 //!   PostgreSQL; the queue also on Redis.
@@ -42,6 +43,7 @@ mod server;
 mod servers;
 pub mod settings;
 pub mod storage;
+pub mod structured;
 mod sync;
 mod tasks;
 mod telemetry;

@@ -29,10 +29,13 @@ use crate::resilience::broken::BrokenStream;
 use crate::resilience::deadline::Deadlines;
 use crate::resilience::disconnect::{DisconnectPolicy, DrainSettings};
 use crate::resilience::filtered::ContentFilter;
+use crate::resilience::hedge::HedgeSettings;
+use crate::resilience::rescue::Rescue;
 use crate::resilience::retry::RetrySettings;
 use crate::resilience::shed::ShedSettings;
 use crate::routing::RouteSettings;
 use crate::storage::DatabaseSettings;
+use crate::structured::Structured;
 use crate::webhooks::WebhookSettings;
 
 pub use self::cures::{cure_of, differing_cures};
@@ -74,6 +77,12 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// Calls at work at a time, and how many more may wait.
     pub shed: ShedSettings,
+    /// Second attempts beside late ones.
+    pub hedge: HedgeSettings,
+    /// What is done for a stream that breaks off.
+    pub rescue: Rescue,
+    /// What is done with an answer for which a form was asked.
+    pub structured: Structured,
     /// Background and queued jobs.
     pub jobs: JobSettings,
     /// Telling the outcomes of jobs.

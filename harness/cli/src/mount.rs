@@ -187,5 +187,8 @@ fn provider_keys(provider: &brownout_world::ProviderEndpoint) -> Value {
     if let Some(window) = provider.context_window.filter(|window| *window <= LARGEST_WINDOW) {
         keys["context_window"] = json!(window);
     }
+    if provider.prefill {
+        keys["prefill"] = json!(true);
+    }
     keys
 }

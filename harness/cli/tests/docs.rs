@@ -33,13 +33,14 @@ const OBSERVE: &str = include_str!("../../scenario/src/observe.rs");
 const ATTRIBUTION: &str = include_str!("../../measure/src/attribution.rs");
 
 /// Which section of `docs/scenarios.md` explains which type of the file.
-const EXPLAINED_IN: [(&str, &str); 43] = [
+const EXPLAINED_IN: [(&str, &str); 44] = [
     ("File", "Top level"),
     ("ProvidersFile", "Providers without a run"),
     ("LimitsBlock", "`[limits]`"),
     ("ProviderBlock", "`[[provider]]`"),
     ("OnDisconnectBlock", "`[[provider]]`"),
     ("Dialect", "`[[provider]]`"),
+    ("Beginnings", "`[[provider]]`"),
     ("ServedBlock", "`also_serves` of a provider"),
     ("ServedTable", "`also_serves` of a provider"),
     ("SlowPeriodsBlock", "Load and memory of a provider"),

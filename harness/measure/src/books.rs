@@ -15,6 +15,7 @@ use crate::join::{Join, Joined};
 use crate::prices::Prices;
 use crate::record::Books;
 use crate::sharing::{Shared, Source};
+use crate::waste::words_missing;
 use crate::words::thousands;
 use rows::check_row;
 
@@ -203,10 +204,10 @@ fn check_tokens(found: &mut Discrepancies, joined: &Joined) {
 /// The most that any attempt handed over which the client may have read.
 fn flushed(joined: &Joined) -> u64 {
     match joined.source {
-        Source::Shared(Shared { row, .. }) | Source::OtherTenant(row) => row.flushed,
+        Source::Shared(Shared { row, .. }) | Source::OtherTenant(row) => row.reach(),
         Source::Own => {
             let own = joined.rows.iter().filter(|row| row.prompt == joined.request.prompt);
-            own.map(|row| row.flushed).max().unwrap_or(0)
+            own.map(|row| row.reach()).max().unwrap_or(0)
         }
     }
 }
@@ -246,6 +247,7 @@ fn check_answered(found: &mut Discrepancies, joined: &Joined) {
         return;
     };
     check_words(found, joined);
+    check_beginning(found, joined, row);
     if whole {
         check_whole(found, joined, row);
     } else {
@@ -266,13 +268,25 @@ fn check_part(found: &mut Discrepancies, request: &RequestObservation, row: &Led
     });
 }
 
+/// What an attempt went on after has to have been somebody's words too.
+fn check_beginning(found: &mut Discrepancies, joined: &Joined, row: &LedgerRow) {
+    let own = joined.rows.iter().position(|candidate| std::ptr::eq(*candidate, row));
+    let missing = own.map_or(0, |at| words_missing(&joined.rows, at));
+    found.demand(missing == 0, || {
+        format!(
+            "{}: its answer goes on after {missing} tokens that no attempt gave",
+            name(joined.request)
+        )
+    });
+}
+
 fn check_whole(found: &mut Discrepancies, joined: &Joined, row: &LedgerRow) {
     let (request, delivered) = (joined.request, joined.got());
-    found.demand(delivered == row.flushed, || {
+    found.demand(delivered == row.reach(), || {
         format!(
             "{}: {delivered} tokens delivered, {} handed over",
             name(request),
-            row.flushed
+            row.reach()
         )
     });
     let Some(reported) = request.reported else {

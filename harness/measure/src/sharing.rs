@@ -140,7 +140,7 @@ impl<'a, 'o> Attempts<'a, 'o> {
         let is_own = match request.outcome {
             Outcome::NotSent => true,
             Outcome::Answered => match given(request, own) {
-                Some(Given::Whole(at)) => own[at].flushed == tokens,
+                Some(Given::Whole(at)) => own[at].reach() == tokens,
                 Some(Given::Part(_)) => true,
                 None => false,
             },
@@ -148,7 +148,7 @@ impl<'a, 'o> Attempts<'a, 'o> {
                 tokens == 0
                     || own
                         .iter()
-                        .any(|row| row.prompt == request.prompt && row.flushed >= tokens)
+                        .any(|row| row.prompt == request.prompt && row.reach() >= tokens)
             }
         };
         if is_own {
@@ -195,10 +195,10 @@ impl<'a, 'o> Attempts<'a, 'o> {
     fn how(&self, position: usize, request: &RequestObservation, tokens: u64) -> Option<(Rank, Shared<'a>)> {
         let row = &self.ledger[position];
         let (whole, enough) = if request.outcome == Outcome::Answered {
-            let whole = is_whole(row) && row.flushed == tokens;
-            (whole, whole || (may_break(row) && tokens > 0 && row.flushed >= tokens))
+            let whole = is_whole(row) && row.reach() == tokens;
+            (whole, whole || (may_break(row) && tokens > 0 && row.reach() >= tokens))
         } else {
-            (is_whole(row), row.flushed >= tokens)
+            (is_whole(row), row.reach() >= tokens)
         };
         let same_usage = request
             .reported

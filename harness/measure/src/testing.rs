@@ -7,8 +7,8 @@ use brownout_scenario::observe::{
     Delivered, FailureClass, Finish, LedgerRow, Outcome, RequestObservation, SpanRow, Usage,
 };
 use brownout_scenario::plan::{
-    Arrivals, Dialect, Endpoint, Expectation, Limits, LoadPlan, ModelPlan, OnDisconnect, Output, Plan, Price,
-    ProviderPlan, ServicePlan, Variant, Watch,
+    Arrivals, Beginnings, Dialect, Endpoint, Expectation, Limits, LoadPlan, ModelPlan, OnDisconnect, Output, Plan,
+    Price, ProviderPlan, ServicePlan, Variant, Watch,
 };
 use brownout_scenario::units::{Micros, PerSecond, Picodollars, PromptId, Share};
 
@@ -92,6 +92,7 @@ pub(crate) fn row(prompt: u64, arrived: u64, ended: u64, billed: u64) -> LedgerR
         cache_write_tokens: 0,
         generated: billed,
         reasoning: 0,
+        begun: 0,
         flushed: billed,
         repeated: 0,
         billed,
@@ -137,6 +138,7 @@ pub(crate) fn provider() -> ProviderPlan {
         slow_periods: None,
         capacity: None,
         prompt_cache: None,
+        beginnings: Beginnings::Ignored,
         on_disconnect: OnDisconnect::Stop { lag: Micros(0) },
         bill_broken: true,
         limits: None,

@@ -153,9 +153,9 @@ pub fn given(request: &RequestObservation, rows: &[&LedgerRow]) -> Option<Given>
 fn given_by(request: &RequestObservation, rows: &[&LedgerRow]) -> Option<Given> {
     let tokens = request.delivered.tokens;
     let last = |is: &dyn Fn(&LedgerRow) -> bool| rows.iter().rposition(|row| row.prompt == request.prompt && is(row));
-    let whole = last(&|row| is_whole(row) && row.flushed == tokens);
-    let longer = || last(&|row| is_whole(row) && row.flushed > tokens).map(Given::Whole);
-    let part = || last(&|row| may_break(row) && row.flushed >= tokens).map(Given::Part);
+    let whole = last(&|row| is_whole(row) && row.reach() == tokens);
+    let longer = || last(&|row| is_whole(row) && row.reach() > tokens).map(Given::Whole);
+    let part = || last(&|row| may_break(row) && row.reach() >= tokens).map(Given::Part);
     let given = whole.map(Given::Whole);
     if tokens > 0 {
         given.or_else(part).or_else(longer)
@@ -176,14 +176,48 @@ pub(crate) fn is_whole(row: &LedgerRow) -> bool {
     matches!(row.finish, Finish::Stop | Finish::Length | Finish::Filtered)
 }
 
+/// How many of the first `tokens` words of the answer that ends with attempt `last` each attempt up to it gave: those that
+/// it went on after were given by an earlier one, which may itself have gone on after others.
+fn words(rows: &[&LedgerRow], last: usize, tokens: u64) -> Vec<u64> {
+    let mut given = vec![0; last + 1];
+    let (mut at, mut needed) = (Some(last), tokens);
+    while let Some(position) = at {
+        let row = rows[position];
+        given[position] = needed.saturating_sub(row.begun);
+        needed = needed.min(row.begun);
+        at = predecessor(rows, position, needed);
+    }
+    given
+}
+
+/// Words that attempt `last` went on after, and which no earlier one gave.
+pub(crate) fn words_missing(rows: &[&LedgerRow], last: usize) -> u64 {
+    let mut at = last;
+    while let Some(before) = predecessor(rows, at, rows[at].begun) {
+        at = before;
+    }
+    rows[at].begun
+}
+
+/// The last attempt before `position` that gave word `needed` of the answer, if one is needed.
+fn predecessor(rows: &[&LedgerRow], position: usize, needed: u64) -> Option<usize> {
+    let gave = |row: &&LedgerRow| {
+        let own = rows[position];
+        row.prompt == own.prompt && row.begun < needed && needed <= row.reach()
+    };
+    rows[..position].iter().rposition(gave)
+}
+
 fn answered(request: &RequestObservation, rows: &[&LedgerRow]) -> Vec<Fate> {
     let given = given(request, rows);
-    let fate = |(position, row): (usize, &&LedgerRow)| match given {
-        Some(Given::Whole(used)) if position == used => Fate::used(row, request.delivered.tokens, Waste::Discarded),
-        Some(Given::Part(used)) if position == used => {
-            Fate::partly_used(row, request.delivered.tokens, Waste::Truncated)
-        }
-        _ => Fate::unused(row, Waste::Superseded),
+    let words = given.map_or_else(Vec::new, |given| {
+        words(rows, given.position(), request.delivered.tokens)
+    });
+    let fate = |(position, row): (usize, &&LedgerRow)| match (given, words.get(position)) {
+        (Some(Given::Whole(used)), Some(&words)) if position == used => Fate::used(row, words, Waste::Discarded),
+        (Some(Given::Part(used)), Some(&words)) if position == used => Fate::partly_used(row, words, Waste::Truncated),
+        (_, Some(&words)) => Fate::partly_used(row, words, Waste::Superseded),
+        (_, None) => Fate::unused(row, Waste::Superseded),
     };
     rows.iter().enumerate().map(fate).collect()
 }
@@ -199,11 +233,13 @@ fn aborted(request: &RequestObservation, rows: &[&LedgerRow], endpoint: Endpoint
     let in_time = rows.partition_point(|row| row.arrived <= request.ended);
     let long_enough = rows[..in_time]
         .iter()
-        .rposition(|row| row.prompt == request.prompt && row.flushed >= request.delivered.tokens);
+        .rposition(|row| row.prompt == request.prompt && row.reach() >= request.delivered.tokens);
     let live = long_enough.or(in_time.checked_sub(1));
+    let words = live.map_or_else(Vec::new, |live| words(rows, live, request.delivered.tokens));
+    let words = |position: usize| words.get(position).copied().unwrap_or(0);
     let fate = |(position, row): (usize, &&LedgerRow)| match live {
-        Some(live) if position == live => Fate::partly_used(row, request.delivered.tokens, left),
-        Some(_) if position < in_time => Fate::unused(row, Waste::Superseded),
+        Some(live) if position == live => Fate::partly_used(row, words(position), left),
+        Some(_) if position < in_time => Fate::partly_used(row, words(position), Waste::Superseded),
         _ => Fate::unused(row, left),
     };
     rows.iter().enumerate().map(fate).collect()

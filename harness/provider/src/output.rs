@@ -14,6 +14,8 @@ use serde_json::Value;
 pub(crate) struct Output {
     prompt: PromptId,
     tokens: u64,
+    /// Words of the answer that were there before: the first piece follows them.
+    begun: u64,
     /// The tool that it calls; then the pieces are the JSON text of its arguments.
     pub(crate) tool: Option<String>,
     before: String,
@@ -28,6 +30,7 @@ impl Output {
         Self {
             prompt,
             tokens,
+            begun: 0,
             tool: None,
             before: String::new(),
             after: String::new(),
@@ -62,8 +65,15 @@ impl Output {
     pub(crate) fn bare(self) -> Self {
         Self {
             tool: self.tool,
+            begun: self.begun,
             ..Self::text(self.prompt, self.tokens)
         }
+    }
+
+    /// The same after `begun` words that are there already.
+    #[must_use]
+    pub(crate) fn after(self, begun: u64) -> Self {
+        Self { begun, ..self }
     }
 
     /// The first `tokens` pieces of it, which is then no longer complete.
@@ -83,11 +93,12 @@ impl Output {
 
     /// Appends piece `index`, as plain text.
     pub(crate) fn piece(&self, index: u64, out: &mut String) {
-        if index == 0 {
+        let word = self.begun.saturating_add(index);
+        if word == 0 {
             out.push_str(&self.before);
         }
         if self.traced {
-            tracer::push_word(out, self.prompt, index);
+            tracer::push_word(out, self.prompt, word);
         }
         if index + 1 == self.tokens {
             out.push_str(&self.after);
@@ -143,6 +154,16 @@ mod tests {
         let output = Output::json(PromptId(9), 4, &json!({"type": "boolean"}));
         assert_eq!(output.whole(), "false");
         assert_eq!(output.tokens(), 4);
+    }
+
+    #[test]
+    fn the_rest_follows_the_beginning_without_a_seam() {
+        let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+        let whole = Output::json(PromptId(9), 4, &schema).whole();
+        let beginning = Output::json(PromptId(9), 4, &schema).cut(3).whole();
+        let rest = Output::json(PromptId(9), 1, &schema).after(3).whole();
+        assert_eq!(beginning + &rest, whole);
+        assert_eq!(Output::text(PromptId(9), 0).after(4).whole(), "");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use brownout_scenario::distribution::Distribution;
 use brownout_scenario::plan::{
-    Dialect, FaultEffect, FaultPlan, ModelPlan, OnDisconnect, Price, ProviderPlan, RateLimits, Scope, Timetable,
+    Beginnings, Dialect, FaultEffect, FaultPlan, ModelPlan, OnDisconnect, Price, ProviderPlan, RateLimits, Scope,
+    Timetable,
 };
 use brownout_scenario::units::{Micros, Picodollars, PromptId, Share};
 
@@ -24,6 +25,7 @@ pub(crate) fn plan() -> ProviderPlan {
         slow_periods: None,
         capacity: None,
         prompt_cache: None,
+        beginnings: Beginnings::Ignored,
         on_disconnect: OnDisconnect::Stop { lag: Micros::ZERO },
         bill_broken: true,
         limits: None,
@@ -54,6 +56,7 @@ pub(crate) fn ask_at(prompt: u64, arrived: Micros) -> Ask {
         arrived,
         begins: arrived,
         prefill_tokens: 0,
+        begun: 0,
         max_tokens: 10,
         slowness: 1.0,
         streams: false,

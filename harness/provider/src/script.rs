@@ -30,6 +30,8 @@ pub(crate) struct Ask {
     pub(crate) begins: Micros,
     /// Tokens of the prompt that have to be read, those in the cache left out.
     pub(crate) prefill_tokens: u64,
+    /// Tokens of the answer that the request brings along: the model goes on after them.
+    pub(crate) begun: u64,
     /// The most tokens it may be answered with, thinking included.
     pub(crate) max_tokens: u64,
     /// All waits are multiplied by this.
@@ -190,7 +192,8 @@ fn course(plan: &ProviderPlan, seed: SeedTree, effect: Option<&FaultEffect>, ask
         drawn.min(MAX_OUTPUT_TOKENS)
     };
     let thinks = length(Purpose::ReasoningLength, &plan.reasoning_tokens);
-    let wanted = length(Purpose::OutputLength, &plan.output_tokens).max(1);
+    let all = length(Purpose::OutputLength, &plan.output_tokens).max(1);
+    let wanted = all.saturating_sub(ask.begun);
     let hidden = thinks.min(ask.max_tokens);
     let visible = wanted.min(ask.max_tokens - hidden);
     let mut course = Course {
@@ -364,6 +367,21 @@ mod tests {
         let slow = answer(decide(&plan, seed, Some(&fault), &ask(1, 0, 100))).0;
         assert_eq!(slow.first(), Micros::from_secs(4));
         assert_eq!(slow.end().since(slow.first()), calm.end().since(calm.first()));
+    }
+
+    #[test]
+    fn who_goes_on_says_the_rest_only_and_nothing_if_nothing_is_left() {
+        let visible = |begun| {
+            let ask = Ask {
+                begun,
+                ..ask(7, 0, 100)
+            };
+            let course = course_of(decide(&plan(), SeedTree::new(1), None, &ask));
+            (course.schedule.visible(), course.wanted, course.limit)
+        };
+        assert_eq!(visible(2), (3, 3, None));
+        assert_eq!(visible(5), (0, 0, None));
+        assert_eq!(visible(9), (0, 0, None));
     }
 
     #[test]

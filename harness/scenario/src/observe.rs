@@ -169,6 +169,9 @@ pub struct LedgerRow {
     pub generated: u64,
     /// Of these, thinking: never handed to anybody.
     pub reasoning: u64,
+    /// Tokens of the answer that the request brought along: the attempt goes on after them, and neither generates nor bills
+    /// them as completion.
+    pub begun: u64,
     /// Completion tokens handed to the network.
     pub flushed: u64,
     /// Of these, handed over twice by a fault.
@@ -185,6 +188,13 @@ pub struct LedgerRow {
     pub finish: Finish,
     /// When the caller was seen to hang up before the end.
     pub hung_up: Option<Micros>,
+}
+
+impl LedgerRow {
+    /// How far into the answer it came: what it handed over, after what the request brought along.
+    pub const fn reach(&self) -> u64 {
+        self.begun.saturating_add(self.flushed)
+    }
 }
 
 /// How an attempt ended, for the provider.

@@ -97,6 +97,8 @@ pub struct ProviderEndpoint {
     pub context_window: Option<u64>,
     /// What it is meant for, in words that requests may name.
     pub tasks: Vec<String>,
+    /// Whether whoever runs the service believes that the model goes on from the beginning of an answer.
+    pub prefill: bool,
 }
 
 /// What a host in process is connected to.

@@ -195,6 +195,7 @@ impl<M: Mount> Stage<'_, M> {
                 price: plan.models[0].price,
                 context_window: plan.models[0].context_window,
                 tasks: plan.tasks.clone(),
+                prefill: !plan.beginnings.is_usual(),
             });
         HostSpec {
             name: "service".to_owned(),

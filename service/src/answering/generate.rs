@@ -1,22 +1,25 @@
 //! The last step: the model is asked, its answer handed on, what it used noted.
+//!
+//! What goes out piece by piece is [`super::spliced`]'s; what goes out when all of it is there and fits is
+//! [`super::held`]'s. Every attempt is paid for from the call's funds.
 
+use super::held::{self, Held};
 use super::models::{Done, Event};
 use super::out::Out;
+use super::spliced;
 use super::tally::Tally;
 use crate::app::App;
 use crate::error::Error;
-use crate::resilience::broken::BrokenStream;
-use crate::resilience::deadline::Phase;
-use crate::upstream::{AnswerStream, AttemptFailure, Call, Piece, StreamEnd};
+use crate::resilience::rescue::Rescue;
+use crate::structured::{Shape, Structured};
+use crate::upstream::{Call, StreamEnd};
 
-/// Answers `call` for `session`. Every attempt is paid for from the call's funds.
+/// Answers `call` for `session`.
 pub(super) async fn generate(app: &App, call: Call, session: String, id: String, out: Out<'_>) -> Result<Done, Error> {
+    let shape = shape(app, &call)?;
     let account = app.accounts.open(&session, &call.trace, &call.deadline).await?;
     let mut tally = Tally::begin(app, &call, account, id.clone(), session);
-    let answered = match out {
-        Out::Whole(_) => whole(app, &call, out).await,
-        Out::Stream(_) => pieces(app, &call, out).await,
-    };
+    let answered = answer(app, &call, &shape, out).await;
     let end = answered.inspect_err(|_| tally.abandon())?;
     match end.usage {
         Some(usage) => {
@@ -33,40 +36,23 @@ pub(super) async fn generate(app: &App, call: Call, session: String, id: String,
     })
 }
 
-async fn whole(app: &App, call: &Call, out: Out<'_>) -> Result<StreamEnd, Error> {
-    let (completion, provider) = app.models.complete(call).await?;
-    out.send(Event::Delta(completion.content)).await;
-    Ok(StreamEnd {
-        finish_reason: completion.finish_reason,
-        usage: completion.usage,
-        model: completion.model,
-        provider: provider.to_owned(),
-    })
+/// The form that the answer is held against.
+fn shape(app: &App, call: &Call) -> Result<Shape, Error> {
+    if app.settings.structured == Structured::Pass {
+        return Ok(Shape::Text);
+    }
+    let format = call.prompt.options.response_format.as_ref();
+    Shape::of(format).map_err(|bad| Error::invalid("#/response_format/json_schema/schema", bad.to_string()))
 }
 
-async fn pieces(app: &App, call: &Call, out: Out<'_>) -> Result<StreamEnd, Error> {
-    let mut answer = app.models.open(call).await?;
-    let model = answer.model().to_owned();
+async fn answer(app: &App, call: &Call, shape: &Shape, out: Out<'_>) -> Result<StreamEnd, Error> {
+    let holds_back = app.settings.rescue == Rescue::HoldBack || !shape.is_free();
+    if matches!(out, Out::Stream(_)) && !holds_back {
+        return Box::pin(spliced::pieces(app, call, out)).await;
+    }
+    let Held { text, end } = Box::pin(held::whole(app, call, shape, out)).await?;
+    let model = end.model.clone();
     out.send(Event::Begin { model }).await;
-    loop {
-        match answer.next().await {
-            // A client that reads slowly gets no more time than one that waits.
-            Ok(Piece::Delta(text)) => call.deadline.within(Phase::Total, out.send(Event::Delta(text))).await?,
-            Ok(Piece::End(end)) => return Ok(end),
-            Err(failure) => return Ok(broke_off(app.settings.broken_stream, &answer, failure)?),
-        }
-    }
-}
-
-/// What a stream that broke off after its first piece comes to.
-fn broke_off(
-    policy: BrokenStream,
-    answer: &AnswerStream,
-    failure: AttemptFailure,
-) -> Result<StreamEnd, AttemptFailure> {
-    if !policy.hides(&failure) {
-        return Err(failure);
-    }
-    tracing::warn!(%failure, "a stream broke off and was ended as if it were complete");
-    Ok(answer.as_if_complete())
+    out.send(Event::Delta(text)).await;
+    Ok(end)
 }

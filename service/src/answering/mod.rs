@@ -3,15 +3,19 @@
 //! - `models`: what goes in and what comes out. `out`: where the pieces of an answer go.
 //! - `stack`: the order of the steps, and nothing but the order. Each step that can be switched off has a file of its own.
 //! - `diet`: what of a long conversation the model gets to read. `route`: who is asked.
-//! - `generate`: the last step: the model is asked, whole or piece by piece. `tally`: what it used, noted and paid for.
+//! - `generate`: the last step: the model is asked. `held`: answers that go out when they are complete. `spliced`: those
+//!   that go out as they come.
+//! - `tally`: what it used, noted.
 //!
 //! Knows no HTTP. What happens between the attempts of one call is [`crate::resilience`]'s.
 
 mod diet;
 mod generate;
+mod held;
 mod models;
 mod out;
 mod route;
+mod spliced;
 mod stack;
 mod tally;
 

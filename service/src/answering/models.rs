@@ -29,7 +29,7 @@ pub(crate) struct Answer {
 /// An event of an answer that is given piece by piece. One that does not end with `Done` is not complete.
 #[derive(Debug, Clone)]
 pub(crate) enum Event {
-    /// This model has begun to answer. The first event, unless it is `Error`.
+    /// This model has begun to answer. The first event, unless it is `Error`; again where another one takes over.
     Begin {
         /// In the provider's word.
         model: String,

@@ -13,7 +13,7 @@ use super::route::route;
 use crate::app::App;
 use crate::error::Error;
 use crate::features::Context;
-use crate::upstream::Call;
+use crate::upstream::{Begun, Call};
 
 /// The session of requests that name none.
 const NO_SESSION: &str = "default";
@@ -43,6 +43,7 @@ pub(super) async fn run(app: &Arc<App>, context: &Context, ask: Ask, id: String,
         trace: context.trace.clone(),
         deadline: context.deadline,
         funds,
+        begun: Begun::default(),
     };
     generate(app, call, session, id, out).await
 }

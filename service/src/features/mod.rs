@@ -7,6 +7,7 @@ mod body;
 pub(crate) mod chat;
 mod completions;
 mod exchange;
+pub(crate) mod format;
 mod health;
 pub(crate) mod jobs;
 mod metrics;

@@ -3,6 +3,8 @@
 //! The caller makes the attempts; the course says after each failure whether there is a next one, waits until it is due,
 //! and says at which provider. It never makes an attempt itself.
 
+use std::time::Duration;
+
 use crate::draws::{Purpose, unit};
 use crate::resilience::classes::Class;
 use crate::resilience::deadline::Deadline;
@@ -69,6 +71,26 @@ impl<'a> Course<'a> {
     /// The provider to attempt now.
     pub(crate) const fn provider(&self) -> usize {
         self.chain.current()
+    }
+
+    /// The provider that a second attempt beside the current one goes to: the next that has not been asked, or the same.
+    pub(crate) fn spare(&self) -> usize {
+        self.chain.spare()
+    }
+
+    /// The attempt at `place` is the one that counts.
+    pub(crate) fn went_to(&mut self, place: usize) {
+        self.chain.went_to(place);
+    }
+
+    /// Whether there may be an attempt besides the one under way, or after the one that answered.
+    pub(crate) fn may_have_one_more(&self) -> bool {
+        self.attempts + 1 < self.rules.retry.max_attempts && self.deadline.allows(Duration::ZERO)
+    }
+
+    /// There is one.
+    pub(crate) fn one_more(&mut self) {
+        self.attempts += 1;
     }
 
     /// An attempt failed. Returns when the next one is due, or with the failure that the call ends with.

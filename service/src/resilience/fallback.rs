@@ -62,6 +62,18 @@ impl Chain {
         self.at
     }
 
+    /// Who would be asked next, were the current one to fail; the current one if all have been asked.
+    pub(crate) fn spare(&self) -> usize {
+        let mut candidates = self.candidates.iter();
+        let next = candidates.position(|candidate| !candidate.visited && !candidate.out);
+        next.unwrap_or(self.at)
+    }
+
+    /// Who stands at `place` was asked besides, and has answered.
+    pub(crate) fn went_to(&mut self, place: usize) {
+        self.visit(place);
+    }
+
     /// The current provider failed, `verdict` follows from it, and it does not want to be asked again for `floor`.
     pub(crate) fn failed(&mut self, now: Instant, floor: Duration, verdict: Verdict) -> Next {
         let current = &mut self.candidates[self.at];

@@ -12,5 +12,7 @@ pub mod deadline;
 pub mod disconnect;
 pub mod fallback;
 pub mod filtered;
+pub mod hedge;
+pub mod rescue;
 pub mod retry;
 pub mod shed;

@@ -28,6 +28,8 @@ pub struct ProviderSettings {
     pub context_window: Option<u32>,
     /// What it is meant for, in words that requests may name; empty: for anything.
     pub tasks: Vec<Task>,
+    /// Whether its model goes on from the beginning of an answer that it is given as the last turn.
+    pub prefill: bool,
 }
 
 /// A word for what a request is for, such as `code`.

@@ -13,8 +13,10 @@ use crate::limits::{LimitStorage, Rate, WhenDown};
 use crate::resilience::broken::BrokenStream;
 use crate::resilience::disconnect::DisconnectPolicy;
 use crate::resilience::filtered::ContentFilter;
+use crate::resilience::rescue::Rescue;
 use crate::resilience::retry::{Backoff, RetryOn};
 use crate::routing::Policy;
+use crate::structured::Structured;
 
 /// Walks over the keys of a table; reads or writes each value in place.
 pub(super) trait Visitor {
@@ -80,6 +82,7 @@ impl Entry for ProviderSettings {
             completion_price: None,
             context_window: None,
             tasks: Vec::new(),
+            prefill: false,
         }
     }
 
@@ -92,6 +95,7 @@ impl Entry for ProviderSettings {
         visitor.amount("completion_usd_per_million", &mut self.completion_price);
         visitor.bound("context_window", 1..=100_000_000, &mut self.context_window);
         visitor.texts("tasks", TASKS, &mut self.tasks);
+        visitor.flag("prefill", &mut self.prefill);
     }
 }
 
@@ -181,6 +185,19 @@ impl Choice for Policy {
         ("latency", Self::Latency),
         ("task", Self::Task),
     ];
+}
+
+impl Choice for Rescue {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("off", Self::Off),
+        ("hold_back", Self::HoldBack),
+        ("splice", Self::Splice),
+    ];
+}
+
+impl Choice for Structured {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("pass", Self::Pass), ("check", Self::Check), ("repair", Self::Repair)];
 }
 
 impl Choice for Auth {
@@ -285,6 +302,12 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
         table.count("queue", 0..=1_000_000, &mut shed.queue);
         table.pause("wait", &mut shed.wait);
     });
+    visitor.table("hedge", |table| {
+        table.limit("after", &mut settings.hedge.after);
+        table.ratio("budget_ratio", &mut settings.hedge.budget_ratio);
+    });
+    visitor.choice("rescue", &mut settings.rescue);
+    visitor.choice("structured", &mut settings.structured);
     visitor.table("jobs", |table| {
         let jobs = &mut settings.jobs;
         table.count("concurrency", 1..=10_000, &mut jobs.concurrency);

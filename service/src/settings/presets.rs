@@ -10,10 +10,13 @@ use crate::resilience::broken::BrokenStream;
 use crate::resilience::deadline::Deadlines;
 use crate::resilience::disconnect::{DisconnectPolicy, DrainSettings};
 use crate::resilience::filtered::ContentFilter;
+use crate::resilience::hedge::HedgeSettings;
+use crate::resilience::rescue::Rescue;
 use crate::resilience::retry::{Backoff, RetryOn, RetrySettings};
 use crate::resilience::shed::ShedSettings;
 use crate::routing::{Policy, RouteSettings};
 use crate::storage::DatabaseSettings;
+use crate::structured::Structured;
 use crate::webhooks::WebhookSettings;
 
 const fn seconds(seconds: u64) -> Duration {
@@ -127,6 +130,8 @@ fn resilient(common: Settings) -> Settings {
             concurrent: Some(1_000),
             ..common.shed
         },
+        rescue: Rescue::Splice,
+        structured: Structured::Repair,
         jobs: JobSettings {
             backlog: Some(256),
             backlog_per_tenant: Some(128),
@@ -201,6 +206,13 @@ fn common(preset: Preset) -> Settings {
             queue: 200,
             wait: seconds(5),
         },
+        // Off in both: how late is late is a matter of the provider, and a hedge at the wrong time is money for nothing.
+        hedge: HedgeSettings {
+            after: None,
+            budget_ratio: Some(0.05),
+        },
+        rescue: Rescue::Off,
+        structured: Structured::Pass,
         jobs: JobSettings {
             concurrency: 64,
             lease: seconds(30),

@@ -42,7 +42,10 @@ mod tests {
     /// Two changes that were made side by side can take the same number, in files of different names.
     #[test]
     fn each_migration_has_a_number_of_its_own() {
-        for migrator in [sqlx::migrate!("migrations/sqlite"), sqlx::migrate!("migrations/postgres")] {
+        for migrator in [
+            sqlx::migrate!("migrations/sqlite"),
+            sqlx::migrate!("migrations/postgres"),
+        ] {
             let numbers: Vec<i64> = migrator.iter().map(|step| step.version).collect();
             let expected: Vec<i64> = (1..).take(numbers.len()).collect();
             assert_eq!(numbers, expected);

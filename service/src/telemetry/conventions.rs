@@ -143,6 +143,9 @@ pub(crate) mod metric {
     pub(crate) const BREAKER_STATE: &str = "breaker_state";
     pub(crate) const BREAKER_TRANSITIONS: &str = "breaker_transitions";
     pub(crate) const BREAKER_REFUSED: &str = "breaker_refused";
+    pub(crate) const HEDGES: &str = "hedges";
+    pub(crate) const RESCUES: &str = "rescues";
+    pub(crate) const STRUCTURED: &str = "structured_answers";
     pub(crate) const TOKENS: &str = "tokens";
     pub(crate) const WASTED_TOKENS: &str = "wasted_tokens";
     pub(crate) const USAGE_LOST: &str = "usage_lost";

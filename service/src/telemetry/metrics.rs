@@ -85,6 +85,9 @@ pub(crate) struct Metrics {
     breaker_state: Family<Provider, Gauge>,
     breaker_transitions: Family<Turned, Counter>,
     breaker_refused: Family<Provider, Counter>,
+    hedges: Family<Outcome, Counter>,
+    rescues: Family<Outcome, Counter>,
+    structured: Family<Outcome, Counter>,
     tokens: Family<Tokens, Counter>,
     wasted: Family<WastedTokens, Counter>,
     jobs: Family<Kind, Counter>,
@@ -161,6 +164,9 @@ impl Default for Metrics {
             breaker_state: Family::default(),
             breaker_transitions: Family::default(),
             breaker_refused: Family::default(),
+            hedges: Family::default(),
+            rescues: Family::default(),
+            structured: Family::default(),
             tokens: Family::default(),
             wasted: Family::default(),
             jobs: Family::default(),
@@ -288,6 +294,13 @@ impl Metrics {
         let help = "Answers that were asked for shorter than the client asked";
         add(to, metric::DIET_CAPPED, help, &self.diet_capped);
         self.register_breakers(to);
+        let help = "Second attempts beside late ones: those begun, and those that answered first";
+        add(to, metric::HEDGES, help, &self.hedges);
+        let help = "Streams that broke off, by whether another attempt completed them";
+        add(to, metric::RESCUES, help, &self.rescues);
+        let help =
+            "Answers for which a form was asked: those that fit, those that did when asked again, those that did not";
+        add(to, metric::STRUCTURED, help, &self.structured);
         add(to, metric::TOKENS, "Tokens as the providers report them", &self.tokens);
         add(
             to,
@@ -378,6 +391,21 @@ impl Metrics {
         self.duration
             .get_or_create(&Endpoint { endpoint })
             .observe(took.as_secs_f64());
+    }
+
+    /// A second attempt beside a late one: `launched`, and perhaps `won`.
+    pub(crate) fn hedged(&self, outcome: &'static str) {
+        self.hedges.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// A stream that broke off was `spliced`, or that was tried `in_vain`.
+    pub(crate) fn rescued(&self, outcome: &'static str) {
+        self.rescues.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// An answer was `valid`, `repaired` or `invalid` under the form that was asked for.
+    pub(crate) fn checked(&self, outcome: &'static str) {
+        self.structured.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// A request failed. `kind` is the problem's.

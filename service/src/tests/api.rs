@@ -155,14 +155,14 @@ async fn every_way_a_provider_fails_has_its_status_and_none_shows_its_words() {
 async fn a_stream_that_just_ends_is_an_error_however_cleanly_it_closed() {
     for (frames, end, kind) in broken() {
         let provider = Provider::new(move |_, _| Reply::Stream(frames.clone(), end));
-        let answer = Host::new(&provider, json!({})).stream().await;
+        let answer = Host::new(&provider, json!({ "rescue": "off" })).stream().await;
         assert_eq!(answer.event_names(), ["delta", "delta", "error"], "{kind}");
         let problem: Value = answer.events().pop().unwrap().1;
         assert_eq!(problem["type"], format!("urn:brownout-service:problem:{kind}"));
         assert_eq!(
             provider.seen().len(),
             1,
-            "after its first piece a stream is not begun again"
+            "without rescue a stream is not begun again after its first piece"
         );
     }
     // The mirror: with its closing frame it is complete, usage or not.

@@ -232,7 +232,7 @@ async fn errors_are_counted_by_the_kind_of_problem_whichever_way_they_are_told()
         0 => Reply::Status(400, None),
         _ => Reply::Stream(vec![(ms(1), word("one"))], End::Clean),
     });
-    let host = Host::new(&provider, json!({ "fallback": false }));
+    let host = Host::new(&provider, json!({ "fallback": false, "rescue": "off" }));
     host.chat().await;
     host.stream().await;
     let metrics = host.get("/metrics").await.body;

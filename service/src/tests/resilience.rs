@@ -199,7 +199,7 @@ async fn the_retry_budget_bounds_the_load_on_a_provider_that_is_down() {
 async fn a_stream_that_falls_silent_is_ended_and_one_that_dawdles_is_not() {
     let silent = vec![(ms(10), word("one"))];
     let provider = Provider::new(move |_, _| Reply::Stream(silent.clone(), End::Silence));
-    let host = Host::new(&provider, json!({}));
+    let host = Host::new(&provider, json!({ "rescue": "off" }));
     let answer = host.stream().await;
     assert_eq!(answer.event_names(), ["delta", "error"]);
     assert_eq!(

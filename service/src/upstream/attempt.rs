@@ -31,7 +31,7 @@ pub(super) async fn whole(
     call: &Call,
     witness: &Witness,
 ) -> Result<Completion, AttemptFailure> {
-    let request = request(provider, call, witness, false);
+    let request = request(provider, call, witness, Form::Whole);
     let answer = async {
         let body = accepted(upstream.send(request).await?).await?;
         let body = collect(body).await?;
@@ -48,9 +48,25 @@ pub(super) async fn models(upstream: &dyn Upstream, provider: &Provider) -> Resu
     accepted(upstream.send(request).await?).await.map(drop)
 }
 
+/// How an answer is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// All at once.
+    Whole,
+    /// Piece by piece, from the beginning.
+    Stream,
+    /// Piece by piece, from where the client's part of it ends.
+    Rest,
+}
+
 /// The request of an attempt.
-pub(super) fn request(provider: &Provider, call: &Call, witness: &Witness, stream: bool) -> http::Request<Bytes> {
-    let body = openai::request_body(&provider.model, &call.prompt, stream);
+pub(super) fn request(provider: &Provider, call: &Call, witness: &Witness, form: Form) -> http::Request<Bytes> {
+    let stream = form != Form::Whole;
+    let begun = (form == Form::Rest).then(|| openai::Beginning {
+        text: &call.begun.text,
+        max_tokens: call.tokens_left(),
+    });
+    let body = openai::request_body(&provider.model, &call.prompt, stream, begun);
     let mut request = http::Request::new(Bytes::from(body));
     *request.method_mut() = http::Method::POST;
     *request.uri_mut() = provider.endpoint.clone();

@@ -35,4 +35,46 @@ pub(crate) struct Call {
     pub(crate) deadline: Deadline,
     /// What its attempts are paid from.
     pub(crate) funds: Funds,
+    /// The beginning of the answer, where the client has it already: models that can go on from there. Else empty.
+    pub(crate) begun: Begun,
+}
+
+/// The beginning of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Begun {
+    pub(crate) text: String,
+    /// The pieces in which it came: about as many as it has tokens.
+    pub(crate) pieces: u32,
+}
+
+impl Call {
+    /// The same question by other words.
+    pub(crate) fn with_prompt(&self, prompt: Prompt) -> Self {
+        Self {
+            prompt,
+            route: self.route.clone(),
+            request_id: self.request_id.clone(),
+            trace: self.trace.clone(),
+            deadline: self.deadline,
+            funds: self.funds.clone(),
+            begun: Begun::default(),
+        }
+    }
+
+    /// The same question, of whose answer the client has `begun`.
+    pub(crate) fn going_on(&self, begun: Begun) -> Self {
+        Self {
+            begun,
+            ..self.with_prompt(self.prompt.clone())
+        }
+    }
+
+    /// How many tokens an answer may still have that goes on from what is there. `None`: there is no limit, or none is
+    /// left.
+    pub(crate) fn tokens_left(&self) -> Option<u32> {
+        self.prompt
+            .max_tokens?
+            .checked_sub(self.begun.pieces)
+            .filter(|left| *left > 0)
+    }
 }

@@ -78,6 +78,11 @@ impl Circuit {
         lock(&self.shared).breaker.standing(Instant::now()) == Standing::Open
     }
 
+    /// Whether traffic flows.
+    pub(super) fn is_closed(&self) -> bool {
+        lock(&self.shared).breaker.standing(Instant::now()) == Standing::Closed
+    }
+
     /// A word for readiness.
     pub(super) fn standing(&self) -> &'static str {
         match lock(&self.shared).breaker.standing(Instant::now()) {

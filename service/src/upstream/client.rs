@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::attempt;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::attempt::{self, Form};
 use super::call::Call;
 use super::circuit::Circuit;
 use super::openai::Completion;
@@ -16,6 +19,7 @@ use crate::error::ServiceError;
 use crate::resilience::course::{CallFailure, Course, Rules};
 use crate::resilience::fallback::Chain;
 use crate::resilience::filtered::ContentFilter;
+use crate::resilience::hedge::{HedgeSettings, Raced, race};
 use crate::resilience::retry::{RetryBudget, RetrySettings};
 use crate::routing::{Kind, Outlook};
 use crate::settings::{ProviderSettings, Settings};
@@ -36,6 +40,8 @@ pub(crate) struct ModelClient {
     content_filter: ContentFilter,
     retry: RetrySettings,
     budget: RetryBudget,
+    hedge: HedgeSettings,
+    hedges: RetryBudget,
     metrics: Metrics,
     seed: u64,
 }
@@ -65,6 +71,8 @@ impl ModelClient {
             content_filter: settings.content_filter,
             retry: settings.retry,
             budget: RetryBudget::new(settings.retry.budget_ratio),
+            hedge: settings.hedge,
+            hedges: RetryBudget::new(settings.hedge.budget_ratio),
             metrics,
             seed,
         })
@@ -91,25 +99,55 @@ impl ModelClient {
     }
 
     /// A whole answer, and the name of the provider that gave it.
-    pub(crate) async fn complete(&self, call: &Call) -> Result<(Completion, &str), CallFailure> {
-        let mut course = self.course(call);
+    pub(crate) async fn complete(
+        &self,
+        call: &Call,
+        course: &mut Course<'_>,
+    ) -> Result<(Completion, &str), CallFailure> {
         loop {
-            let provider = self.provider(call, &course);
-            match self.whole(call, provider).await {
-                Ok(completion) => return Ok((completion, &provider.name)),
-                Err(failure) => self.next(&mut course, provider, failure).await?,
+            let visit = |place: usize| self.whole(call, self.at(call, place)).boxed();
+            match self.hedged(call, course, visit).await {
+                Ok(completion) => return Ok((completion, &self.provider(call, course).name)),
+                Err(failure) => self.next(call, course, failure).await?,
             }
         }
     }
 
     /// A streamed answer whose first token is here.
-    pub(crate) async fn open(&self, call: &Call) -> Result<AnswerStream, CallFailure> {
-        let mut course = self.course(call);
+    pub(crate) async fn open(&self, call: &Call, course: &mut Course<'_>) -> Result<AnswerStream, CallFailure> {
         loop {
-            let provider = self.provider(call, &course);
-            match self.stream(call, provider).await {
+            let visit = |place: usize| self.stream(call, self.at(call, place)).boxed();
+            match self.hedged(call, course, visit).await {
                 Ok(stream) => return Ok(stream),
-                Err(failure) => self.next(&mut course, provider, failure).await?,
+                Err(failure) => self.next(call, course, failure).await?,
+            }
+        }
+    }
+
+    /// A visit to the provider whose turn it is, and one beside it if it is late. Afterwards it is the turn of whoever
+    /// answered. A breaker's probe is neither hedged nor a hedge.
+    async fn hedged<'v, T>(
+        &self,
+        call: &Call,
+        course: &mut Course<'_>,
+        visit: impl Fn(usize) -> BoxFuture<'v, Result<T, AttemptFailure>>,
+    ) -> Result<T, AttemptFailure> {
+        let (place, spare) = (course.provider(), course.spare());
+        let closed = |place| self.at(call, place).circuit.is_closed();
+        let launch = || {
+            let may = course.may_have_one_more() && closed(place) && closed(spare) && self.hedges.withdraw();
+            may.then(|| {
+                course.one_more();
+                self.metrics.hedged("launched");
+                visit(spare)
+            })
+        };
+        match race(visit(place), self.hedge.after, launch).await {
+            Raced::First(result) => result,
+            Raced::Second(answer) => {
+                self.metrics.hedged("won");
+                course.went_to(spare);
+                Ok(answer)
             }
         }
     }
@@ -132,12 +170,25 @@ impl ModelClient {
         result
     }
 
-    /// One visit to a provider, for the first token of a stream; none while its breaker is open.
+    /// One visit to a provider, for the first token of a stream. A model that does not take the beginning of its answer
+    /// from somebody else is asked from the beginning: what it said to the other question is nobody's failure.
     async fn stream(&self, call: &Call, provider: &Provider) -> Result<AnswerStream, AttemptFailure> {
+        if provider.prefill && !call.begun.text.is_empty() {
+            match self.open_as(call, provider, Form::Rest).await {
+                Err(AttemptFailure::Status { status: 400 | 422, .. }) => {}
+                answer => return answer,
+            }
+        }
+        self.open_as(call, provider, Form::Stream).await
+    }
+
+    /// None while the provider's breaker is open.
+    async fn open_as(&self, call: &Call, provider: &Provider, form: Form) -> Result<AnswerStream, AttemptFailure> {
         let charge = call.funds.attempt(&call.trace, &call.deadline, provider.prices).await?;
         let permits = (provider.circuit.admit()?, charge);
         let witness = Witness::begin(call, &self.metrics, provider, permits, true);
-        AnswerStream::open(self.upstream.as_ref(), provider, call, witness, self.content_filter).await
+        let upstream = self.upstream.as_ref();
+        AnswerStream::open(upstream, provider, call, witness, self.content_filter, form).await
     }
 
     /// What is to be expected of each provider, in the order of the settings.
@@ -166,10 +217,17 @@ impl ModelClient {
 
     /// The provider whose turn it is.
     fn provider(&self, call: &Call, course: &Course<'_>) -> &Provider {
-        &self.providers[call.route.order[course.provider()]]
+        self.at(call, course.provider())
     }
 
-    fn course<'a>(&'a self, call: &'a Call) -> Course<'a> {
+    /// The provider at a place of the call's route.
+    fn at(&self, call: &Call, place: usize) -> &Provider {
+        &self.providers[call.route.order[place]]
+    }
+
+    /// The course of a call that begins.
+    pub(crate) fn course<'a>(&'a self, call: &'a Call) -> Course<'a> {
+        self.hedges.deposit();
         let rules = Rules {
             retry: &self.retry,
             budget: &self.budget,
@@ -182,13 +240,14 @@ impl ModelClient {
         Course::begin(rules, chain, call.deadline, &call.trace, &call.request_id)
     }
 
-    async fn next(
+    /// An attempt failed: returns when there is to be another one.
+    pub(crate) async fn next(
         &self,
+        call: &Call,
         course: &mut Course<'_>,
-        provider: &Provider,
         failure: AttemptFailure,
     ) -> Result<(), CallFailure> {
-        tracing::debug!(provider = provider.name, %failure, "an attempt failed");
+        tracing::debug!(provider = self.provider(call, course).name, %failure, "an attempt failed");
         course.after(failure).await
     }
 }

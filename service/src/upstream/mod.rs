@@ -31,7 +31,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 
-pub(crate) use self::call::{Call, Prompt};
+pub(crate) use self::call::{Begun, Call, Prompt};
 pub(crate) use self::client::ModelClient;
 pub use self::connector::{ConnectTimeout, ConnectWithin, connect_within, over_connector};
 pub use self::failure::{AttemptFailure, Reason};

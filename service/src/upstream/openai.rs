@@ -91,12 +91,20 @@ pub(super) struct Chunk {
 /// The frame that closes a stream.
 pub(super) const DONE: &str = "[DONE]";
 
+/// The beginning of an answer that a model is to go on with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beginning<'a> {
+    pub(super) text: &'a str,
+    /// Longest rest, in tokens.
+    pub(super) max_tokens: Option<u32>,
+}
+
 /// The body of a request.
-pub(super) fn request_body(model: &str, prompt: &Prompt, stream: bool) -> Vec<u8> {
+pub(super) fn request_body(model: &str, prompt: &Prompt, stream: bool, begun: Option<Beginning<'_>>) -> Vec<u8> {
     #[derive(Serialize)]
     struct Body<'a> {
         model: &'a str,
-        messages: &'a [Message],
+        messages: Vec<Turn<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         max_tokens: Option<u32>,
         #[serde(flatten)]
@@ -107,13 +115,24 @@ pub(super) fn request_body(model: &str, prompt: &Prompt, stream: bool) -> Vec<u8
         stream_options: Option<StreamOptions>,
     }
     #[derive(Serialize)]
+    struct Turn<'a> {
+        role: Role,
+        content: &'a str,
+    }
+    #[derive(Serialize)]
     struct StreamOptions {
         include_usage: bool,
     }
+    let said = prompt.messages.iter().map(|turn| (turn.role, turn.content.as_str()));
+    // A beginning is a last turn of the model's own, which it goes on with.
+    let begun_turn = begun.map(|begun| (Role::Assistant, begun.text));
     let body = Body {
         model,
-        messages: &prompt.messages,
-        max_tokens: prompt.max_tokens,
+        messages: said
+            .chain(begun_turn)
+            .map(|(role, content)| Turn { role, content })
+            .collect(),
+        max_tokens: begun.map_or(prompt.max_tokens, |begun| begun.max_tokens),
         options: &prompt.options,
         stream,
         // Without this a stream does not say what it cost.
@@ -199,14 +218,34 @@ mod tests {
             ..Prompt::default()
         };
         assert_eq!(
-            String::from_utf8(request_body("gpt-4o-mini", &prompt, true)).unwrap(),
+            String::from_utf8(request_body("gpt-4o-mini", &prompt, true, None)).unwrap(),
             r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello!"}],"max_tokens":9,"stream":true,"stream_options":{"include_usage":true}}"#
         );
         prompt.max_tokens = None;
         prompt.options.temperature = Some(0.5);
         assert_eq!(
-            String::from_utf8(request_body("gpt-4o-mini", &prompt, false)).unwrap(),
+            String::from_utf8(request_body("gpt-4o-mini", &prompt, false, None)).unwrap(),
             r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello!"}],"temperature":0.5}"#
+        );
+    }
+
+    #[test]
+    fn a_beginning_is_a_last_turn_of_the_model_and_leaves_room_for_the_rest() {
+        let prompt = Prompt {
+            messages: vec![Message {
+                role: Role::User,
+                content: "Count!".into(),
+            }],
+            max_tokens: Some(9),
+            ..Prompt::default()
+        };
+        let begun = Beginning {
+            text: "one two",
+            max_tokens: Some(7),
+        };
+        assert_eq!(
+            String::from_utf8(request_body("m", &prompt, false, Some(begun))).unwrap(),
+            r#"{"model":"m","messages":[{"role":"user","content":"Count!"},{"role":"assistant","content":"one two"}],"max_tokens":7}"#
         );
     }
 

@@ -17,6 +17,8 @@ pub(super) struct Provider {
     pub(super) models: Uri,
     pub(super) model: String,
     pub(super) api_key: Option<SecretString>,
+    /// Whether its model goes on from the beginning of an answer that it is given.
+    pub(super) prefill: bool,
     /// What a token of a prompt and one of an answer cost, where both are known.
     pub(super) prices: Option<(Price, Price)>,
     /// Tokens that prompt and answer have room in, where that is known.
@@ -38,6 +40,7 @@ impl Provider {
             models: address(settings, "models")?,
             model: settings.model.clone(),
             api_key: settings.api_key.clone(),
+            prefill: settings.prefill,
             prices: settings.prompt_price.zip(settings.completion_price),
             pace: Pace::new(route.half_life),
             context_window: settings.context_window,
@@ -79,6 +82,7 @@ mod tests {
             completion_price: None,
             context_window: None,
             tasks: Vec::new(),
+            prefill: false,
         };
         address(&settings, "chat/completions").map(|uri| uri.to_string())
     }

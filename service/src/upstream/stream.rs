@@ -1,7 +1,7 @@
 //! One attempt at a streamed answer: opened by its first token, then read to its end.
 //!
-//! Until the first token is here nothing has been shown to anybody, so another attempt can take over. After it none can:
-//! a failure is then the caller's to report. A stream is complete when it said why the model stopped and then that it is
+//! Until the first token is here nothing has been shown to anybody, so another attempt can take over. After it one can
+//! only where it says the same; that is [`crate::resilience::rescue`]'s. A stream is complete when it said why the model stopped and then that it is
 //! done; one that just ends is truncated, however cleanly its connection closed.
 
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use eventsource_stream::{EventStreamError, Eventsource};
 use futures::{Stream, StreamExt};
 use http_body_util::{BodyDataStream, Limited};
 
-use super::attempt::{LONGEST_BODY, accepted, request};
+use super::attempt::{Form, LONGEST_BODY, accepted, request};
 use super::call::Call;
 use super::openai::{self, Chunk, Usage};
 use super::provider::Provider;
@@ -45,6 +45,8 @@ pub(crate) struct AnswerStream {
     usage: Option<Usage>,
     /// It said that it is done.
     over: bool,
+    /// It goes on from where the client's part of the answer ends.
+    is_rest: bool,
 }
 
 /// How a complete stream ended.
@@ -70,6 +72,11 @@ impl AnswerStream {
         &self.model
     }
 
+    /// Whether it goes on from where the client's part of the answer ends.
+    pub(crate) fn is_rest(&self) -> bool {
+        self.is_rest
+    }
+
     /// What is known of a stream that broke off, for those who would rather not know: it stopped, as far as they care.
     pub(crate) fn as_if_complete(&self) -> StreamEnd {
         self.ended(self.finish_reason.clone().unwrap_or_else(|| "stop".to_owned()))
@@ -82,8 +89,9 @@ impl AnswerStream {
         call: &Call,
         mut witness: Witness,
         filter: ContentFilter,
+        form: Form,
     ) -> Result<Self, AttemptFailure> {
-        let request = request(provider, call, &witness, true);
+        let request = request(provider, call, &witness, form);
         let opening = async {
             let mut chunks = chunks(accepted(upstream.send(request).await?).await?);
             let mut opening = Opening::default();
@@ -114,6 +122,7 @@ impl AnswerStream {
                     finish_reason: opening.finish_reason,
                     usage: opening.usage,
                     over: opening.over,
+                    is_rest: form == Form::Rest,
                 };
                 if silent && let Some(failure) = stream.filtered() {
                     return Err(failure);

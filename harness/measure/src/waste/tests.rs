@@ -304,3 +304,67 @@ proptest! {
         prop_assert!(used == 0 || !matches!(how, Outcome::Failed(_) | Outcome::NotSent));
     }
 }
+
+mod spliced {
+    use super::*;
+
+    /// An attempt that broke off after `tokens` words.
+    fn broken(arrived: u64, tokens: u64) -> LedgerRow {
+        LedgerRow {
+            finish: Finish::Fault,
+            ..row(1, arrived, arrived + 10, tokens)
+        }
+    }
+
+    fn going_on(arrived: u64, begun: u64, tokens: u64) -> LedgerRow {
+        LedgerRow {
+            begun,
+            ..row(1, arrived, arrived + 10, tokens)
+        }
+    }
+
+    fn used_and_wasted(rows: &[LedgerRow], tokens: u64) -> Vec<(u64, u64)> {
+        let rows: Vec<&LedgerRow> = rows.iter().collect();
+        let fates = fates(&request(1, 0, 1000, tokens), &rows, Endpoint::Stream);
+        fates.iter().map(|fate| (fate.used, fate.wasted)).collect()
+    }
+
+    #[test]
+    fn an_attempt_that_said_everything_again_gave_all_of_it() {
+        let rows = [broken(10, 12), row(1, 50, 90, 20)];
+        assert_eq!(used_and_wasted(&rows, 20), [(0, 12), (20, 0)]);
+    }
+
+    #[test]
+    fn one_that_went_on_gave_the_rest_and_the_first_what_it_went_on_after() {
+        // Of 12 words the service had read 11 when the first broke off.
+        let rows = [broken(10, 12), going_on(50, 11, 9)];
+        assert_eq!(used_and_wasted(&rows, 20), [(11, 1), (9, 0)]);
+        let rows = [broken(10, 5), broken(30, 8), going_on(50, 8, 12)];
+        assert_eq!(used_and_wasted(&rows, 20), [(0, 5), (8, 0), (12, 0)]);
+        let mut second = going_on(30, 5, 3);
+        second.finish = Finish::Fault;
+        let rows = [broken(10, 5), second, going_on(50, 8, 12)];
+        assert_eq!(used_and_wasted(&rows, 20), [(5, 0), (3, 0), (12, 0)]);
+    }
+
+    #[test]
+    fn words_that_nobody_gave_are_missing() {
+        let rows = [broken(10, 5), going_on(50, 8, 12)];
+        let rows: Vec<&LedgerRow> = rows.iter().collect();
+        assert_eq!((words_missing(&rows, 0), words_missing(&rows, 1)), (0, 8));
+    }
+
+    #[test]
+    fn who_leaves_after_the_seam_had_read_from_both() {
+        let mut second = going_on(50, 8, 12);
+        second.finish = Finish::HungUp;
+        let rows = [broken(10, 8), second];
+        let rows: Vec<&LedgerRow> = rows.iter().collect();
+        let mut left = request(1, 0, 1000, 13);
+        left.outcome = Outcome::Aborted;
+        let fates = fates(&left, &rows, Endpoint::Stream);
+        let used: Vec<_> = fates.iter().map(|fate| (fate.used, fate.wasted, fate.why)).collect();
+        assert_eq!(used, [(8, 0, Waste::Superseded), (5, 7, Waste::Abandoned)]);
+    }
+}

@@ -87,6 +87,7 @@ impl Attempt<'_> {
             cached_tokens: self.cache.cached,
             cache_write_tokens: self.cache.written,
             generated: 0,
+            begun: ask.begun,
             reasoning: 0,
             flushed: 0,
             repeated: 0,
@@ -117,7 +118,8 @@ impl Attempt<'_> {
             output.bare()
         } else {
             output
-        };
+        }
+        .after(ask.begun);
         // A stream that breaks off has the pieces of the whole, of which it gives fewer.
         let kept = if course.limit.is_some() { visible } else { wanted };
         let stop = match course.limit {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use brownout_scenario::observe::Finish;
-use brownout_scenario::plan::{FaultPlan, ModelPlan, ProviderPlan};
+use brownout_scenario::plan::{Beginnings, FaultPlan, ModelPlan, ProviderPlan};
 use brownout_scenario::seed::{Purpose, SeedTree};
 use brownout_scenario::tracer;
 use bytes::Bytes;
@@ -16,7 +16,9 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use super::attempt::{Attempt, Verdict};
 use super::state::State;
 use super::{Begin, Content, DEFAULT_MAX_TOKENS, Desk, Reply, reply};
-use crate::dialect::{Call, ChatRequest, Delivery, Described, Passage, Problem, RetryAfter, Role, Wants};
+use crate::dialect::{
+    Call, ChatRequest, Delivery, Described, InvalidRequest, Passage, Problem, RetryAfter, Role, Wants,
+};
 use crate::faults::Subject;
 use crate::limits::{Cost, Owner};
 use crate::prompt::{CacheUse, Prompt};
@@ -25,6 +27,10 @@ use crate::script::{self, Ask, Course, Decision, Ending, Page, Refusal, Schedule
 /// What stands where a web page was asked for by nobody.
 const PAGE: &str = "<!DOCTYPE html><html><head><title>Service notice</title></head><body><h1>Please stand by</h1>\
     <p>The service is being updated.</p></body></html>\n";
+
+/// What a model says that does not take the beginning of its answer from somebody else.
+const NO_BEGINNINGS: &str =
+    "This model does not support assistant message prefill. The conversation must end with a user message.";
 
 impl Desk {
     /// A chat request whose body was taken in.
@@ -58,6 +64,7 @@ impl Desk {
                 arrived: now,
                 begins: now,
                 prefill_tokens: prompt.tokens,
+                begun: begun(plan.beginnings, &prompt, &request.passages),
                 max_tokens: request.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS),
                 slowness: state.slowness(now),
                 streams: request.delivery != Delivery::Whole,
@@ -69,6 +76,13 @@ impl Desk {
             (_, _) if key.is_none() && self.wire.needs_key() => Problem::NoKey,
             (Err(problem), _) => problem.clone(),
             (Ok(request), None) => Problem::UnknownModel(&request.model),
+            (Ok(request), _) if plan.beginnings == Beginnings::Refused && begins(&request.passages) => {
+                Problem::Invalid(InvalidRequest {
+                    message: NO_BEGINNINGS.to_owned(),
+                    param: Some("messages"),
+                    code: None,
+                })
+            }
             (Ok(_), Some(model)) => {
                 let Some(problem) = attempt.too_long(model) else {
                     let mut reply = self.serve(&mut state, &mut attempt, model);
@@ -297,6 +311,21 @@ impl Desk {
         row.fault = verdict.fault.map(|fault| fault.id.clone());
         self.ledger.enter(row);
     }
+}
+
+/// Whether the last turn is the model's own: the beginning of its answer.
+fn begins(passages: &[Passage]) -> bool {
+    passages.last().is_some_and(|passage| passage.role == Role::Assistant)
+}
+
+/// Words of the answer that the request brings along, for a model that goes on after them.
+fn begun(beginnings: Beginnings, prompt: &Prompt, passages: &[Passage]) -> u64 {
+    if beginnings != Beginnings::Continued || !begins(passages) {
+        return 0;
+    }
+    let mut reader = tracer::Reader::new(prompt.id);
+    reader.push(passages.last().map_or("", |passage| &passage.text));
+    reader.finish().tokens
 }
 
 /// What can be said of a body that is no chat request: it may still name its prompt.

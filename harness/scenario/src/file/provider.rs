@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::{Counts, FaultBlock, Times};
-use crate::plan::Dialect;
+use crate::plan::{Beginnings, Dialect};
 use crate::units::{Micros, Share};
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -30,6 +30,7 @@ pub(crate) struct ProviderBlock {
     pub(crate) slow_periods: Option<Spanned<SlowPeriodsBlock>>,
     pub(crate) capacity: Option<Spanned<CapacityBlock>>,
     pub(crate) prompt_cache: Option<Spanned<PromptCacheBlock>>,
+    pub(crate) beginnings: Option<Spanned<Beginnings>>,
     pub(crate) on_disconnect: Option<Spanned<OnDisconnectBlock>>,
     pub(crate) bill_broken: Option<Spanned<bool>>,
     pub(crate) limits: Option<Spanned<RateLimitBlock>>,

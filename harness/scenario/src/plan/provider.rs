@@ -38,6 +38,9 @@ pub struct ProviderPlan {
     pub capacity: Option<Capacity>,
     /// Beginnings of prompts that it remembers.
     pub prompt_cache: Option<PromptCache>,
+    /// What it makes of the beginning of an answer that a request brings along.
+    #[serde(skip_serializing_if = "Beginnings::is_usual")]
+    pub beginnings: Beginnings,
     /// What happens to work whose caller hangs up.
     pub on_disconnect: OnDisconnect,
     /// Whether an answer that the provider itself broke off is billed as far as it came.
@@ -120,6 +123,26 @@ pub struct PromptCache {
     pub granularity: u64,
     /// A beginning is forgotten when nobody used it for so long.
     pub ttl: Micros,
+}
+
+/// What a model makes of a last turn of its own, the beginning of its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Beginnings {
+    /// It answers from the beginning, as if the turn were any other.
+    #[default]
+    Ignored,
+    /// It goes on where the turn ends.
+    Continued,
+    /// It refuses the request with a 400.
+    Refused,
+}
+
+impl Beginnings {
+    /// Whether it is what most models do.
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What a provider does when its caller hangs up.

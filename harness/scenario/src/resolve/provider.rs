@@ -84,6 +84,7 @@ pub(super) fn provider(
         slow_periods: slow_periods(pick!(slow_periods))?,
         capacity: capacity(pick!(capacity))?,
         prompt_cache: prompt_cache(pick!(prompt_cache))?,
+        beginnings: pick!(beginnings).map_or_else(Default::default, |(_, word)| *word.get_ref()),
         on_disconnect: pick!(on_disconnect).map_or(OnDisconnect::Stop { lag: Micros::ZERO }, |(_, block)| match block
             .get_ref()
         {

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::answering::{Answer, Ask};
+use crate::features::format::ResponseFormat;
 use crate::routing::is_task;
-use crate::upstream::{Message, Prompt, Usage};
+use crate::upstream::{Message, Options, Prompt, Usage};
 
 /// Turns of a conversation.
 pub(crate) const MESSAGES: usize = 256;
@@ -39,6 +40,10 @@ pub(crate) struct ChatRequest {
     #[schema(min_length = 1, max_length = 32, pattern = r"^[0-9A-Za-z._-]+$")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) task: Option<String>,
+    /// What the answer is to look like. Absent: text.
+    #[garde(dive)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) response_format: Option<ResponseFormat>,
 }
 
 /// A task has a short name.
@@ -65,7 +70,10 @@ impl From<ChatRequest> for Ask {
             prompt: Prompt {
                 messages: request.messages,
                 max_tokens: request.max_tokens,
-                ..Prompt::default()
+                options: Options {
+                    response_format: request.response_format.as_ref().and_then(ResponseFormat::on_the_wire),
+                    ..Options::default()
+                },
             },
             named: None,
             task: request.task,

@@ -4,13 +4,14 @@
 //! meaning of the answer and is not done here (tools, several choices, log probabilities) is refused.
 
 use garde::Validate;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde_json::Value;
 use utoipa::openapi::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::answering::Ask;
 use crate::features::chat::{MESSAGES, TOKENS};
+use crate::features::format::ResponseFormat;
 use crate::upstream::{Message, Options, Prompt, Role};
 
 /// Longest name of a model or a user, in bytes.
@@ -221,53 +222,6 @@ impl PartialSchema for Stop {
 
 impl ToSchema for Stop {}
 
-/// What the answer is to look like. Passed on to the provider.
-#[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
-struct ResponseFormat {
-    #[garde(skip)]
-    #[serde(rename = "type")]
-    kind: FormatKind,
-    /// Needed with the type `json_schema`.
-    #[garde(dive, custom(there_for(self.kind)))]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    json_schema: Option<NamedSchema>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum FormatKind {
-    Text,
-    JsonObject,
-    JsonSchema,
-}
-
-/// A JSON schema with the name that OpenAI asks for.
-#[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
-struct NamedSchema {
-    #[garde(length(min = 1, max = 64))]
-    #[schema(min_length = 1, max_length = 64)]
-    name: String,
-    #[garde(skip)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
-    #[garde(skip)]
-    #[schema(value_type = Option<Object>)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    schema: Option<Map<String, Value>>,
-    #[garde(skip)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    strict: Option<bool>,
-}
-
-fn there_for(kind: FormatKind) -> impl FnOnce(&Option<NamedSchema>, &()) -> garde::Result {
-    move |schema, ()| {
-        if kind == FormatKind::JsonSchema && schema.is_none() {
-            return Err(garde::Error::new("is missing, and its type needs it"));
-        }
-        Ok(())
-    }
-}
-
 impl CompletionRequest {
     /// Whether a stream is to say what it used.
     pub(super) fn wants_usage(&self) -> bool {
@@ -293,9 +247,7 @@ impl CompletionRequest {
             stop: self.stop.map(Stop::listed).unwrap_or_default(),
             seed: self.seed,
             user: self.user,
-            response_format: self
-                .response_format
-                .and_then(|format| serde_json::to_value(format).ok()),
+            response_format: self.response_format.as_ref().and_then(ResponseFormat::on_the_wire),
         };
         Ask {
             prompt: Prompt {

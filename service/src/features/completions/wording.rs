@@ -67,7 +67,11 @@ impl Wording for Chunks {
     fn frames(&mut self, event: AnswerEvent) -> Vec<Event> {
         match event {
             AnswerEvent::Begin { model } => {
+                let takes_over = !self.model.is_empty();
                 self.model = model;
+                if takes_over {
+                    return Vec::new();
+                }
                 vec![self.choice(&json!({ "role": "assistant", "content": "", "refusal": null }), None)]
             }
             AnswerEvent::Delta(text) => vec![self.choice(&json!({ "content": text }), None)],

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::error::{Error, Problem};
 use crate::features::chat::{ChatRequest, ChatResponse, MESSAGES, SESSION, TOKENS, names_task, printable};
+use crate::features::format::ResponseFormat;
 use crate::queue::{Delivery, Job, LeasePolicy, State};
 use crate::upstream::Message;
 
@@ -31,6 +32,9 @@ pub(super) struct JobRequest {
     #[garde(inner(custom(names_task)))]
     #[schema(min_length = 1, max_length = 32, pattern = r"^[0-9A-Za-z._-]+$")]
     task: Option<String>,
+    /// What the answer is to look like. Absent: text.
+    #[garde(dive)]
+    response_format: Option<ResponseFormat>,
     /// Where the outcome is told, signed: a host that the settings name.
     #[garde(skip)]
     #[schema(format = "uri", max_length = 2048)]
@@ -45,6 +49,7 @@ impl JobRequest {
             max_tokens: self.max_tokens,
             session_id: self.session_id.clone(),
             task: self.task.clone(),
+            response_format: self.response_format.clone(),
         }
     }
 }

@@ -27,6 +27,7 @@ fn row(prompt: u64) -> LedgerRow {
         cache_write_tokens: 0,
         generated: 0,
         reasoning: 0,
+        begun: 0,
         flushed: 0,
         repeated: 0,
         billed: 0,
