@@ -197,6 +197,15 @@ impl Breaker {
         }
     }
 
+    /// Whether an attempt would not be admitted now. Changes nothing.
+    pub(crate) fn refuses(&self, now: Instant) -> bool {
+        match self.state {
+            State::Closed { .. } => false,
+            State::Open { until } => now < until,
+            State::Probing => true,
+        }
+    }
+
     fn has_enough_of(&self, in_a_row: u32, now: Instant) -> bool {
         let counted = self.settings.failures.is_some_and(|failures| in_a_row >= failures);
         let (attempts, failed) = self.window.counts(now);

@@ -73,9 +73,9 @@ impl Circuit {
         }
     }
 
-    /// Whether nothing is sent just now.
-    pub(super) fn is_open(&self) -> bool {
-        lock(&self.shared).breaker.standing(Instant::now()) == Standing::Open
+    /// Whether an attempt would be refused just now: while it is open, and beside a probe.
+    pub(super) fn refuses(&self) -> bool {
+        lock(&self.shared).breaker.refuses(Instant::now())
     }
 
     /// Whether traffic flows.

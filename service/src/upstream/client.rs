@@ -196,7 +196,7 @@ impl ModelClient {
         let now = tokio::time::Instant::now();
         let outlook = |provider: &Provider| Outlook {
             begins_in: provider.pace.expected(kind, now),
-            failing: provider.circuit.is_open(),
+            failing: provider.circuit.refuses(),
         };
         self.providers.iter().map(outlook).collect()
     }

@@ -173,11 +173,14 @@ proptest! {
         for step in steps {
             for _ in 0..3 {
                 read.standing(now);
+                read.refuses(now);
             }
             match step {
                 Step::Wait(millis) => now += Duration::from_millis(millis),
                 Step::Begin => {
+                    let refuses = read.refuses(now);
                     let (one, other) = (read.admit(now), unread.admit(now));
+                    prop_assert_eq!(refuses, is_refused(one));
                     prop_assert_eq!(one, other);
                     if let Admit::Yes(ticket) | Admit::Probe(ticket) = one {
                         under_way.push(ticket);
