@@ -6,6 +6,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
+use crate::answering::Flights;
+use crate::cache::{CacheSettings, CacheStore, CacheStoreKind, Caches, Exact, MemoryCache, Semantic, Wording};
 use crate::clock::Clock;
 use crate::designs::{AtWork, Backlog, Lookout, Workers};
 use crate::draws::Ids;
@@ -42,6 +44,10 @@ pub(crate) struct App {
     pub(crate) models: ModelClient,
     /// Who is asked.
     pub(crate) router: Router,
+    /// Answers that were given before, where they are given again.
+    pub(crate) caches: Caches,
+    /// Calls under way that others may join.
+    pub(crate) flights: Arc<Flights>,
     pub(crate) accounts: Accounts,
     /// What readiness asks.
     pub(crate) dependencies: Dependencies,
@@ -123,8 +129,11 @@ impl App {
             shutdown.clone(),
         );
         let dependencies = Dependencies::new(stores.database.as_ref(), &jobs, settings.design, settings.health, clock);
+        let caches = caches(&settings.cache, stores.cache, &metrics, clock);
         let app = Self {
             dependencies,
+            caches,
+            flights: Arc::default(),
             tracer: Tracer::new(spans, metrics.clone(), clock, seed),
             webhooks: Sender::new(&settings.webhooks, Arc::clone(&upstream), clock),
             models: ModelClient::new(&settings, upstream, metrics.clone(), &instance, clock, seed)?,
@@ -153,4 +162,19 @@ impl App {
         };
         Ok((Arc::new(app), exporter))
     }
+}
+
+/// The caches that the settings switch on; `shared` is the store that all instances have together.
+fn caches(settings: &CacheSettings, shared: Arc<dyn CacheStore>, metrics: &Metrics, clock: Clock) -> Caches {
+    let exact = settings.exact.then(|| {
+        let store = match settings.store {
+            CacheStoreKind::Memory => Arc::new(MemoryCache::new(settings)),
+            CacheStoreKind::Shared => shared,
+        };
+        Exact::new(store, settings, metrics.clone(), clock)
+    });
+    let semantic = settings
+        .semantic
+        .then(|| Semantic::new(Arc::new(Wording::new()), settings, metrics.clone(), clock));
+    Caches::new(exact, semantic, metrics.clone())
 }

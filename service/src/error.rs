@@ -192,6 +192,9 @@ pub enum Error {
     /// A deadline passed.
     #[error("no answer in time: the {} deadline passed", .0.name())]
     Deadline(Phase),
+    /// What the client had not read yet of an answer that it shares is no longer there.
+    #[error("the answer was read too slowly: ask again")]
+    TooSlow,
     /// All database connections are in use.
     #[error("no database connection became free in time")]
     PoolTimeout,
@@ -231,7 +234,7 @@ impl Error {
         match self {
             Self::Malformed(_) | Self::BadKey | Self::BadTask => StatusCode::BAD_REQUEST,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Self::SlowBody | Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Invalid(_) | Self::KeyReused | Self::Webhook(_) | Self::ContentFiltered => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
@@ -308,6 +311,7 @@ impl Error {
             Self::ContentFiltered => "content-filtered",
             Self::ProvidersUnavailable { .. } => "providers-unavailable",
             Self::Deadline(_) => "deadline-exceeded",
+            Self::TooSlow => "read-too-slowly",
             Self::PoolTimeout => "database-busy",
             Self::DatabaseFull => "database-full",
             Self::Overloaded | Self::Shed { .. } => "overloaded",
@@ -352,6 +356,21 @@ impl Error {
             | Self::ShuttingDown => Some(Duration::from_secs(1)),
             _ => None,
         }
+    }
+
+    /// Whether it is about the one who asked, and says nothing about others who ask the same.
+    pub const fn is_the_askers(&self) -> bool {
+        matches!(
+            self,
+            Self::BudgetExhausted { .. }
+                | Self::LimitUsedUp {
+                    limit: Limit::KeyRequests | Limit::KeyTokens | Limit::KeyBudget,
+                    ..
+                }
+                | Self::OverLimit
+                | Self::TooManyAtOnce
+                | Self::Deadline(Phase::Total)
+        )
     }
 
     /// Whether the same request can succeed later. Decides if a failed job is run again.

@@ -12,6 +12,7 @@
 //!   its routes, logic and models.
 //! - `designs`: how a request meets the model: `blocking`, `coupled`, `background`, `queued`.
 //! - `answering`: the steps from a question to its answer, in their order, and `routing`: whom it may be put to.
+//! - [`cache`]: which questions are the same one, and where answers are kept to be given again.
 //! - [`resilience`]: one file per concern (`deadline`, `retry`, `fallback`, `hedge`, `rescue`, `disconnect`, `broken`,
 //!   `shed`) and `course`, the one place where they meet.
 //! - [`structured`]: an answer held against the form that was asked for.
@@ -27,6 +28,7 @@
 mod access;
 mod answering;
 mod app;
+pub mod cache;
 pub mod clock;
 mod designs;
 mod draws;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
+use crate::cache::{CacheStore, CacheStoreKind, MemoryCache, RedisCache};
 use crate::clock::Clock;
 use crate::limits::{LimitStorage, LimitStore, MemoryLimits, RedisLimits};
 use crate::queue::{Bounded, JobStore, MemoryJobs, PostgresJobs, RedisJobs, SqliteJobs};
@@ -59,6 +60,8 @@ pub struct Stores {
     pub jobs: Arc<dyn JobStore>,
     /// Limits and budgets that all instances keep together, where the settings say so.
     pub limits: Arc<dyn LimitStore>,
+    /// Answers for all replicas, where `cache.store` says that they share them.
+    pub cache: Arc<dyn CacheStore>,
 }
 
 impl Stores {
@@ -68,6 +71,7 @@ impl Stores {
             database: Arc::new(MemoryDatabase::new(&settings.database)),
             jobs: Arc::new(MemoryJobs::new(settings.lease_policy())),
             limits: Arc::new(MemoryLimits::default()),
+            cache: Arc::new(MemoryCache::new(&settings.cache)),
         }
     }
 
@@ -101,7 +105,16 @@ impl Stores {
             LimitStorage::Memory => stores.limits,
             LimitStorage::Shared => Arc::new(RedisLimits::open(redis(settings)?, namespace).await?),
         };
-        Ok(Self { jobs, limits, ..stores })
+        let cache: Arc<dyn CacheStore> = match settings.cache.store {
+            CacheStoreKind::Memory => stores.cache,
+            CacheStoreKind::Shared => Arc::new(RedisCache::open(redis(settings)?, namespace)?),
+        };
+        Ok(Self {
+            jobs,
+            limits,
+            cache,
+            ..stores
+        })
     }
 
     /// Stores in one SQLite file, made if it is missing. Real time only.
@@ -112,6 +125,7 @@ impl Stores {
             database: Arc::new(SqliteDatabase::over(options, settings.database)),
             jobs: Arc::new(Bounded(jobs)),
             limits: Arc::new(MemoryLimits::default()),
+            cache: Arc::new(MemoryCache::new(&settings.cache)),
         })
     }
 
@@ -123,6 +137,7 @@ impl Stores {
             database: Arc::new(PostgresDatabase::over(options, settings.database)),
             jobs: Arc::new(Bounded(jobs)),
             limits: Arc::new(MemoryLimits::default()),
+            cache: Arc::new(MemoryCache::new(&settings.cache)),
         })
     }
 
@@ -133,6 +148,7 @@ impl Stores {
             database: self.database.replica(),
             jobs: Arc::clone(&self.jobs),
             limits: Arc::clone(&self.limits),
+            cache: Arc::clone(&self.cache),
         }
     }
 }

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::stall::Impatient;
+use crate::answering;
 use crate::app::{App, Parts};
 use crate::designs;
 use crate::error::ServiceError;
@@ -53,6 +54,9 @@ pub async fn run<L: Listener>(settings: Settings, ports: Ports<L>) -> Result<(),
     let (app, exporter) = App::build(settings, needed)?;
     let _lifeline = app.tasks.lifeline();
     let telemetry = Telemetry::start(exporter);
+    if !app.settings.cache.warm.is_empty() {
+        app.tasks.spawn(answering::warm(Arc::clone(&app)));
+    }
     if app.settings.design == Design::Background {
         app.tasks.spawn(designs::forget_finished(Arc::clone(&app)));
     }

@@ -22,6 +22,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use crate::answering::DietSettings;
+use crate::cache::CacheSettings;
 use crate::limits::LimitSettings;
 use crate::queue::LeasePolicy;
 use crate::resilience::breaker::BreakerSettings;
@@ -87,6 +88,8 @@ pub struct Settings {
     pub jobs: JobSettings,
     /// Telling the outcomes of jobs.
     pub webhooks: WebhookSettings,
+    /// Answers that are given again, and questions that share one.
+    pub cache: CacheSettings,
     /// How a stream that breaks off ends for its client.
     pub broken_stream: BrokenStream,
     /// Longest silence on a stream to a client before a comment keeps it alive. Absent: silence stays silence.

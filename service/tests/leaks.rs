@@ -87,7 +87,8 @@ async fn leave(address: SocketAddr, n: usize) -> std::io::Result<()> {
     if !(n / PHASES).is_multiple_of(8) {
         connection.set_zero_linger()?;
     }
-    let question = r#"{"messages":[{"role":"user","content":"hello"}]}"#;
+    // Two clients in a row ask the same: one call to the provider is theirs together.
+    let question = format!(r#"{{"messages":[{{"role":"user","content":"hello {}"}}]}}"#, n / 2);
     let path = if n % PHASES == 2 { "/chat" } else { "/chat/stream" };
     let request = format!(
         "POST {path} HTTP/1.1\r\nhost: service\r\ncontent-length: {}\r\n\r\n{question}",

@@ -141,6 +141,8 @@ impl Service {
     async fn start(provider: &Provider, more: Value) -> Self {
         let mut settings = json!({
             "providers": [{ "name": "a", "base_url": format!("http://{}", provider.address), "model": "m" }],
+            // Each client is to be seen leaving a call of its own.
+            "cache": { "exact": false, "coalesce": false },
         });
         settings
             .as_object_mut()

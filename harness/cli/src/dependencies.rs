@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use brownout_scenario::plan::{Dependency, DependencyEffect};
 use brownout_service::Stores;
+use brownout_service::cache::{CacheError, CacheStore, Kept, Key};
 use brownout_service::limits::{Allowance, Demand, LimitStore, LimitStoreError, Verdict};
 use brownout_service::queue::{Depth, Enqueued, Event, Job, JobStore, Mark, QueueError};
 use brownout_service::storage::{Connection, Database, DatabaseError, Session, UsageRow};
@@ -39,6 +40,10 @@ pub fn troubled(stores: Stores, faults: &DependencyFaults, acquire_timeout: Dura
         jobs: Arc::new(TroubledJobs {
             inner: stores.jobs,
             way: way(Dependency::Queue),
+        }),
+        cache: Arc::new(TroubledCache {
+            inner: stores.cache,
+            way: way(Dependency::Redis),
         }),
         ..stores
     }
@@ -230,5 +235,34 @@ impl LimitStore for TroubledLimits {
     async fn ping(&self) -> Result<(), LimitStoreError> {
         self.pass().await?;
         self.inner.ping().await
+    }
+}
+
+struct TroubledCache {
+    inner: Arc<dyn CacheStore>,
+    way: Way,
+}
+
+impl TroubledCache {
+    async fn pass(&self) -> Result<(), CacheError> {
+        self.way.pass().await.map_err(|e| CacheError(Box::new(e)))
+    }
+}
+
+#[async_trait]
+impl CacheStore for TroubledCache {
+    async fn get(&self, key: &Key, now_us: u64) -> Result<Option<Kept>, CacheError> {
+        self.pass().await?;
+        self.inner.get(key, now_us).await
+    }
+
+    async fn put(&self, key: &Key, kept: &Kept, now_us: u64, until_us: u64) -> Result<(), CacheError> {
+        self.pass().await?;
+        self.inner.put(key, kept, now_us, until_us).await
+    }
+
+    async fn clear(&self) -> Result<(), CacheError> {
+        self.pass().await?;
+        self.inner.clear().await
     }
 }

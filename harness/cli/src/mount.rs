@@ -4,6 +4,7 @@
 mod stores;
 
 use std::path::Path;
+use std::pin::Pin;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,9 @@ const CHILD_GRACE: Duration = Duration::from_secs(3);
 const LARGEST_WINDOW: u64 = 100_000_000;
 /// Simulated providers take any key; this one says whose it is.
 const API_KEY: &str = "brownout-simulated";
+
+/// A cache on its way to be empty.
+type Flushed<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// The reference service.
 pub struct ReferenceService;
@@ -109,6 +113,15 @@ impl Mount for ReferenceService {
             brownout_service::watched_worker(settings, ports, listener)
                 .await
                 .map_err(|e| MountError(e.to_string()))
+        })
+    }
+
+    fn flush<'a>(&'a self, shared: Option<&'a Stores>, _folder: Option<&'a Path>) -> Flushed<'a> {
+        Box::pin(async move {
+            if let Some(stores) = shared {
+                // In memory it does not fail.
+                let _ = stores.cache.clear().await;
+            }
         })
     }
 

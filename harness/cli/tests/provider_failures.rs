@@ -80,7 +80,11 @@ const CASES: [Case; 15] = [
         "kind = \"latency_spike\"\nfirst_token = \"20s\"",
         FALLBACK,
     ),
-    Case::new("cut at two thirds", "kind = \"reset_mid_stream\"\nafter_tokens = 40", BROKEN_OFF),
+    Case::new(
+        "cut at two thirds",
+        "kind = \"reset_mid_stream\"\nafter_tokens = 40",
+        BROKEN_OFF,
+    ),
     Case::new("stalls", "kind = \"stall\"\nafter_tokens = 40", BROKEN_OFF),
     Case::new(
         "one malformed frame",
@@ -132,7 +136,9 @@ impl World {
             "route": { "check_window": false },
             "providers": [keys(&primary), keys(&fallback)],
         });
-        map.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+        map.as_object_mut()
+            .unwrap()
+            .extend(settings.as_object().unwrap().clone());
         let settings = Settings::from_map(map.as_object().unwrap().clone()).unwrap();
         let providers = [primary, fallback].map(|plan| {
             let listener = network.listen(&format!("{}.sim", plan.name)).unwrap();
@@ -161,7 +167,8 @@ impl World {
     /// Asks, and reads to the end. A request by hand, so that nothing on the way is forgiving.
     async fn ask(&self, prompt: u64, path: &str) -> Reply {
         let began = tokio::time::Instant::now();
-        let body = json!({ "messages": [{ "role": "user", "content": format!("[prompt {prompt}] hello") }] }).to_string();
+        let body =
+            json!({ "messages": [{ "role": "user", "content": format!("[prompt {prompt}] hello") }] }).to_string();
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: service.sim\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
             body.len()
@@ -328,7 +335,10 @@ fn an_outage_of_a_minute_is_seen_by_no_user_and_by_the_provider_a_few_times() {
             tokio::time::sleep_until(next).await;
         }
         let asked = world.ledgers()[0].len();
-        assert!((5..=8).contains(&asked), "{asked}: five open the breaker, then a look now and then");
+        assert!(
+            (5..=8).contains(&asked),
+            "{asked}: five open the breaker, then a look now and then"
+        );
         // And when it is over the primary is found again.
         tokio::time::sleep(Duration::from_secs(30)).await;
         let reply = world.ask(21, "/chat/stream").await;

@@ -79,6 +79,7 @@ pub fn in_words(phase: &str) -> &str {
         "wait.concurrency" | "wait.limit" => "waiting for a concurrency slot",
         "wait.breaker" => "waiting for the circuit breaker",
         "wait.cache" => "waiting for the cache",
+        "wait.coalesced" => "waiting for the answer to an equal request",
         other if other.starts_with("wait.") => "waiting inside the service",
         _ => "the service's own work",
     }

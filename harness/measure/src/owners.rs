@@ -1,6 +1,7 @@
 //! Whose attempts are whose: each ledger row belongs to at most one request.
 //!
-//! By the trace that the service forwarded, where it forwarded ours. Else by a rule: an attempt belongs to the first
+//! By the trace that the service forwarded, where it forwarded ours; a service that does so for some makes the others for
+//! itself, such as those that fill a cache. Where it forwards none, by a rule: an attempt belongs to the first
 //! request of its prompt that was open when it arrived and had none yet, else to the last one sent by then. An attempt that
 //! arrived before anybody had asked for its prompt belongs to nobody. Who read it in the end is [`crate::sharing`]'s part.
 
@@ -18,16 +19,17 @@ pub(crate) fn owners(requests: &[RequestObservation], ledger: &[LedgerRow], orde
     if owners.iter().all(Option::is_some) {
         return owners;
     }
+    let forwards = owners.iter().any(Option::is_some);
+    let by_rule = |row: &usize| match ledger[*row].caller {
+        Some(caller) => !by_index.contains_key(&caller),
+        None => !forwards,
+    };
     let mut has_rows = vec![false; requests.len()];
     for owner in owners.iter().flatten() {
         has_rows[*owner] = true;
     }
     let mut asked = by_prompt(requests);
-    for row in order
-        .iter()
-        .copied()
-        .filter(|row| ledger[*row].caller.is_none_or(|caller| !by_index.contains_key(&caller)))
-    {
+    for row in order.iter().copied().filter(by_rule) {
         let owner = asked
             .get_mut(&ledger[row].prompt)
             .and_then(|asked| asked.owner(requests, ledger[row].arrived, &has_rows));
@@ -128,6 +130,16 @@ mod tests {
             "whatever it asks"
         );
         assert_eq!(of(&requests, &[traced(7)]), [Some(0)], "no such request: by the rule");
+    }
+
+    #[test]
+    fn what_a_service_that_forwards_traces_asks_without_one_is_its_own() {
+        let requests = asked(&[(0, 100), (10, 100)]);
+        let traced = LedgerRow {
+            caller: Some(1),
+            ..row(1, 20, 30, 5)
+        };
+        assert_eq!(of(&requests, &[row(1, 15, 30, 5), traced]), [None, Some(1)]);
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl<M: Mount> Hosts<M> {
 
     /// Begins the run: from now on `events` happen at their times, and the number of replicas follows the load.
     pub(crate) fn begin(self, clock: RunClock, events: Vec<EventPlan>) -> Begun {
-        let events = events::play(events, clock, Arc::clone(&self.roll));
+        let events = events::play(events, clock, Arc::clone(&self.site), Arc::clone(&self.roll));
         let over = CancellationToken::new();
         let scaler = self.site.orchestrator.as_ref().and_then(|o| o.scale.clone());
         Begun {

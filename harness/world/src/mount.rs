@@ -35,6 +35,16 @@ pub trait Mount: Send + Sync + 'static {
     /// Works on queued jobs in process until `io.shutdown`.
     fn work(&self, spec: HostSpec, shared: Self::Shared, io: HostIo) -> Running;
 
+    /// Empties the cache that hosts share, if they share one: `shared` of hosts in process, or of child processes whose
+    /// variant has its files in `folder`.
+    fn flush<'a>(
+        &'a self,
+        _shared: Option<&'a Self::Shared>,
+        _folder: Option<&'a Path>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// The addresses (`host:port`) behind which child processes have what they depend on, as far as a network lies in
     /// between that can be troubled. Two dependencies may have one address.
     fn dependencies(&self) -> BTreeMap<Dependency, String> {

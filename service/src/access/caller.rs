@@ -16,6 +16,14 @@ impl Caller {
         format!("{}/{name}", self.tenant)
     }
 
+    /// The service itself, asking for everybody. No key and no tenant has an empty name.
+    pub(crate) const fn nobody() -> Self {
+        Self {
+            name: String::new(),
+            tenant: String::new(),
+        }
+    }
+
     /// Anybody, where no key is asked for.
     pub(crate) fn anonymous() -> Self {
         Self {

@@ -5,7 +5,7 @@
 
 use super::held::{self, Held};
 use super::models::{Done, Event};
-use super::out::Out;
+use super::out::{Mode, Out};
 use super::spliced;
 use super::tally::Tally;
 use crate::app::App;
@@ -30,10 +30,21 @@ pub(super) async fn generate(app: &App, call: Call, session: String, id: String,
     }
     Ok(Done {
         id,
+        lasting: end.complete && first_choice(app, &call, &end.provider),
         finish_reason: end.finish_reason,
         model: end.model,
         provider: end.provider,
     })
+}
+
+/// Whether `provider` has the model that was to be asked first.
+fn first_choice(app: &App, call: &Call, provider: &str) -> bool {
+    let providers = &app.settings.providers;
+    let first = call.route.order.first().and_then(|at| providers.get(*at));
+    let answered = providers.iter().find(|one| one.name == provider);
+    first
+        .zip(answered)
+        .is_some_and(|(first, answered)| first.model == answered.model)
 }
 
 /// The form that the answer is held against.
@@ -47,7 +58,7 @@ fn shape(app: &App, call: &Call) -> Result<Shape, Error> {
 
 async fn answer(app: &App, call: &Call, shape: &Shape, out: Out<'_>) -> Result<StreamEnd, Error> {
     let holds_back = app.settings.rescue == Rescue::HoldBack || !shape.is_free();
-    if matches!(out, Out::Stream(_)) && !holds_back {
+    if out.mode() == Mode::Stream && !holds_back {
         return Box::pin(spliced::pieces(app, call, out)).await;
     }
     let Held { text, end } = Box::pin(held::whole(app, call, shape, out)).await?;

@@ -3,7 +3,7 @@
 //! Until then any attempt can be replaced: one that broke off by the next, and once one that does not fit by one that was
 //! told so. All of them are attempts of one call, with one deadline.
 
-use super::out::Out;
+use super::out::{Mode, Out};
 use crate::app::App;
 use crate::error::Error;
 use crate::resilience::course::{CallFailure, Course};
@@ -71,7 +71,7 @@ fn unfit(app: &App, answer: &Held, misfit: &Misfit) -> Error {
 /// The attempts that it takes to a complete answer. Who reads along is asked for as a stream is, which shows sooner that
 /// a provider has fallen silent.
 async fn attempts(app: &App, call: &Call, course: &mut Course<'_>, out: Out<'_>) -> Result<Held, CallFailure> {
-    if matches!(out, Out::Whole(_)) {
+    if out.mode() == Mode::Whole {
         let (completion, provider) = app.models.complete(call, course).await?;
         return Ok(Held {
             text: completion.content,
@@ -80,6 +80,7 @@ async fn attempts(app: &App, call: &Call, course: &mut Course<'_>, out: Out<'_>)
                 usage: completion.usage,
                 model: completion.model,
                 provider: provider.to_owned(),
+                complete: true,
             },
         });
     }

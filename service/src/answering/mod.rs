@@ -3,21 +3,29 @@
 //! - `models`: what goes in and what comes out. `out`: where the pieces of an answer go.
 //! - `stack`: the order of the steps, and nothing but the order. Each step that can be switched off has a file of its own.
 //! - `diet`: what of a long conversation the model gets to read. `route`: who is asked.
+//! - `cached`: an answer that was given before is given again. `shared`: equal questions at the same time share one call:
+//!   `flight`, with all readers of its `log`.
+//! - `warm`: what the service asks itself when it starts.
 //! - `generate`: the last step: the model is asked. `held`: answers that go out when they are complete. `spliced`: those
 //!   that go out as they come.
 //! - `tally`: what it used, noted.
 //!
 //! Knows no HTTP. What happens between the attempts of one call is [`crate::resilience`]'s.
 
+mod cached;
 mod diet;
+mod flight;
 mod generate;
 mod held;
+mod log;
 mod models;
 mod out;
 mod route;
+mod shared;
 mod spliced;
 mod stack;
 mod tally;
+mod warm;
 
 use std::sync::Arc;
 
@@ -27,8 +35,10 @@ use crate::features::Context;
 use crate::resilience::disconnect::Sink;
 
 pub(crate) use self::diet::DietSettings;
+pub(crate) use self::flight::Flights;
 pub(crate) use self::models::{Answer, Ask, Event};
 use self::out::{Collected, Out};
+pub(crate) use self::warm::warm;
 
 /// Answers whole. `id` names the answer: a second one under the same name is not counted again.
 pub(crate) async fn answer(

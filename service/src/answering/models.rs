@@ -53,4 +53,8 @@ pub(crate) struct Done {
     /// The model that answered, in the provider's word.
     pub(crate) model: String,
     pub(crate) provider: String,
+    /// Whether it may be given to others later. Not if its stream broke off, although some would rather not know; and not
+    /// if another model stood in for the one that was to be asked.
+    #[serde(skip)]
+    pub(crate) lasting: bool,
 }

@@ -1,6 +1,6 @@
 //! The step that decides who is asked, and tells why.
 
-use super::out::Out;
+use super::out::{Mode, Out};
 use crate::app::App;
 use crate::error::Error;
 use crate::features::Context;
@@ -17,9 +17,9 @@ pub(super) fn route(
     (named, task, purse): (Option<usize>, Option<&str>, Option<Usd>),
     out: Out<'_>,
 ) -> Result<Route, Error> {
-    let kind = match out {
-        Out::Whole(_) => Kind::Whole,
-        Out::Stream(_) => Kind::FirstToken,
+    let kind = match out.mode() {
+        Mode::Whole => Kind::Whole,
+        Mode::Stream => Kind::FirstToken,
     };
     let wanted = Wanted {
         named,

@@ -5,11 +5,16 @@
 
 use std::sync::Arc;
 
+use tracing::Instrument;
+
+use super::cached;
 use super::diet;
 use super::generate::generate;
+use super::log::Log;
 use super::models::{Ask, Done};
 use super::out::Out;
 use super::route::route;
+use super::shared::{self, Asker};
 use crate::app::App;
 use crate::error::Error;
 use crate::features::Context;
@@ -18,15 +23,52 @@ use crate::upstream::{Begun, Call};
 /// The session of requests that name none.
 const NO_SESSION: &str = "default";
 
-/// Answers `ask`, its pieces going to `out`.
-pub(super) async fn run(app: &Arc<App>, context: &Context, ask: Ask, id: String, out: Out<'_>) -> Result<Done, Error> {
+/// Answers `ask`, its pieces going to `out`: with what was said before, or is being said, where that will do.
+pub(super) async fn run(
+    app: &Arc<App>,
+    context: &Context,
+    mut ask: Ask,
+    id: String,
+    out: Out<'_>,
+) -> Result<Done, Error> {
+    diet::apply(app, context, &mut ask.prompt);
+    let Some(question) = cached::question(app, context, &ask) else {
+        return put(app, context, ask, id, out).await;
+    };
+    let mut meaning = None;
+    if let Some(kept) = cached::find(app, &context.trace, &question, &mut meaning).await {
+        return Ok(cached::replay(kept, id, out).await);
+    }
+    let call = |log: Arc<Log>| {
+        let (app, context, question) = (Arc::clone(app), context.clone(), (question.clone(), meaning.clone()));
+        let (ask, id, mode) = (ask.clone(), id.clone(), out.mode());
+        let log_lines = context.trace.log().clone();
+        let call = async move {
+            let prompt = ask.prompt.clone();
+            let done = put(&app, &context, ask, id, Out::Log(&log, mode)).await?;
+            let (question, meaning) = question;
+            cached::keep(&app, &context.trace, (&question, meaning), &prompt, &log, &done).await;
+            Ok(done)
+        };
+        call.instrument(log_lines)
+    };
+    let asker = Asker {
+        app,
+        trace: &context.trace,
+        deadline: &context.deadline,
+        id: &id,
+    };
+    shared::answer(asker, &question, out, call).await
+}
+
+/// Puts `ask` to a model.
+pub(super) async fn put(app: &Arc<App>, context: &Context, ask: Ask, id: String, out: Out<'_>) -> Result<Done, Error> {
     let Ask {
         mut prompt,
         named,
         task,
         session,
     } = ask;
-    diet::apply(app, context, &mut prompt);
     let _place = app.places.enter(&context.trace, &context.deadline).await?;
     let purse = app.limits.purse(&context.caller).await;
     let route = route(app, context, &prompt, (named, task.as_deref(), purse), out)?;

@@ -12,6 +12,7 @@ use super::at_work::InHand;
 use super::tell::tell;
 use crate::access::Caller;
 use crate::app::App;
+use crate::cache::Freshness;
 use crate::draws::{Purpose, unit};
 use crate::error::Error;
 use crate::features::chat::{self, ChatRequest, ChatResponse};
@@ -84,6 +85,7 @@ async fn perform(app: &Arc<App>, job: &Job, trace: Trace) -> Result<ChatResponse
         // A run has a time of its own: the queue is where a job may wait for long.
         deadline: Deadline::start(app.clock, app.settings.deadline),
         kept: Kept::default(),
+        freshness: Freshness::default(),
     };
     chat::answer(app, &context, request, job.id.clone()).await
 }

@@ -12,11 +12,12 @@ use serde::Serialize;
 use super::access_log::AccessLine;
 use crate::access::{Caller, Place};
 use crate::app::App;
+use crate::cache::Freshness;
 use crate::draws::Purpose;
 use crate::error::Error;
 use crate::resilience::deadline::Deadline;
 use crate::telemetry::conventions::attribute;
-use crate::telemetry::conventions::header::{OVERHEAD_MS, REQUEST_ID, ROUTE_REASON, SERVER_TIMING};
+use crate::telemetry::conventions::header::{CACHE, OVERHEAD_MS, REQUEST_ID, ROUTE_REASON, SERVER_TIMING};
 use crate::telemetry::{Counted, Span, Trace, TraceParent, millis};
 
 /// Longest request id that is taken from a client, in bytes.
@@ -30,6 +31,8 @@ pub(crate) struct Context {
     pub(crate) trace: Trace,
     /// Until when: fixed when the request arrived.
     pub(crate) deadline: Deadline,
+    /// What it says about answers that were given before.
+    pub(crate) freshness: Freshness,
     pub(crate) kept: Kept,
 }
 
@@ -89,6 +92,9 @@ impl Exchange {
                 _place: Place::default(),
                 _line: Some(line),
             },
+            freshness: text(header::CACHE_CONTROL.as_str())
+                .map(Freshness::of)
+                .unwrap_or_default(),
         };
         (context, exchange)
     }
@@ -147,9 +153,12 @@ impl Exchange {
             self.root.set(attribute::ROUTE, route);
             self.root.set(attribute::PATH, route);
         }
-        let routed = self.trace.said().into_iter().find(|(name, _)| *name == ROUTE_REASON);
-        if let Some((_, reason)) = routed {
-            self.root.set(attribute::ROUTE_REASON, reason);
+        for (name, value) in self.trace.said() {
+            match name {
+                ROUTE_REASON => self.root.set(attribute::ROUTE_REASON, value),
+                CACHE => self.root.set(attribute::CACHE, value),
+                _ => {}
+            }
         }
         match self.status {
             Some(status) => self.root.set(attribute::STATUS, status.as_u16()),

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 
 use super::entries::Amount;
 use super::{Auth, Design, Digest, KeySettings, Preset, ProbeScope, ProviderSettings, QueueStore, Settings};
+use crate::cache::CacheStoreKind;
 use crate::limits::{LimitStorage, Rate, WhenDown};
 use crate::resilience::broken::BrokenStream;
 use crate::resilience::disconnect::DisconnectPolicy;
@@ -68,6 +69,8 @@ pub(super) trait Entry {
 const PROVIDERS: usize = 8;
 /// Tasks that a provider may be meant for.
 const TASKS: usize = 16;
+/// Questions that the service asks at its start: each is paid for by every process.
+const QUESTIONS: usize = 256;
 /// Keys: each is compared with what a caller shows.
 const KEYS: usize = 1000;
 
@@ -172,6 +175,10 @@ impl Choice for DisconnectPolicy {
         ("drain", Self::Drain),
         ("run_on", Self::RunOn),
     ];
+}
+
+impl Choice for CacheStoreKind {
+    const WORDS: &'static [(&'static str, Self)] = &[("memory", Self::Memory), ("shared", Self::Shared)];
 }
 
 impl Choice for BrokenStream {
@@ -330,6 +337,22 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
         table.duration("timeout", &mut webhooks.timeout);
         table.pause("retry_base", &mut webhooks.retry_base);
         table.pause("retry_cap", &mut webhooks.retry_cap);
+    });
+    visitor.table("cache", |table| {
+        let cache = &mut settings.cache;
+        table.flag("exact", &mut cache.exact);
+        table.duration("ttl", &mut cache.ttl);
+        table.count("entries", 1..=1_000_000, &mut cache.entries);
+        table.count("bytes", 1..=1 << 30, &mut cache.bytes);
+        table.ratio("max_temperature", &mut cache.max_temperature);
+        table.choice("store", &mut cache.store);
+        table.duration("timeout", &mut cache.timeout);
+        table.flag("semantic", &mut cache.semantic);
+        table.ratio("threshold", &mut cache.threshold);
+        table.flag("guards", &mut cache.guards);
+        table.count("questions", 1..=10_000, &mut cache.questions);
+        table.texts("warm", QUESTIONS, &mut cache.warm);
+        table.flag("coalesce", &mut cache.coalesce);
     });
     visitor.choice("broken_stream", &mut settings.broken_stream);
     visitor.limit("heartbeat", &mut settings.heartbeat);

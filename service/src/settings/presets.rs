@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Auth, Design, HealthSettings, JobSettings, Preset, ProbeScope, QueueStore, Settings};
 use crate::answering::DietSettings;
+use crate::cache::{CacheSettings, CacheStoreKind};
 use crate::limits::{LimitSettings, LimitStorage, WhenDown};
 use crate::resilience::breaker::BreakerSettings;
 use crate::resilience::broken::BrokenStream;
@@ -89,8 +90,8 @@ fn naive(common: Settings) -> Settings {
     }
 }
 
-/// Gives its connection back, backs off, listens, bounds every wait, leaves alone who fails, asks somebody else, stops when nobody waits, tells its
-/// own health from that of others, and finishes what it is doing.
+/// Gives its connection back, backs off, listens, bounds every wait, leaves alone who fails, asks somebody else, says once
+/// what many ask, stops when nobody waits, tells its own health from that of others, and finishes what it is doing.
 fn resilient(common: Settings) -> Settings {
     Settings {
         database: DatabaseSettings {
@@ -137,6 +138,11 @@ fn resilient(common: Settings) -> Settings {
             backlog_per_tenant: Some(128),
             coalesce: true,
             ..common.jobs
+        },
+        cache: CacheSettings {
+            exact: true,
+            coalesce: true,
+            ..common.cache
         },
         ..common
     }
@@ -233,6 +239,21 @@ fn common(preset: Preset) -> Settings {
             timeout: seconds(10),
             retry_base: seconds(2),
             retry_cap: seconds(300),
+        },
+        cache: CacheSettings {
+            exact: false,
+            ttl: seconds(300),
+            entries: 10_000,
+            bytes: 64 << 20,
+            max_temperature: Some(1.0),
+            store: CacheStoreKind::Memory,
+            timeout: millis(50),
+            semantic: false,
+            threshold: Some(0.7),
+            guards: true,
+            questions: 1_000,
+            warm: Vec::new(),
+            coalesce: false,
         },
         broken_stream: BrokenStream::Report,
         heartbeat: Some(seconds(15)),

@@ -6,9 +6,12 @@ use http::Uri;
 use secrecy::ExposeSecret;
 
 use super::{Auth, Digest, KeySettings, ProviderSettings, QueueStore, Settings, SettingsProblem};
+use crate::cache::CacheSettings;
 use crate::limits::Rate;
 use crate::storage::Place;
 
+/// Longest question that the service asks at its start, in bytes.
+const LONGEST_QUESTION: usize = 1_000;
 /// Longest name of a key or a tenant, in bytes.
 const LONGEST_NAME: usize = 64;
 
@@ -24,6 +27,7 @@ pub(super) fn check(settings: &Settings, problems: &mut Vec<SettingsProblem>) {
         rules.address("otlp_endpoint", endpoint);
     }
     rules.stores(settings);
+    rules.caches(&settings.cache);
     rules.keys(settings);
     let webhooks = settings
         .webhooks
@@ -93,6 +97,21 @@ impl Rules<'_> {
             "limits.lapse",
             "is not longer than deadline.total, so what a request has set aside could lapse while it is at work; raise it",
         );
+    }
+
+    fn caches(&mut self, cache: &CacheSettings) {
+        self.check(
+            !cache.semantic || cache.threshold.is_some(),
+            "cache.threshold",
+            "is off, and cache.semantic compares by it; write a number below 1, such as 0.7",
+        );
+        for (n, text) in cache.warm.iter().enumerate() {
+            self.check(
+                (1..=LONGEST_QUESTION).contains(&text.len()),
+                &format!("cache.warm[{n}]"),
+                "does not fit: write a question of 1 to 1000 bytes",
+            );
+        }
     }
 
     /// Addresses are never quoted back: they may hold passwords.

@@ -16,6 +16,10 @@ pub(crate) mod span {
     pub(crate) const WAIT_POOL: &str = "wait.pool";
     /// A job waiting to be begun.
     pub(crate) const WAIT_QUEUE: &str = "wait.queue";
+    /// Looking into a cache, or putting something there.
+    pub(crate) const WAIT_CACHE: &str = "wait.cache";
+    /// Waiting for, and reading along, the answer that an equal request asked for.
+    pub(crate) const WAIT_COALESCED: &str = "wait.coalesced";
     /// Between two attempts.
     pub(crate) const WAIT_BACKOFF: &str = "wait.backoff";
     /// Waiting for a place among the calls at work.
@@ -62,6 +66,8 @@ pub(crate) mod attribute {
     pub(crate) const ROUTE_REASON: &str = "brownout.route.reason";
     /// What came of telling the outcome of a job.
     pub(crate) const WEBHOOK_OUTCOME: &str = "brownout.webhook.outcome";
+    /// Where the answer to a request comes from, as the header says it.
+    pub(crate) const CACHE: &str = "brownout.cache";
     /// True on the span of a request whose client left, and of an attempt that nobody wanted any more.
     pub(crate) const CANCELLED: &str = "brownout.cancelled";
 }
@@ -97,6 +103,8 @@ pub(crate) mod header {
     pub(crate) const HISTORY_DROPPED: &str = "x-history-dropped";
     /// What a request is for: a word that providers may be meant for.
     pub(crate) const TASK: &str = "x-task";
+    /// Where the answer comes from: `hit`, `semantic`, `coalesced`, `miss`; absent where nothing could be shared.
+    pub(crate) const CACHE: &str = "x-cache";
 }
 
 /// Metrics, without the prefix `service_`. Units and `_total` are added where they belong.
@@ -146,6 +154,9 @@ pub(crate) mod metric {
     pub(crate) const HEDGES: &str = "hedges";
     pub(crate) const RESCUES: &str = "rescues";
     pub(crate) const STRUCTURED: &str = "structured_answers";
+    pub(crate) const CACHE_LOOKUPS: &str = "cache_lookups";
+    pub(crate) const CACHE_STORES: &str = "cache_stores";
+    pub(crate) const COALESCED: &str = "coalesced";
     pub(crate) const TOKENS: &str = "tokens";
     pub(crate) const WASTED_TOKENS: &str = "wasted_tokens";
     pub(crate) const USAGE_LOST: &str = "usage_lost";

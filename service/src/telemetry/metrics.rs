@@ -17,8 +17,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
 use self::labels::{
-    Answered, Attempted, Build, Capped, Endpoint, EndpointKind, EndpointModel, Kind, Known, Model, Outcome, Provider,
-    Reason, Routed, State, Tokens, Turned, WastedTokens,
+    Answered, Attempted, Build, Cached, Capped, Endpoint, EndpointKind, EndpointModel, Kind, Known, Model, Outcome,
+    Provider, Reason, Routed, State, Tokens, Turned, WastedTokens,
 };
 pub(crate) use self::text::Format;
 use super::conventions::metric;
@@ -88,6 +88,9 @@ pub(crate) struct Metrics {
     hedges: Family<Outcome, Counter>,
     rescues: Family<Outcome, Counter>,
     structured: Family<Outcome, Counter>,
+    cache_lookups: Family<Cached, Counter>,
+    cache_stores: Family<Cached, Counter>,
+    coalesced: Family<Outcome, Counter>,
     tokens: Family<Tokens, Counter>,
     wasted: Family<WastedTokens, Counter>,
     jobs: Family<Kind, Counter>,
@@ -167,6 +170,9 @@ impl Default for Metrics {
             hedges: Family::default(),
             rescues: Family::default(),
             structured: Family::default(),
+            cache_lookups: Family::default(),
+            cache_stores: Family::default(),
+            coalesced: Family::default(),
             tokens: Family::default(),
             wasted: Family::default(),
             jobs: Family::default(),
@@ -301,6 +307,7 @@ impl Metrics {
         let help =
             "Answers for which a form was asked: those that fit, those that did when asked again, those that did not";
         add(to, metric::STRUCTURED, help, &self.structured);
+        self.register_caches(to);
         add(to, metric::TOKENS, "Tokens as the providers report them", &self.tokens);
         add(
             to,
@@ -319,6 +326,15 @@ impl Metrics {
         add(to, metric::BREAKER_TRANSITIONS, help, &self.breaker_transitions);
         let help = "Attempts that were not made because a circuit breaker was open";
         add(to, metric::BREAKER_REFUSED, help, &self.breaker_refused);
+    }
+
+    fn register_caches(&self, to: &mut Registry) {
+        let help = "Looks into a cache by what came of them";
+        add(to, metric::CACHE_LOOKUPS, help, &self.cache_lookups);
+        let help = "Answers for a cache by what became of them";
+        add(to, metric::CACHE_STORES, help, &self.cache_stores);
+        let help = "Questions that could be shared, by their part in it";
+        add(to, metric::COALESCED, help, &self.coalesced);
     }
 
     fn register_instance(&self, to: &mut Registry) {
@@ -531,6 +547,21 @@ impl Metrics {
         self.wasted
             .get_or_create(&WastedTokens { reason, estimated })
             .inc_by(tokens);
+    }
+
+    /// A cache was looked into.
+    pub(crate) fn cache_lookup(&self, cache: &'static str, outcome: &'static str) {
+        self.cache_lookups.get_or_create(&Cached { cache, outcome }).inc();
+    }
+
+    /// A cache was to keep an answer.
+    pub(crate) fn cache_store(&self, cache: &'static str, outcome: &'static str) {
+        self.cache_stores.get_or_create(&Cached { cache, outcome }).inc();
+    }
+
+    /// A question that could be shared was put, or joined one that was.
+    pub(crate) fn coalesced(&self, outcome: &'static str) {
+        self.coalesced.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// Something happened to a job.

@@ -1,7 +1,7 @@
 //! What all holders of a trace know of its request: where its time went, whether its client is there, what it used.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::timing::Timing;
 use crate::storage::Provenance;
@@ -15,6 +15,8 @@ pub(super) struct Story {
     client_left: AtomicBool,
     /// What the head of the answer says besides.
     pub(super) said: Mutex<Vec<(&'static str, String)>>,
+    /// Those who wait for what is done here, besides its own client.
+    others: Mutex<Vec<Arc<Self>>>,
     pieces: AtomicU64,
     told: Mutex<Told>,
 }
@@ -30,8 +32,15 @@ impl Story {
         self.client_left.store(true, Ordering::Relaxed);
     }
 
+    /// Whether nobody waits for what is done here any more.
     pub(super) fn has_client_left(&self) -> bool {
-        self.client_left.load(Ordering::Relaxed)
+        let left = |story: &Self| story.client_left.load(Ordering::Relaxed);
+        left(self) && lock(&self.others).iter().all(|other| left(other))
+    }
+
+    /// What is done here is done for that one too.
+    pub(super) fn shared_with(&self, other: &Arc<Self>) {
+        lock(&self.others).push(Arc::clone(other));
     }
 
     /// A piece of text came from `provider`.

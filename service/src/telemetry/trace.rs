@@ -244,6 +244,11 @@ impl Trace {
         self.story.usage()
     }
 
+    /// What is done in this trace is done for `other` too.
+    pub(crate) fn shared_with(&self, other: &Self) {
+        self.story.shared_with(&other.story);
+    }
+
     /// Whose request it is, for its log lines.
     pub(crate) fn tenant(&self, tenant: &str) {
         self.log.record("tenant", tenant);

@@ -20,6 +20,8 @@ use crate::upstream::{Upstream, UpstreamBody, UpstreamError};
 pub(super) enum Reply {
     /// A whole answer, after a while.
     Whole(Duration),
+    /// A whole answer of these words, after a while.
+    Says(Duration, String),
     /// Frames, each after a pause, and then an end.
     Stream(Vec<(Duration, String)>, End),
     /// An error status.
@@ -145,10 +147,10 @@ fn data(value: &Value) -> String {
     format!("data: {value}\n\n")
 }
 
-fn whole() -> Value {
+fn whole(content: &str) -> Value {
     json!({
         "id": "chatcmpl-1", "object": "chat.completion", "model": "m-1",
-        "choices": [{ "index": 0, "message": { "role": "assistant", "content": "Hi there." }, "finish_reason": "stop" }],
+        "choices": [{ "index": 0, "message": { "role": "assistant", "content": content }, "finish_reason": "stop" }],
         "usage": { "prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5 },
     })
 }
@@ -201,7 +203,12 @@ impl Upstream for Provider {
             Reply::Whole(after) => {
                 tokio::time::sleep(after).await;
                 watch.finish();
-                Ok(Response::new(full(whole().to_string())))
+                Ok(Response::new(full(whole("Hi there.").to_string())))
+            }
+            Reply::Says(after, words) => {
+                tokio::time::sleep(after).await;
+                watch.finish();
+                Ok(Response::new(full(whole(&words).to_string())))
             }
             Reply::Body(body) => {
                 watch.finish();

@@ -31,7 +31,8 @@ pub(super) const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Settings with two providers, `a` and `b`. Queries take no time, so that what is measured is the provider's.
+/// Settings with two providers, `a` and `b`. Queries take no time, so that what is measured is the provider's; and nothing
+/// is shared, so that a question that is asked again reaches the provider again.
 pub(super) fn settings(value: Value) -> Settings {
     let mut map = map(json!({
         "providers": [
@@ -39,6 +40,7 @@ pub(super) fn settings(value: Value) -> Settings {
             { "name": "b", "base_url": "http://b.sim/v1", "model": "m" },
         ],
         "database": { "query_time": "0s" },
+        "cache": { "exact": false, "coalesce": false },
     }));
     for (key, value) in self::map(value) {
         match (map.get_mut(&key), value) {
@@ -174,7 +176,7 @@ pub(super) fn question() -> Value {
 }
 
 /// A response that was read to its end.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,

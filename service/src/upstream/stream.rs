@@ -56,6 +56,8 @@ pub(crate) struct StreamEnd {
     pub(crate) usage: Option<Usage>,
     pub(crate) model: String,
     pub(crate) provider: String,
+    /// Whether it said why it stopped, and that it is done.
+    pub(crate) complete: bool,
 }
 
 /// What comes next in a stream.
@@ -79,7 +81,11 @@ impl AnswerStream {
 
     /// What is known of a stream that broke off, for those who would rather not know: it stopped, as far as they care.
     pub(crate) fn as_if_complete(&self) -> StreamEnd {
-        self.ended(self.finish_reason.clone().unwrap_or_else(|| "stop".to_owned()))
+        let reason = self.finish_reason.clone().unwrap_or_else(|| "stop".to_owned());
+        StreamEnd {
+            complete: false,
+            ..self.ended(reason)
+        }
     }
 
     /// Asks for a stream and waits for its first token.
@@ -195,6 +201,7 @@ impl AnswerStream {
             usage: self.usage,
             model: self.model.clone(),
             provider: self.provider.clone(),
+            complete: true,
         }
     }
 }

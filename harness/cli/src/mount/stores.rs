@@ -11,12 +11,13 @@ use std::process::Command;
 use brownout_net::Listener;
 use brownout_scenario::plan::Dependency;
 use brownout_scenario::units::Micros;
+use brownout_service::cache::{CacheStore as _, RedisCache};
 use brownout_service::settings::{Settings, SettingsError};
 use brownout_world::mount::{HostIo, HostSpec, Mount, MountError, Role, Running, SettingProblem};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{ReferenceService, Stores};
+use super::{Flushed, ReferenceService, Stores};
 
 /// The reference service, its children on these stores. Without any: SQLite, in the variant's folder.
 #[derive(Clone, Default)]
@@ -121,6 +122,20 @@ impl Mount for OnStores {
 
     fn work(&self, spec: HostSpec, shared: Stores, io: HostIo) -> Running {
         ReferenceService.work(spec, shared, io)
+    }
+
+    fn flush<'a>(&'a self, shared: Option<&'a Stores>, folder: Option<&'a Path>) -> Flushed<'a> {
+        let settings = folder.and_then(|folder| Settings::from_map(self.keys(Some(folder))).ok());
+        let place = settings.and_then(|settings| Some((settings.redis_url?, settings.namespace)));
+        let Some((url, namespace)) = place else {
+            return ReferenceService.flush(shared, folder);
+        };
+        Box::pin(async move {
+            // A Redis that cannot be reached has nothing to give out either.
+            if let Ok(cache) = RedisCache::open(&url, namespace.as_deref()) {
+                let _ = cache.clear().await;
+            }
+        })
     }
 
     fn command(&self, role: Role, spec: &HostSpec, dir: &Path, shared: &Path) -> std::io::Result<Command> {

@@ -64,6 +64,7 @@ pub(crate) enum EventWord {
     RollingRestart,
     Terminate,
     Kill,
+    Flush,
 }
 
 impl EventBlock {

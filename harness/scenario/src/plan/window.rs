@@ -31,6 +31,7 @@ impl Variant {
             EventKind::Terminate { restart_after, .. } | EventKind::Kill { restart_after, .. } => {
                 restart_after.map_or(Micros::ZERO, |after| after.plus(start))
             }
+            EventKind::Flush => Micros::ZERO,
         };
         (event.at, event.at.plus(lasts))
     }

@@ -97,6 +97,8 @@ pub enum EventKind {
         /// When a new one is started in its place; `None` for never.
         restart_after: Option<Micros>,
     },
+    /// The cache that processes share is emptied, as an eviction of all of it does.
+    Flush,
 }
 
 /// Something that goes wrong between a process and what it depends on.

@@ -2,6 +2,7 @@
 //!
 //! Does not carry them out, and does not wait for one event before the next.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use brownout_net::RunClock;
@@ -12,14 +13,15 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::life::Order;
-use super::{Roll, lock, replicas};
+use super::{Roll, Site, lock, replicas};
+use crate::mount::Mount;
 
 /// Plays all of them; returns when the last one is over.
-pub(super) async fn play(events: Vec<EventPlan>, clock: RunClock, roll: Roll) {
-    join_all(events.into_iter().map(|event| happen(event, clock, &roll))).await;
+pub(super) async fn play<M: Mount>(events: Vec<EventPlan>, clock: RunClock, site: Arc<Site<M>>, roll: Roll) {
+    join_all(events.into_iter().map(|event| happen(event, clock, &site, &roll))).await;
 }
 
-async fn happen(event: EventPlan, clock: RunClock, roll: &Roll) {
+async fn happen<M: Mount>(event: EventPlan, clock: RunClock, site: &Site<M>, roll: &Roll) {
     clock.sleep_until(event.at.0).await;
     match event.what {
         EventKind::RollingRestart { pause } => rolling_restart(pause.into(), roll).await,
@@ -31,6 +33,7 @@ async fn happen(event: EventPlan, clock: RunClock, roll: &Roll) {
             let restart_after = restart_after.map(Micros::into);
             tell(&host, Order::Kill { restart_after }, roll).await;
         }
+        EventKind::Flush => site.mount.flush(site.shared.as_ref(), site.place.folder()).await,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What all processes of a variant have in common: where they live, what they share, who is told of them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use brownout_net::gateway::Backends;
@@ -30,6 +30,16 @@ pub(crate) enum Place {
         /// The variant's folder.
         dir: PathBuf,
     },
+}
+
+impl Place {
+    /// The variant's folder, where there are files.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::InProcess { .. } => None,
+            Self::Children { dir } => Some(dir),
+        }
+    }
 }
 
 /// What the hosts of a variant have in common.

@@ -87,6 +87,7 @@ fn event(context: &Context<'_>, hosts: HostNames, block: &Spanned<EventBlock>) -
         EventWord::RollingRestart => ("rolling_restart", &["pause"][..]),
         EventWord::Terminate => ("terminate", &["host", "restart_after"][..]),
         EventWord::Kill => ("kill", &["host", "restart_after"][..]),
+        EventWord::Flush => ("flush", &[][..]),
     };
     for (key, span) in raw.keys_of_kinds() {
         if let Some(span) = span.filter(|_| !own.contains(&key)) {
@@ -114,15 +115,21 @@ fn event(context: &Context<'_>, hosts: HostNames, block: &Spanned<EventBlock>) -
             host: host()?,
             restart_after,
         },
+        EventWord::Flush => EventKind::Flush,
     };
     Ok(EventPlan { at, what })
 }
 
 fn meaningless<T>(context: &Context<'_>, span: Range<usize>, key: &str, kind: &str, own: &[&str]) -> Resolved<T> {
+    let taken = if own.is_empty() {
+        "nothing but at".to_owned()
+    } else {
+        own.join(" and ")
+    };
     context.fail(
         span,
         format!("`{key}` has no meaning for `{kind}`"),
-        format!("remove it; `{kind}` takes {}", own.join(" and ")),
+        format!("remove it; `{kind}` takes {taken}"),
     )
 }
 
