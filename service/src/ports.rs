@@ -120,7 +120,7 @@ impl Stores {
     /// Stores in one SQLite file, made if it is missing. Real time only.
     pub async fn sqlite(settings: &Settings, path: &Path) -> Result<Self, OpenError> {
         let options = sqlite::prepare(path).await?;
-        let jobs = SqliteJobs::over(options.clone(), settings.lease_policy());
+        let jobs = SqliteJobs::over(&options, settings.lease_policy());
         Ok(Self {
             database: Arc::new(SqliteDatabase::over(options, settings.database)),
             jobs: Arc::new(Bounded(jobs)),
@@ -132,7 +132,7 @@ impl Stores {
     /// Stores in one PostgreSQL database. Real time only.
     async fn postgres(settings: &Settings, url: &SecretString) -> Result<Self, OpenError> {
         let options = postgres::prepare(url, settings.namespace.as_deref()).await?;
-        let jobs = PostgresJobs::over(options.clone(), settings.lease_policy());
+        let jobs = PostgresJobs::over(&options, settings.lease_policy());
         Ok(Self {
             database: Arc::new(PostgresDatabase::over(options, settings.database)),
             jobs: Arc::new(Bounded(jobs)),

@@ -35,11 +35,20 @@ struct Followed {
     is_watched: bool,
 }
 
+/// What the last look showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// There was none since somebody came.
+    Nothing,
+    /// The job is gone.
+    Gone,
+    At(Mark),
+}
+
 /// A job that is followed.
 struct Entry {
     followers: usize,
-    /// Where it stood at the last look, if there was one; a job that is gone stands nowhere.
-    mark: Option<Option<Mark>>,
+    seen: Seen,
     changed: watch::Sender<()>,
 }
 
@@ -60,13 +69,13 @@ impl Lookout {
         let mut followed = lock(&self.0.followed);
         let entry = followed.jobs.entry(id.to_owned()).or_insert_with(|| Entry {
             followers: 0,
-            mark: None,
+            seen: Seen::Nothing,
             changed: watch::Sender::new(()),
         });
         entry.followers += 1;
         let changed = entry.changed.subscribe();
         // What happened between the follower's own last look and this moment shows at the next look, like all else.
-        entry.mark = None;
+        entry.seen = Seen::Nothing;
         if !followed.is_watched {
             followed.is_watched = true;
             self.0.tasks.spawn(watch(Arc::clone(&self.0)));
@@ -140,12 +149,12 @@ impl Inner {
         };
         let mut followed = lock(&self.followed);
         for id in ids {
-            let seen = Some(marks.get(&id).copied());
+            let seen = marks.get(&id).map_or(Seen::Gone, |mark| Seen::At(*mark));
             // Whoever came while the question was under way is told at the next look.
             if let Some(entry) = followed.jobs.get_mut(&id)
-                && entry.mark != seen
+                && entry.seen != seen
             {
-                entry.mark = seen;
+                entry.seen = seen;
                 entry.changed.send_replace(());
             }
         }

@@ -463,7 +463,7 @@ async fn each_tenant_has_its_own_count_of_jobs_that_wait(Pair(store, other): Pai
     let failed = Event::Fail {
         lease: lease("w", 1),
         error: "no".into(),
-        retry_after: Some(Duration::from_secs(60)),
+        retry_after: Some(Duration::from_mins(1)),
     };
     store.update("1", failed, SECOND).await.unwrap();
     assert_eq!(waiting().await, [3, 1, 0]);

@@ -25,11 +25,11 @@ pub struct Postgres;
 impl PostgresJobs {
     /// Opens the queue at `url`, in the schema `namespace` if one is named.
     pub async fn open(url: &SecretString, namespace: Option<&str>, policy: LeasePolicy) -> Result<Self, OpenError> {
-        Ok(Self::over(postgres::prepare(url, namespace).await?, policy))
+        Ok(Self::over(&postgres::prepare(url, namespace).await?, policy))
     }
 
     /// A queue in a database that has been prepared.
-    pub(crate) fn over(options: PgConnectOptions, policy: LeasePolicy) -> Self {
+    pub(crate) fn over(options: &PgConnectOptions, policy: LeasePolicy) -> Self {
         let pool = || {
             postgres::pool_options()
                 .max_connections(CONNECTIONS)

@@ -25,11 +25,11 @@ pub struct Sqlite;
 impl SqliteJobs {
     /// Opens the queue in `path`, and makes it if it is missing.
     pub async fn open(path: &Path, policy: LeasePolicy) -> Result<Self, OpenError> {
-        Ok(Self::over(sqlite::prepare(path).await?, policy))
+        Ok(Self::over(&sqlite::prepare(path).await?, policy))
     }
 
     /// A queue in a file that has been prepared.
-    pub(crate) fn over(options: SqliteConnectOptions, policy: LeasePolicy) -> Self {
+    pub(crate) fn over(options: &SqliteConnectOptions, policy: LeasePolicy) -> Self {
         let pool = || {
             SqlitePoolOptions::new()
                 .max_connections(CONNECTIONS)

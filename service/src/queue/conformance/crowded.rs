@@ -13,7 +13,7 @@ pub(super) async fn questions_are_answered_while_changes_wait<E: Engine>(store: 
         tokio::time::sleep(Duration::from_millis(100)).await;
         let ids = ["a".to_owned()];
         let answers = async { tokio::join!(store.ping(), store.get("a"), store.marks(&ids), store.depth(SECOND)) };
-        let answered = tokio::time::timeout(Duration::from_secs(2), answers).await;
+        let answered = tokio::time::timeout(Duration::from_secs(3), answers).await;
         drop(held);
         let (ping, job, marks, depth) = answered.expect("they wait behind the heartbeats");
         assert!(ping.is_ok() && job.is_ok() && marks.is_ok() && depth.is_ok());
