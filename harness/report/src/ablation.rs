@@ -1,7 +1,7 @@
 //! What cures are worth, in words and in cells: whatever the figure, above zero is for the better.
 
 use brownout_measure::ablation::{Figure, Worth, ranking, worth};
-use brownout_measure::record::RunRecord;
+use brownout_measure::record::{AblationRecord, RunRecord};
 
 use crate::figures;
 use crate::table::Table;
@@ -11,19 +11,24 @@ pub(crate) const TITLE: &str = "What each cure is worth";
 
 /// Prices are said for so many valid answers, so that they have digits.
 const ANSWERS: f64 = 1_000.0;
-/// Differences below these are none to speak of: a twentieth of a point, a millisecond, a hundredth of a cent.
-const SLIGHT: [f64; 3] = [0.000_5, 1.0, 1e-7];
+/// Differences below these are none to speak of: a twentieth of a point, ten milliseconds, a tenth of a cent for a thousand
+/// answers.
+const SLIGHT: [f64; 3] = [0.000_5, 10.0, 1e-6];
 
 /// How the table is read.
 pub(crate) fn note(record: &RunRecord) -> String {
     let Some(row) = record.results.ablation.first() else {
         return String::new();
     };
+    let idle = match idle(record).as_slice() {
+        [] => String::new(),
+        idle => format!(" No difference here: {}.", idle.join(", ")),
+    };
     format!(
         "Alone: what {} gains with this cure and no other. In the whole: what {} loses without it. Above zero is for the \
          better in every column: points of goodput (valid answers of all that were due), a shorter p99, fewer dollars for \
          a thousand valid answers. Of requests that fail no latency is counted, so a cure that saves them can lengthen the \
-         p99.",
+         p99.{idle}",
         row.base, row.full
     )
 }
@@ -58,25 +63,40 @@ fn dearest(record: &RunRecord) -> Option<String> {
     })
 }
 
+/// The cures that change `figure`, the best first, and the names of those that do not.
+pub(crate) fn changing(record: &RunRecord, figure: Figure) -> (Vec<(&AblationRecord, Worth)>, Vec<&str>) {
+    let changes = |worth: &Worth| {
+        let is_large = |gain: Option<f64>| gain.is_none_or(|gain| gain.abs() >= limit(figure));
+        is_large(worth.alone) || is_large(worth.without)
+    };
+    let (changing, idle): (Vec<_>, Vec<_>) = ranking(record, figure)
+        .into_iter()
+        .partition(|(_, worth)| changes(worth));
+    (changing, idle.into_iter().map(|(row, _)| row.cure.as_str()).collect())
+}
+
 fn slight(figure: Figure, worth: Worth) -> bool {
+    worth.sum().abs() < limit(figure)
+}
+
+const fn limit(figure: Figure) -> f64 {
     let [goodput, p99, cost] = SLIGHT;
-    let limit = match figure {
+    match figure {
         Figure::Goodput => goodput,
         Figure::P99 => p99,
         Figure::Cost => cost,
-    };
-    worth.sum().abs() < limit
+    }
 }
 
 /// Both differences of a cure, with unit.
 pub(crate) fn both(figure: Figure, worth: Worth) -> String {
     let of = |gain: Option<f64>| gain.map_or_else(|| figures::NONE.to_owned(), |gain| signed(figure, gain));
-    let unit = match figure {
-        Figure::Goodput => " points of goodput",
-        Figure::P99 => " of p99",
-        Figure::Cost => " for 1,000 valid answers",
+    let what = match figure {
+        Figure::Goodput => "points of goodput",
+        Figure::P99 => "p99 saved",
+        Figure::Cost => "saved on 1,000 valid answers",
     };
-    format!("{} alone, {} in the whole,{unit}", of(worth.alone), of(worth.without))
+    format!("{what}: {} alone, {} in the whole", of(worth.alone), of(worth.without))
 }
 
 /// A difference with its sign.
@@ -84,16 +104,23 @@ pub(crate) fn signed(figure: Figure, gain: f64) -> String {
     let sign = if gain < 0.0 { "−" } else { "+" };
     let size = gain.abs();
     match figure {
-        Figure::Goodput if size < 0.000_05 => "0".to_owned(),
+        _ if size < limit(figure) => "0".to_owned(),
         Figure::Goodput => format!("{sign}{:.1}", size * 100.0),
-        Figure::P99 if size < 0.5 => "0".to_owned(),
         Figure::P99 => format!("{sign}{}", figures::milliseconds(size)),
-        Figure::Cost if size * ANSWERS < 0.000_05 => "0".to_owned(),
         Figure::Cost => format!("{sign}{}", figures::usd(size * ANSWERS)),
     }
 }
 
-/// One row a cure, the best first by goodput.
+/// The names of those that change nothing at all here.
+fn idle(record: &RunRecord) -> Vec<&str> {
+    let [goodput, p99, cost] = Figure::ALL.map(|figure| changing(record, figure).1);
+    goodput
+        .into_iter()
+        .filter(|cure| p99.contains(cure) && cost.contains(cure))
+        .collect()
+}
+
+/// One row a cure that changes anything, the best first by goodput.
 pub(crate) fn table(record: &RunRecord) -> Option<Table> {
     if record.results.ablation.is_empty() {
         return None;
@@ -108,7 +135,9 @@ pub(crate) fn table(record: &RunRecord) -> Option<Table> {
         "in the whole",
     ];
     let mut table = Table::new(head.map(str::to_owned).to_vec());
-    for (row, _) in ranking(record, Figure::Goodput) {
+    let idle = idle(record);
+    let rows = ranking(record, Figure::Goodput).into_iter();
+    for (row, _) in rows.filter(|(row, _)| !idle.contains(&row.cure.as_str())) {
         let cells = Figure::ALL.into_iter().flat_map(|figure| {
             let worth = worth(record, row, figure);
             [worth.alone, worth.without]
@@ -127,8 +156,8 @@ mod tests {
     #[test]
     fn the_first_line_names_what_is_worth_most_and_what_costs_most() {
         let line = headline(&sample::ablated()).unwrap_or_default();
-        assert!(line.starts_with("Worth most: retry (+"), "{line}");
-        assert!(line.contains("Dearest: fallback (−$"), "{line}");
+        assert!(line.starts_with("Worth most: retry (points of goodput: +"), "{line}");
+        assert!(line.contains("Dearest: fallback (saved on 1,000 valid answers: −$"), "{line}");
         assert_eq!(headline(&sample::record()), None);
         let mut none = sample::ablated();
         none.results.ablation.truncate(1);

@@ -14,7 +14,7 @@ use super::font::{self, Weight};
 use super::palette::{AXIS, FAINT, GRID, INK};
 use super::panel::{self, Plot};
 use super::{ChartError, Sheet, palette, u};
-use crate::ablation::{both, signed};
+use crate::ablation::{both, changing, signed};
 
 /// Height of a cure with its name and both bars.
 const ROW_PX: f64 = 52.0;
@@ -25,8 +25,12 @@ const NAME_PX: f64 = 20.0;
 const RIGHT_PX: f64 = 28.0;
 
 pub(super) fn face(record: &RunRecord, figure: Figure) -> Face {
-    let rows = &record.results.ablation;
-    let ends = rows.first().map(|row| (row.base.as_str(), row.full.as_str()));
+    let (rows, idle) = changing(record, figure);
+    let ends = record
+        .results
+        .ablation
+        .first()
+        .map(|row| (row.base.as_str(), row.full.as_str()));
     let (base, full) = ends.unwrap_or_default();
     let note = match figure {
         Figure::Goodput => {
@@ -38,15 +42,20 @@ pub(super) fn face(record: &RunRecord, figure: Figure) -> Face {
         Figure::Cost => "Dollars saved for a thousand valid answers. Left of zero: what the cure costs.",
     };
     Face {
-        note: note.to_owned(),
+        note: match idle.as_slice() {
+            [] => note.to_owned(),
+            idle => format!("{note} No difference to it: {}.", idle.join(", ")),
+        },
         legend: vec![
             Key::new(format!("alone, added to {base}"), palette::part(0), Mark::Fill),
             Key::new(format!("in the whole, taken from {full}"), palette::part(1), Mark::Fill),
         ],
-        body: rows.len() as f64 * ROW_PX + AXIS_PX,
-        missing: rows
-            .is_empty()
-            .then(|| "no cure was taken away or added: play it with --ablate".to_owned()),
+        body: rows.len().max(1) as f64 * ROW_PX + AXIS_PX,
+        missing: match (rows.is_empty(), idle.is_empty()) {
+            (false, _) => None,
+            (true, true) => Some("no cure was taken away or added: play it with --ablate".to_owned()),
+            (true, false) => Some("no cure makes a difference to this figure".to_owned()),
+        },
     }
 }
 
@@ -56,14 +65,21 @@ pub(super) fn title(record: &RunRecord, figure: Figure) -> String {
         Figure::P99 => "What each cure is worth in latency",
         Figure::Cost => "What each cure saves or costs",
     };
-    match ranking(record, figure).first() {
-        Some((row, worth)) if worth.sum() > 0.0 => format!("{what}: most is {}, {}", row.cure, both(figure, *worth)),
+    let rows = ranking(record, figure);
+    let (most, least) = (rows.first(), rows.last());
+    match (figure, most, least) {
+        (Figure::Cost, _, Some((row, worth))) if worth.sum() < 0.0 => {
+            format!("{what}: {} costs most ({})", row.cure, both(figure, *worth))
+        }
+        (_, Some((row, worth)), _) if worth.sum() > 0.0 => {
+            format!("{what}: most is {} ({})", row.cure, both(figure, *worth))
+        }
         _ => what.to_owned(),
     }
 }
 
 pub(super) fn draw<DB: DrawingBackend>(area: &Sheet<DB>, record: &RunRecord, figure: Figure) -> Result<(), ChartError> {
-    let rows = ranking(record, figure);
+    let (rows, _) = changing(record, figure);
     let values = rows
         .iter()
         .flat_map(|(_, worth)| [worth.alone, worth.without])
