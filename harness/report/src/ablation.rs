@@ -157,7 +157,10 @@ mod tests {
     fn the_first_line_names_what_is_worth_most_and_what_costs_most() {
         let line = headline(&sample::ablated()).unwrap_or_default();
         assert!(line.starts_with("Worth most: retry (points of goodput: +"), "{line}");
-        assert!(line.contains("Dearest: fallback (saved on 1,000 valid answers: −$"), "{line}");
+        assert!(
+            line.contains("Dearest: fallback (saved on 1,000 valid answers: −$"),
+            "{line}"
+        );
         assert_eq!(headline(&sample::record()), None);
         let mut none = sample::ablated();
         none.results.ablation.truncate(1);
