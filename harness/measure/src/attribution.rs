@@ -75,6 +75,7 @@ pub fn in_words(phase: &str) -> &str {
         "wait.backoff" => "backing off between attempts",
         "wait.poll" => "waiting until the client asked again",
         "wait.rate_limit" => "waiting for the service's own rate limit",
+        "wait.limits" => "waiting for the store of limits",
         "wait.place" => "waiting for a place among the calls at work",
         "wait.concurrency" | "wait.limit" => "waiting for a concurrency slot",
         "wait.breaker" => "waiting for the circuit breaker",

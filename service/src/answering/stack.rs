@@ -87,5 +87,6 @@ pub(super) async fn put(app: &Arc<App>, context: &Context, ask: Ask, id: String,
         funds,
         begun: Begun::default(),
     };
-    generate(app, call, session, id, out).await
+    // On the heap: the attempts of a call are a large future, and most of the steps above end before it.
+    Box::pin(generate(app, call, session, id, out)).await
 }

@@ -2,7 +2,7 @@
 //!
 //! Pure: it is told the time and answers. The scripts on Redis do the same, and a test holds one against the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::budget::Budget;
@@ -16,7 +16,7 @@ pub(super) struct Book {
     /// What is set aside, by what it is settled by.
     open: BTreeMap<u64, Open>,
     /// When it lapses.
-    lapses: BTreeMap<(u64, u64), ()>,
+    lapses: BTreeSet<(u64, u64)>,
     granted: u64,
 }
 
@@ -91,7 +91,7 @@ impl Book {
         if let Some(lapse) = demand.lapse {
             let lapses_us = now_us.saturating_add(lapse.as_micros() as u64);
             self.open.insert(id, Open { lapses_us, budgets });
-            self.lapses.insert((lapses_us, id), ());
+            self.lapses.insert((lapses_us, id));
         }
         let after = waits.into_iter().flatten().max().unwrap_or_default();
         Verdict::Granted { id, after }
@@ -124,7 +124,7 @@ impl Book {
 
     /// What nobody has settled in time is spent.
     fn forget(&mut self, now_us: u64) {
-        while let Some(((lapses_us, id), ())) = self.lapses.first_key_value() {
+        while let Some((lapses_us, id)) = self.lapses.first() {
             if *lapses_us > now_us {
                 return;
             }

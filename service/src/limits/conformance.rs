@@ -17,7 +17,7 @@ use crate::settings::Usd;
 
 const SECOND: u64 = 1_000_000;
 const NOW: u64 = 1_767_225_600_000_000;
-const LAPSE: Duration = Duration::from_secs(600);
+const LAPSE: Duration = Duration::from_mins(10);
 /// The scripts' time, where a test says what it is.
 const CLOCK: &str = "local function now_us() return tonumber(redis.call('GET', KEYS[1] .. ':now')) end\n";
 /// Who asks at once.

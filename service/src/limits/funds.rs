@@ -6,15 +6,15 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::gate::{Limit, take};
+use super::gate::{Limit, Limited, take};
 use super::keeper::{Held, Keeper};
-use super::{Demand, Rule};
-use crate::resilience::deadline::{Deadline, Phase};
+use super::{Claim, Demand, Rule};
+use crate::resilience::deadline::Phase;
 use crate::settings::Price;
 use crate::sync::lock;
 use crate::telemetry::conventions::span;
 use crate::telemetry::{Metrics, Trace};
-use crate::upstream::{AttemptFailure, Prompt, Usage, estimate};
+use crate::upstream::{AttemptFailure, Call, Prompt, Usage, estimate};
 
 /// Tokens that a request with a limit on tokens or money asks for when it does not say: what is set aside has to have a
 /// bound, and the model has to be told of it.
@@ -22,36 +22,53 @@ const TOKENS: u32 = 4096;
 /// Tokens that the form of a message adds to its text, at most.
 const FORM_OF_MESSAGE: u64 = 16;
 
-/// The most that one attempt can cost.
+/// How much one attempt can come to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tab {
+pub(super) struct Size {
     /// Tokens of the prompt, as a guess.
     likely: u64,
     /// Tokens of the prompt, at most.
     most: u64,
     max_tokens: u32,
-    prices: (Price, Price),
 }
 
-impl Tab {
-    pub(super) fn of(prompt: &Prompt, prices: (Price, Price)) -> Self {
-        let form = FORM_OF_MESSAGE * prompt.messages.len() as u64;
+impl Size {
+    pub(super) fn of(prompt: &Prompt) -> Self {
+        Self::with(prompt.bytes(), prompt.messages.len(), prompt)
+    }
+
+    /// Of a call, the beginning of whose answer may be sent along.
+    fn of_call(call: &Call) -> Self {
+        let begun = call.begun.text.len();
+        let more = usize::from(begun > 0);
+        Self::with(
+            call.prompt.bytes() + begun,
+            call.prompt.messages.len() + more,
+            &call.prompt,
+        )
+    }
+
+    fn with(bytes: usize, messages: usize, prompt: &Prompt) -> Self {
         Self {
-            likely: estimate::ample(prompt.bytes()),
-            most: estimate::at_most(prompt.bytes()) + form,
+            likely: estimate::ample(bytes),
+            most: estimate::at_most(bytes) + FORM_OF_MESSAGE * messages as u64,
             max_tokens: prompt.max_tokens.unwrap_or(TOKENS),
-            prices,
         }
     }
 
     /// What it takes from a rate.
-    pub(super) fn tokens(&self) -> u64 {
+    fn tokens(self) -> u64 {
         self.likely + u64::from(self.max_tokens)
     }
 
     /// What it takes from a budget.
-    pub(super) fn micro_dollars(&self) -> u64 {
-        cost(self.prices, self.most, self.max_tokens.into())
+    pub(super) fn micro_dollars(self, prices: (Price, Price)) -> u64 {
+        cost(prices, self.most, self.max_tokens.into())
+    }
+
+    /// Whether what was set aside for this one is enough for `other`.
+    const fn covers(self, other: Self) -> bool {
+        self.most >= other.most && self.max_tokens >= other.max_tokens
     }
 }
 
@@ -71,11 +88,47 @@ pub(super) struct Want {
     pub(super) demand: Arc<Demand>,
 }
 
+/// The limits that a request meets, and how.
+pub(super) struct Terms {
+    /// Each with its account.
+    pub(super) rules: Vec<(Limit, String, Rule)>,
+    /// Of whoever may be asked the dearest.
+    pub(super) prices: (Price, Price),
+    pub(super) patience: Duration,
+    pub(super) lapse: Duration,
+}
+
+impl Terms {
+    /// What an attempt of this size asks for. A request counts once, however many attempts it takes.
+    fn want(&self, size: Size, is_first: bool) -> Arc<Want> {
+        let is_wanted = |limit: Limit| is_first || limit != Limit::ServiceRequests;
+        let wanted = self.rules.iter().filter(|(limit, ..)| is_wanted(*limit));
+        let (limits, claims) = wanted
+            .map(|(limit, account, rule)| {
+                let amount = match (rule, limit) {
+                    (Rule::Budget(_), _) => size.micro_dollars(self.prices),
+                    (Rule::Rate(_), Limit::ServiceRequests | Limit::KeyRequests) => 1,
+                    (Rule::Rate(_), _) => size.tokens(),
+                };
+                let (account, rule) = (account.clone(), *rule);
+                (*limit, Claim { account, rule, amount })
+            })
+            .unzip();
+        let demand = Arc::new(Demand {
+            claims,
+            patience: self.patience,
+            lapse: Some(self.lapse),
+        });
+        Arc::new(Want { limits, demand })
+    }
+}
+
 /// What was granted.
 #[derive(Debug)]
 struct Grant {
     want: Arc<Want>,
     held: Held,
+    size: Size,
     /// Whether a provider was asked on its account.
     is_begun: bool,
 }
@@ -87,9 +140,8 @@ pub(crate) struct Funds(Option<Arc<Open>>);
 struct Open {
     keeper: Keeper,
     metrics: Metrics,
-    tab: Tab,
-    /// What every further attempt asks for.
-    again: Arc<Want>,
+    terms: Terms,
+    max_tokens: u32,
     /// What no attempt uses at the moment.
     idle: Mutex<Option<Grant>>,
     /// Nobody kept count when the request began: its attempts are not counted either.
@@ -97,69 +149,96 @@ struct Open {
 }
 
 impl Funds {
-    /// The funds of a request whose first attempt is paid for with `first`.
-    pub(super) fn open(
+    /// The funds of a request whose first attempt is of `size`: set aside, and its turn waited for.
+    pub(super) async fn open(
         keeper: Keeper,
         metrics: Metrics,
-        tab: Tab,
-        first: Option<(Arc<Want>, Held)>,
-        again: Arc<Want>,
-    ) -> Self {
-        let is_unlimited = first.is_none();
-        let grant = |(want, held)| Grant {
+        terms: Terms,
+        size: Size,
+        trace: &Trace,
+    ) -> Result<Self, Limited> {
+        let want = terms.want(size, true);
+        let taken = take(&keeper, &metrics, &want, Some(trace)).await?;
+        let after = taken.as_ref().map_or(Duration::ZERO, |(_, after)| *after);
+        let is_unlimited = taken.is_none();
+        let grant = taken.map(|(held, _)| Grant {
             want,
             held,
+            size,
             is_begun: false,
-        };
-        Self(Some(Arc::new(Open {
+        });
+        // Held by the funds before the wait: whoever leaves in it gives it back.
+        let open = Arc::new(Open {
             keeper,
             metrics,
-            tab,
-            again,
-            idle: Mutex::new(first.map(grant)),
+            terms,
+            max_tokens: size.max_tokens,
+            idle: Mutex::new(grant),
             is_unlimited,
-        })))
+        });
+        wait(&open.keeper, trace, after).await;
+        Ok(Self(Some(open)))
     }
 
     /// The bound that the answer needs for what is set aside to suffice, where it does not have one.
     pub(crate) fn max_tokens(&self) -> Option<u32> {
-        self.0.as_ref().map(|open| open.tab.max_tokens)
+        self.0.as_ref().map(|open| open.max_tokens)
     }
 
-    /// Pays for one attempt at a provider with these prices.
-    pub(crate) async fn attempt(
-        &self,
-        trace: &Trace,
-        deadline: &Deadline,
-        prices: Option<(Price, Price)>,
-    ) -> Result<Charge, AttemptFailure> {
+    /// Pays for one attempt of `call` at a provider with these prices.
+    pub(crate) async fn attempt(&self, call: &Call, prices: Option<(Price, Price)>) -> Result<Charge, AttemptFailure> {
         let Some(open) = self.0.as_ref().filter(|open| !open.is_unlimited) else {
             return Ok(Charge(None));
         };
-        let idle = lock(&open.idle).take();
-        let (grant, after) = match idle {
-            Some(grant) => (grant, Duration::ZERO),
-            None => match take(&open.keeper, &open.metrics, &open.again).await? {
-                None => return Ok(Charge(None)),
-                Some((held, after)) => {
-                    let (want, is_begun) = (Arc::clone(&open.again), false);
-                    (Grant { want, held, is_begun }, after)
-                }
-            },
+        let Some((grant, after)) = open.grant(Size::of_call(call), &call.trace).await? else {
+            return Ok(Charge(None));
         };
         let charge = Charge(Some(Paying {
             open: Arc::clone(open),
             grant: Some(grant),
-            prices: prices.unwrap_or(open.tab.prices),
+            prices: prices.unwrap_or(open.terms.prices),
             bill: Bill::Nothing,
         }));
-        deadline.within(Phase::Total, wait(&open.keeper, trace, after)).await?;
+        let turn = wait(&open.keeper, &call.trace, after);
+        call.deadline.within(Phase::Total, turn).await?;
         Ok(charge)
     }
 }
 
+impl Open {
+    /// What an attempt of `size` is paid with, and how long to wait for its turn: what lies idle, if it is enough.
+    async fn grant(&self, size: Size, trace: &Trace) -> Result<Option<(Grant, Duration)>, Limited> {
+        let idle = lock(&self.idle).take();
+        if let Some(grant) = idle {
+            if grant.size.covers(size) {
+                return Ok(Some((grant, Duration::ZERO)));
+            }
+            self.give_back(&grant);
+        }
+        let want = self.terms.want(size, false);
+        let taken = take(&self.keeper, &self.metrics, &want, Some(trace)).await?;
+        Ok(taken.map(|(held, after)| {
+            let is_begun = false;
+            (
+                Grant {
+                    want,
+                    held,
+                    size,
+                    is_begun,
+                },
+                after,
+            )
+        }))
+    }
+
+    fn give_back(&self, grant: &Grant) {
+        let used = with_requests(&grant.want, vec![0; grant.want.limits.len()], grant.is_begun);
+        self.keeper.settle(&grant.held, &grant.want.demand, used);
+    }
+}
+
 /// Waits for the turn of what was granted.
-pub(super) async fn wait(keeper: &Keeper, trace: &Trace, after: Duration) {
+async fn wait(keeper: &Keeper, trace: &Trace, after: Duration) {
     if !after.is_zero() {
         let _waiting = trace.span(span::WAIT_RATE_LIMIT);
         keeper.clock().sleep(after).await;
@@ -224,12 +303,11 @@ impl Charge {
 
 impl Paying {
     /// What is used of each claim of `want`.
-    fn used(&self, want: &Want) -> Vec<u64> {
-        let tab = &self.open.tab;
+    fn used(&self, Grant { want, size, .. }: &Grant) -> Vec<u64> {
         let tokens = match self.bill {
             Bill::Nothing => Some((0, 0)),
             Bill::Unknown => None,
-            Bill::Came(pieces) => Some((tab.likely, pieces)),
+            Bill::Came(pieces) => Some((size.likely, pieces)),
             Bill::Used(usage) => Some((usage.prompt_tokens, usage.completion_tokens)),
         };
         let claims = want.limits.iter().zip(&want.demand.claims);
@@ -262,7 +340,7 @@ impl Drop for Paying {
                 return;
             }
         }
-        let used = self.used(&grant.want);
+        let used = self.used(&grant);
         self.open.keeper.settle(&grant.held, &grant.want.demand, used);
     }
 }
@@ -270,8 +348,7 @@ impl Drop for Paying {
 impl Drop for Open {
     fn drop(&mut self) {
         if let Some(grant) = lock(&self.idle).take() {
-            let used = with_requests(&grant.want, vec![0; grant.want.limits.len()], grant.is_begun);
-            self.keeper.settle(&grant.held, &grant.want.demand, used);
+            self.give_back(&grant);
         }
     }
 }

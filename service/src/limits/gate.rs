@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::funds::{self, Funds, Tab, Want};
+use super::funds::{Funds, Size, Terms, Want};
 use super::keeper::{Answer, Held, Keeper};
 use super::{Allowance, Claim, Demand, LimitSettings, Rate, Rule};
 use crate::access::Caller;
@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::resilience::deadline::Deadline;
 use crate::routing::Route;
 use crate::settings::{KeySettings, Price, ProviderSettings, Settings, Usd};
+use crate::telemetry::conventions::span;
 use crate::telemetry::{Metrics, Trace};
 use crate::upstream::Prompt;
 
@@ -138,7 +139,7 @@ impl Limits {
                 lapse: None,
             }),
         };
-        take(&self.keeper, &self.metrics, &want).await?;
+        take(&self.keeper, &self.metrics, &want, None).await?;
         Ok(())
     }
 
@@ -171,43 +172,20 @@ impl Limits {
         let dearest = along.fold((Price::default(), Price::default()), |most, of| {
             (most.0.max(of.0), most.1.max(of.1))
         });
-        let tab = Tab::of(prompt, dearest);
-        let most = |limit| match limit {
-            Limit::ServiceRequests | Limit::KeyRequests => 1,
-            Limit::ServiceTokens | Limit::KeyTokens => tab.tokens(),
-            Limit::KeyBudget => tab.micro_dollars(),
-        };
         let own = [
             tokens.map(|rate| (Limit::KeyTokens, Rule::Rate(rate))),
             budget.map(|rule| (Limit::KeyBudget, Rule::Budget(rule))),
         ];
         let service = self.service.iter().map(|(limit, rate)| (*limit, Rule::Rate(*rate)));
-        let mut all: Vec<(Limit, Rule)> = own.into_iter().flatten().chain(service).collect();
-        let patience = deadline.left(self.settings.wait);
-        let want = |all: &[(Limit, Rule)]| {
-            let claims = all
-                .iter()
-                .map(|(limit, rule)| claim(*limit, caller, *rule, most(*limit)));
-            Arc::new(Want {
-                limits: all.iter().map(|(limit, _)| *limit).collect(),
-                demand: Arc::new(Demand {
-                    claims: claims.collect(),
-                    patience,
-                    lapse: Some(self.settings.lapse),
-                }),
-            })
+        let all = own.into_iter().flatten().chain(service);
+        let terms = Terms {
+            rules: all.map(|(limit, rule)| (limit, account(limit, caller), rule)).collect(),
+            prices: dearest,
+            patience: deadline.left(self.settings.wait),
+            lapse: self.settings.lapse,
         };
-        let first = want(&all);
-        // A request counts once, however many attempts it takes.
-        all.retain(|(limit, _)| *limit != Limit::ServiceRequests);
-        let again = want(&all);
-        let (first, after) = match take(&self.keeper, &self.metrics, &first).await? {
-            Some((held, after)) => (Some((first, held)), after),
-            None => (None, Duration::ZERO),
-        };
-        let funds = Funds::open(self.keeper.clone(), self.metrics.clone(), tab, first, again);
-        funds::wait(&self.keeper, trace, after).await;
-        Ok(funds)
+        let (keeper, metrics) = (self.keeper.clone(), self.metrics.clone());
+        Ok(Funds::open(keeper, metrics, terms, Size::of(prompt), trace).await?)
     }
 
     /// Whether a request like this could be paid for now, at whichever provider. Nothing stays set aside.
@@ -215,7 +193,7 @@ impl Limits {
         let Some(rule) = self.keys.get(&caller.name).and_then(|key| key.budget) else {
             return Ok(());
         };
-        let cost = |prices: &(Price, Price)| Tab::of(prompt, *prices).micro_dollars();
+        let cost = |prices: &(Price, Price)| Size::of(prompt).micro_dollars(*prices);
         let amount = self.prices.iter().map(cost).min().unwrap_or_default();
         let want = Want {
             limits: vec![Limit::KeyBudget],
@@ -225,7 +203,7 @@ impl Limits {
                 lapse: Some(self.settings.lapse),
             }),
         };
-        if let Some((held, _)) = take(&self.keeper, &self.metrics, &want).await? {
+        if let Some((held, _)) = take(&self.keeper, &self.metrics, &want, None).await? {
             self.keeper.settle(&held, &want.demand, vec![0]);
         }
         Ok(())
@@ -233,7 +211,15 @@ impl Limits {
 }
 
 /// Takes what is wanted; `None` where nobody knows and all get through.
-pub(super) async fn take(keeper: &Keeper, metrics: &Metrics, want: &Want) -> Result<Option<(Held, Duration)>, Limited> {
+pub(super) async fn take(
+    keeper: &Keeper,
+    metrics: &Metrics,
+    want: &Want,
+    trace: Option<&Trace>,
+) -> Result<Option<(Held, Duration)>, Limited> {
+    let _asking = trace
+        .filter(|_| keeper.is_well().is_some())
+        .map(|trace| trace.span(span::WAIT_LIMITS));
     let refused = match keeper.reserve(&want.demand).await {
         Answer::Granted(held, after) => return Ok(Some((held, after))),
         Answer::Unlimited => return Ok(None),

@@ -48,7 +48,7 @@ impl Rate {
     }
 
     fn size(self) -> i64 {
-        (i64::from(self.per_minute) * self.burst_us() as i64).max(UNIT)
+        (i64::from(self.per_minute) * self.burst_us().cast_signed()).max(UNIT)
     }
 }
 
@@ -71,7 +71,10 @@ impl Bucket {
     /// The same bucket later.
     pub(super) fn refilled(self, rate: Rate, now_us: u64) -> Self {
         // More than a minute fills any bucket.
-        let passed = now_us.saturating_sub(self.at_us).min(UNIT as u64) as i64;
+        let passed = now_us
+            .saturating_sub(self.at_us)
+            .min(UNIT.cast_unsigned())
+            .cast_signed();
         Self {
             level: (self.level + passed * i64::from(rate.per_minute)).min(rate.size()),
             at_us: self.at_us.max(now_us),
@@ -83,18 +86,18 @@ impl Bucket {
         if amount > rate.most_at_once() {
             return None;
         }
-        let missing = (amount as i64 * UNIT - self.level).max(0) as u64;
+        let missing = (amount.cast_signed() * UNIT - self.level).max(0) as u64;
         Some(Duration::from_micros(missing.div_ceil(u64::from(rate.per_minute))))
     }
 
     /// Takes `amount` out, which [`Bucket::wait`] has said to fit.
     pub(super) fn take(&mut self, amount: u64) {
-        self.level -= amount as i64 * UNIT;
+        self.level -= amount.cast_signed() * UNIT;
     }
 
     /// Of the `amount` that was taken out, so much was `used`.
     pub(super) fn settle(&mut self, rate: Rate, amount: u64, used: u64) {
-        let back = (amount as i64 - used.min(MOST) as i64) * UNIT;
+        let back = (amount.cast_signed() - used.min(MOST).cast_signed()) * UNIT;
         self.level = (self.level + back).clamp(FLOOR, rate.size());
     }
 }

@@ -269,7 +269,7 @@ mod tests {
 
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     const fn millis(millis: u64) -> Duration {
         Duration::from_millis(millis)

@@ -24,6 +24,8 @@ pub(crate) mod span {
     pub(crate) const WAIT_BACKOFF: &str = "wait.backoff";
     /// Waiting for a place among the calls at work.
     pub(crate) const WAIT_PLACE: &str = "wait.place";
+    /// Waiting for what the store of limits says, where they are shared.
+    pub(crate) const WAIT_LIMITS: &str = "wait.limits";
     /// Waiting until a limit of our own has room.
     pub(crate) const WAIT_RATE_LIMIT: &str = "wait.rate_limit";
     /// Looking the session up.

@@ -25,7 +25,7 @@ const MOST: u64 = 17 + 80 + 50 * 10;
 const COST: u64 = 3 + 2 * 10;
 
 /// A service on two providers at these prices, `more` on top.
-fn service(more: Value) -> Value {
+fn service(more: &Value) -> Value {
     let provider = |name: &str| {
         json!({
             "name": name, "base_url": format!("http://{name}.sim"), "model": "m",
@@ -40,10 +40,10 @@ fn service(more: Value) -> Value {
     service
 }
 
-fn keyed(key: Value, limits: Value) -> Value {
+fn keyed(key: &Value, limits: &Value) -> Value {
     let mut entry = json!({ "name": "n", "sha256": Digest::of(b"key").to_hex() });
     entry.as_object_mut().unwrap().extend(key.as_object().unwrap().clone());
-    service(json!({ "auth": "required", "keys": [entry], "limits": limits }))
+    service(&json!({ "auth": "required", "keys": [entry], "limits": limits }))
 }
 
 /// Replicas of one service over these stores.
@@ -97,7 +97,7 @@ async fn replicas_admit_once_together_or_once_each() {
             if !service_limit.is_empty() {
                 limits[service_limit] = json!(240);
             }
-            let service = keyed(key.clone(), limits);
+            let service = keyed(&key, &limits);
             let provider = Provider::new(|_, _| Reply::Whole(ms(0)));
             let hosts = replicas(&provider, &service, &memory(&service));
             assert_eq!(answered(&hosts).await, expected, "{store} {key}");
@@ -108,7 +108,7 @@ async fn replicas_admit_once_together_or_once_each() {
 
 #[tokio::test(start_paused = true)]
 async fn the_service_says_which_limit_and_when_to_come_back() {
-    let service = keyed(json!({}), json!({ "requests_per_minute": 30 }));
+    let service = keyed(&json!({}), &json!({ "requests_per_minute": 30 }));
     let provider = Provider::new(|_, _| Reply::Whole(ms(0)));
     let host = Host::new(&provider, service);
     for _ in 0..5 {
@@ -131,7 +131,7 @@ async fn the_service_says_which_limit_and_when_to_come_back() {
 #[tokio::test(start_paused = true)]
 async fn tokens_that_were_not_used_come_back_and_what_no_bucket_holds_is_refused_as_such() {
     // A request takes 6 + 64 + 50 = 120 tokens at first, and 5 in the end. A full bucket holds 240.
-    let service = keyed(json!({ "tokens_per_minute": 1440 }), json!({}));
+    let service = keyed(&json!({ "tokens_per_minute": 1440 }), &json!({}));
     let provider = Provider::new(|_, _| Reply::Whole(secs(1)));
     let host = Host::new(&provider, service);
     let statuses = join_all((0..3).map(|_| chat(&host))).await;
@@ -154,8 +154,8 @@ async fn tokens_that_were_not_used_come_back_and_what_no_bucket_holds_is_refused
 #[tokio::test(start_paused = true)]
 async fn who_may_wait_gets_its_turn_in_order_and_who_leaves_gives_it_back() {
     let service = keyed(
-        json!({}),
-        json!({ "requests_per_minute": 60, "burst": "1s", "wait": "3s" }),
+        &json!({}),
+        &json!({ "requests_per_minute": 60, "burst": "1s", "wait": "3s" }),
     );
     let provider = Provider::new(|_, _| Reply::Whole(ms(0)));
     let host = Host::new(&provider, service);
@@ -199,7 +199,7 @@ const BUDGET: u64 = 20_000;
 
 fn purse(store: &str) -> Value {
     let budget = json!({ "budget_usd": BUDGET as f64 / 1e6, "budget_window": "365d" });
-    keyed(budget, strict(store))
+    keyed(&budget, &strict(store))
 }
 
 /// Limits that a slow machine does not make a local matter.
@@ -235,7 +235,7 @@ async fn two_hundred_clients_of_three_replicas_on_redis_keep_every_limit_to_the_
     // One a minute comes in; nobody is here for that long.
     let mut limits = strict("shared");
     limits["requests_per_minute"] = json!(1);
-    let service = keyed(json!({}), limits);
+    let service = keyed(&json!({}), &limits);
     let provider = Provider::new(|_, _| Reply::Whole(ms(0)));
     let hosts = replicas(&provider, &service, &stores(&service, "requests").await);
     assert_eq!(answered(&hosts).await, 1);
@@ -245,7 +245,7 @@ async fn two_hundred_clients_of_three_replicas_on_redis_keep_every_limit_to_the_
 #[tokio::test(start_paused = true)]
 async fn every_attempt_that_may_be_billed_is_paid_for_and_one_that_cannot_be_is_not_made() {
     let retry = |budget: u64| {
-        let mut service = keyed(json!({ "budget_usd": budget as f64 / 1e6 }), json!({}));
+        let mut service = keyed(&json!({ "budget_usd": budget as f64 / 1e6 }), &json!({}));
         service["retry"] = json!({ "backoff": "none" });
         service
     };
@@ -276,7 +276,7 @@ async fn a_stream_that_its_provider_breaks_off_costs_what_came() {
     let provider = Provider::new(move |_, _| half.clone());
     let host = Host::new(
         &provider,
-        keyed(json!({ "budget_usd": budget as f64 / 1e6 }), json!({})),
+        keyed(&json!({ "budget_usd": budget as f64 / 1e6 }), &json!({})),
     );
     for n in 0..5 {
         let answer = ask(&host, "/chat/stream").await;
@@ -293,7 +293,7 @@ async fn a_stream_that_its_provider_breaks_off_costs_what_came() {
 async fn a_job_that_cannot_be_paid_for_is_not_taken_on() {
     let provider = Provider::new(|_, _| Reply::Whole(ms(1)));
     let job = async |budget: u64| {
-        let mut service = keyed(json!({ "budget_usd": budget as f64 / 1e6 }), json!({}));
+        let mut service = keyed(&json!({ "budget_usd": budget as f64 / 1e6 }), &json!({}));
         service["design"] = json!("background");
         ask(&Host::new(&provider, service), "/jobs").await
     };
@@ -346,7 +346,7 @@ impl LimitStore for Moody {
 /// A service whose key has ten requests, and its store.
 fn moody(policy: &str) -> (Host, Arc<Moody>) {
     let limits = json!({ "store": "shared", "when_down": policy });
-    let service = keyed(json!({ "requests_per_minute": 60 }), limits);
+    let service = keyed(&json!({ "requests_per_minute": 60 }), &limits);
     let provider = Provider::new(|_, _| Reply::Whole(ms(0)));
     let store = Arc::new(Moody::default());
     let stores = with_limits(&service, Arc::clone(&store) as _);
@@ -403,7 +403,10 @@ async fn a_store_that_is_silent_is_asked_by_one_at_a_time_until_it_answers() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_set_aside_when_the_store_went_is_settled_when_it_is_back() {
-    let service = keyed(json!({ "budget_usd": MOST as f64 / 1e6 }), json!({ "store": "shared" }));
+    let service = keyed(
+        &json!({ "budget_usd": MOST as f64 / 1e6 }),
+        &json!({ "store": "shared" }),
+    );
     let provider = Provider::new(|_, _| Reply::Whole(secs(1)));
     let store = Arc::new(Moody::default());
     let host = Host::with(

@@ -154,7 +154,7 @@ impl ModelClient {
 
     /// One visit to a provider, for a whole answer; none while its breaker is open.
     async fn whole(&self, call: &Call, provider: &Provider) -> Result<Completion, AttemptFailure> {
-        let charge = call.funds.attempt(&call.trace, &call.deadline, provider.prices).await?;
+        let charge = call.funds.attempt(call, provider.prices).await?;
         let permits = (provider.circuit.admit()?, charge);
         let mut witness = Witness::begin(call, &self.metrics, provider, permits, false);
         let result = attempt::whole(self.upstream.as_ref(), provider, call, &witness).await;
@@ -184,7 +184,7 @@ impl ModelClient {
 
     /// None while the provider's breaker is open.
     async fn open_as(&self, call: &Call, provider: &Provider, form: Form) -> Result<AnswerStream, AttemptFailure> {
-        let charge = call.funds.attempt(&call.trace, &call.deadline, provider.prices).await?;
+        let charge = call.funds.attempt(call, provider.prices).await?;
         let permits = (provider.circuit.admit()?, charge);
         let witness = Witness::begin(call, &self.metrics, provider, permits, true);
         let upstream = self.upstream.as_ref();
