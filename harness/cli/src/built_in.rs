@@ -31,6 +31,7 @@ pub const ALL: &[(&str, &str)] = &scenarios![
     "cold-start",
     "content-filter",
     "context-length",
+    "garbage-output",
     "hedging",
     "hostile-retry-after",
     "idle-load-balancer",

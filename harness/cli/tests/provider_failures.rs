@@ -1,6 +1,7 @@
 //! Sixteen ways in which a provider fails, one request each: a primary that fails so, a fallback that is well, at most two
 //! retries, thirty seconds. Each request ends as the whole right answer, in the name of the model that gave it, or in an
-//! error that its client can see; never half an answer that looks whole, and never late.
+//! error that its client can see; never half an answer that looks whole, and never late. With rescue, whatever broke off is
+//! completed, but for what a content filter withholds.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
 use std::time::Duration;
@@ -41,7 +42,7 @@ struct Case {
     faults: &'static str,
     /// More keys of the primary, and of the fallback.
     keys: (&'static str, &'static str),
-    /// How a stream ends, and a whole answer.
+    /// How a stream ends that is not rescued, and a whole answer.
     ends: (Ends, Ends),
     /// How often the primary is asked.
     asked: usize,
@@ -102,11 +103,14 @@ const CASES: [Case; 15] = [
         "kind = \"content_filter\"\nafter_tokens = 40",
         (Told, Told),
     ),
-    Case::new(
-        "cut, and a fallback that refuses a prefill",
-        "kind = \"reset_mid_stream\"\nafter_tokens = 20",
-        BROKEN_OFF,
-    ),
+    Case {
+        keys: ("", "beginnings = \"refused\""),
+        ..Case::new(
+            "cut, and a fallback that refuses a prefill",
+            "kind = \"reset_mid_stream\"\nafter_tokens = 20",
+            BROKEN_OFF,
+        )
+    },
     Case::new(
         "accounting: model and usage are the answering one's",
         "kind = \"error_event\"\nafter_tokens = 0",
@@ -128,7 +132,7 @@ impl World {
         let [primary, fallback] = plans(case);
         let keys = |plan: &ProviderPlan| {
             json!({ "name": plan.name, "base_url": format!("http://{}.sim/v1", plan.name), "model": plan.model(),
-                "api_key": "sk", "context_window": plan.models[0].context_window.unwrap_or(100_000) })
+                "api_key": "sk", "prefill": !plan.beginnings.is_usual(), "context_window": plan.models[0].context_window.unwrap_or(100_000) })
         };
         let mut map = json!({
             "retry": { "max_attempts": 3 }, "deadline": { "total": "30s", "attempt": "12s" },
@@ -310,15 +314,50 @@ fn every_failure_ends_as_the_right_answer_or_as_an_error_that_is_told() {
     let right = right_answer();
     for case in &CASES {
         for (path, ends) in [("/chat/stream", case.ends.0), ("/chat", case.ends.1)] {
-            play(async {
-                let world = World::begin(case, json!({}));
-                let reply = world.ask(1, path).await;
-                // What was hung up on is noticed a moment later.
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                judge(case, path, ends, &reply, &world.ledgers(), &right);
-            });
+            play_case(case, "off", path, ends, &right);
         }
     }
+}
+
+#[test]
+fn with_rescue_every_failure_but_a_content_filter_ends_as_the_right_answer_of_who_gave_it() {
+    let right = right_answer();
+    for case in &CASES {
+        let ends = match case.ends.0 {
+            Told if case.name != "content filter" => Answered("fallback"),
+            ends => ends,
+        };
+        for rescue in ["splice", "hold_back"] {
+            play_case(case, rescue, "/chat/stream", ends, &right);
+        }
+    }
+}
+
+#[test]
+fn a_fallback_that_goes_on_is_paid_for_the_rest_alone() {
+    let right = right_answer();
+    let case = Case {
+        keys: ("", "beginnings = \"continued\""),
+        ..Case::new("cut", "kind = \"reset_mid_stream\"\nafter_tokens = 40", BROKEN_OFF)
+    };
+    play(async {
+        let world = World::begin(&case, json!({ "rescue": "splice" }));
+        let reply = world.ask(1, "/chat/stream").await;
+        let ledgers = world.ledgers();
+        judge(&case, "/chat/stream", Answered("fallback"), &reply, &ledgers, &right);
+        let rest = &ledgers[1][0];
+        assert_eq!((rest.begun + rest.billed, rest.begun > 30), (TOKENS, true), "{rest:#?}");
+    });
+}
+
+fn play_case(case: &Case, rescue: &str, path: &str, ends: Ends, right: &str) {
+    play(async {
+        let world = World::begin(case, json!({ "rescue": rescue }));
+        let reply = world.ask(1, path).await;
+        // What was hung up on is noticed a moment later.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        judge(case, path, ends, &reply, &world.ledgers(), right);
+    });
 }
 
 #[test]

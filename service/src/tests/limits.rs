@@ -274,10 +274,9 @@ async fn a_stream_that_its_provider_breaks_off_costs_what_came() {
     // The question as a guess, and two words: 6 + 64 + 2 x 10. Four of these and one whole most fit.
     let budget = 4 * (6 + 64 + 2 * 10) + MOST;
     let provider = Provider::new(move |_, _| half.clone());
-    let host = Host::new(
-        &provider,
-        keyed(&json!({ "budget_usd": budget as f64 / 1e6 }), &json!({})),
-    );
+    let mut service = keyed(&json!({ "budget_usd": budget as f64 / 1e6 }), &json!({}));
+    service["rescue"] = json!("off");
+    let host = Host::new(&provider, service);
     for n in 0..5 {
         let answer = ask(&host, "/chat/stream").await;
         assert_eq!(
