@@ -13,6 +13,7 @@ use crate::designs::{AtWork, Backlog, Lookout, Workers};
 use crate::draws::Ids;
 use crate::error::ServiceError;
 use crate::features::Dependencies;
+use crate::features::embeddings::Batcher;
 use crate::features::jobs::Watched;
 use crate::limits::{Keeper, Limits};
 use crate::ports::Stores;
@@ -42,6 +43,8 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     pub(crate) tracer: Tracer,
     pub(crate) models: ModelClient,
+    /// Which inputs of embeddings go out together.
+    pub(crate) batcher: Batcher,
     /// Who is asked.
     pub(crate) router: Router,
     /// Answers that were given before, where they are given again.
@@ -137,6 +140,7 @@ impl App {
             tracer: Tracer::new(spans, metrics.clone(), clock, seed),
             webhooks: Sender::new(&settings.webhooks, Arc::clone(&upstream), clock),
             models: ModelClient::new(&settings, upstream, metrics.clone(), &instance, clock, seed)?,
+            batcher: Batcher::new(settings.batch),
             router: Router::new(&settings, seed),
             accounts: Accounts::new(stores.database, &settings.database, metrics.clone(), clock),
             job_slots: Arc::new(Semaphore::new(settings.jobs.concurrency as usize)),

@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 
 use crate::answering::DietSettings;
 use crate::cache::CacheSettings;
+use crate::features::embeddings::BatchSettings;
 use crate::limits::LimitSettings;
 use crate::queue::LeasePolicy;
 use crate::resilience::breaker::BreakerSettings;
@@ -84,6 +85,8 @@ pub struct Settings {
     pub rescue: Rescue,
     /// What is done with an answer for which a form was asked.
     pub structured: Structured,
+    /// Which inputs of embeddings share a call.
+    pub batch: BatchSettings,
     /// Background and queued jobs.
     pub jobs: JobSettings,
     /// Telling the outcomes of jobs.

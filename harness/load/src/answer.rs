@@ -64,6 +64,39 @@ pub(crate) fn whole(endpoint: Endpoint, body: &[u8]) -> Option<Answer> {
     })
 }
 
+/// A vector, and what the service says that it cost.
+#[derive(Debug)]
+pub(crate) struct Vector {
+    pub(crate) numbers: Vec<f64>,
+    pub(crate) usage: Usage,
+}
+
+/// Reads the answer to one text; `None` if it cannot be understood, or holds another number of vectors.
+pub(crate) fn vector(body: &[u8]) -> Option<Vector> {
+    #[derive(Deserialize)]
+    struct List {
+        data: [Entry; 1],
+        usage: Tokens,
+    }
+    #[derive(Deserialize)]
+    struct Entry {
+        index: u64,
+        embedding: Vec<f64>,
+    }
+    #[derive(Deserialize)]
+    struct Tokens {
+        prompt_tokens: u64,
+    }
+    let List { data: [entry], usage } = serde_json::from_slice(body).ok()?;
+    (entry.index == 0 && !entry.embedding.is_empty()).then_some(Vector {
+        numbers: entry.embedding,
+        usage: Usage {
+            prompt_tokens: usage.prompt_tokens,
+            completion_tokens: 0,
+        },
+    })
+}
+
 /// A job that was taken on.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Accepted {

@@ -45,6 +45,10 @@ impl Sender<'_> {
             Endpoint::Chat => "/chat",
             Endpoint::Stream => "/chat/stream",
             Endpoint::Jobs => "/jobs",
+            Endpoint::Embeddings => {
+                body = json!({ "model": MODEL, "input": self.planned.text(), "encoding_format": "float" });
+                "/v1/embeddings"
+            }
             Endpoint::Completions | Endpoint::CompletionsStream => {
                 body["model"] = json!(MODEL);
                 "/v1/chat/completions"
@@ -55,7 +59,7 @@ impl Sender<'_> {
             body["stream_options"] = json!({ "include_usage": true });
         }
         let mut request = self.request(Method::POST, path, body.to_string());
-        if let Some(task) = task.filter(|_| endpoint.is_openai()) {
+        if let Some(task) = task.filter(|_| endpoint.is_openai() && endpoint != Endpoint::Embeddings) {
             set(&mut request, "x-task", task.to_owned());
         }
         if self.kind.is_some_and(|kind| kind.idempotent) {

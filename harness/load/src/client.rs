@@ -7,6 +7,7 @@ mod job;
 mod stream;
 
 use brownout_net::{Network, RunClock};
+use brownout_scenario::embedding;
 use brownout_scenario::observe::{Delivered, FailureClass, Outcome, RequestObservation, Usage};
 use brownout_scenario::plan::{ClientPlan, Endpoint, HangUp, LoadPlan, Output};
 use brownout_scenario::schedule::{LeavePoint, PlannedRequest};
@@ -106,6 +107,8 @@ struct Exchange<'a> {
     status: Option<u16>,
     reported: Option<Usage>,
     bytes: u64,
+    /// It got the vector of another text.
+    wrong_vector: bool,
 }
 
 /// Why an exchange ended before its answer was complete.
@@ -130,6 +133,7 @@ impl<'a> Exchange<'a> {
             status: None,
             reported: None,
             bytes: 0,
+            wrong_vector: false,
         }
     }
 
@@ -154,6 +158,7 @@ impl<'a> Exchange<'a> {
         let result = match self.around.load.endpoint {
             Endpoint::Chat | Endpoint::Completions => self.chat().await.map(|()| Outcome::Answered),
             Endpoint::Stream | Endpoint::CompletionsStream => self.stream().await,
+            Endpoint::Embeddings => self.embedding().await.map(|()| Outcome::Answered),
             Endpoint::Jobs => self.job().await.map(|()| Outcome::Answered),
         };
         match result {
@@ -227,6 +232,19 @@ impl<'a> Exchange<'a> {
         self.take(&answer)
     }
 
+    async fn embedding(&mut self) -> Result<(), Failure> {
+        let response = self.open().await?;
+        expect_status(&response, StatusCode::OK)?;
+        let body = self.body(response.into_body()).await?;
+        let vector = answer::vector(&body).ok_or(FailureClass::Malformed)?;
+        let text = self.planned.text();
+        if !embedding::is_vector_of(&text, &vector.numbers) {
+            self.wrong_vector = true;
+        }
+        self.reported = Some(vector.usage);
+        Ok(())
+    }
+
     /// Takes an answer that arrived whole.
     fn take(&mut self, answer: &Answer) -> Result<(), Failure> {
         self.read(&answer.content);
@@ -269,7 +287,9 @@ impl<'a> Exchange<'a> {
     }
 
     fn observe(self, due: Micros, sent: Micros, ended: Micros, outcome: Outcome) -> RequestObservation {
-        let delivered: Delivered = self.reader.finish();
+        let mut delivered: Delivered = self.reader.finish();
+        // As bad as words of another's answer, and told in the same place.
+        delivered.misdelivered += u64::from(self.wrong_vector);
         RequestObservation {
             index: self.planned.index,
             prompt: self.planned.prompt,

@@ -3,6 +3,7 @@
 //! Says in words what does not add up. It covers the whole run, warm-up and drain included; what an unbalanced book
 //! means for the verdict is [`crate::run`]'s part.
 
+mod calls;
 mod rows;
 
 use std::collections::BTreeSet;
@@ -17,6 +18,7 @@ use crate::record::Books;
 use crate::sharing::{Shared, Source};
 use crate::waste::words_missing;
 use crate::words::thousands;
+use calls::check_calls;
 use rows::check_row;
 
 /// Discrepancies spelled out; the others are only counted.
@@ -65,6 +67,9 @@ pub(crate) fn balance(join: &Join, prices: &Prices, planned: Option<u64>, overhe
         }
     }
     join.strangers.iter().for_each(|row| check_row(&mut found, row, prices));
+    if joined {
+        check_calls(&mut found, join);
+    }
     let discrepancies = found.into_words();
     Books {
         balanced: discrepancies.is_empty(),
@@ -303,7 +308,9 @@ fn check_whole(found: &mut Discrepancies, joined: &Joined, row: &LedgerRow) {
             row.generated
         )
     });
-    found.demand(reported.prompt_tokens == row.prompt_tokens, || {
+    // Of inputs that shared a call only their sum is known to anybody but the provider: see `calls`.
+    let is_known = row.input.is_none();
+    found.demand(!is_known || reported.prompt_tokens == row.prompt_tokens, || {
         let reported = reported.prompt_tokens;
         format!(
             "{}: the service reports {reported} prompt tokens, the provider {}",

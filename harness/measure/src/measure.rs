@@ -159,6 +159,7 @@ const fn endpoint_name(endpoint: Endpoint) -> &'static str {
         Endpoint::Jobs => "jobs",
         Endpoint::Completions => "completions",
         Endpoint::CompletionsStream => "completions_stream",
+        Endpoint::Embeddings => "embeddings",
     }
 }
 

@@ -37,8 +37,13 @@ impl<'a> Prices<'a> {
         let cached = row.cached_tokens.min(row.billed_prompt);
         let written = row.cache_write_tokens.min(row.billed_prompt - cached);
         let plain = row.billed_prompt - cached - written;
+        let call = if row.is_call() && row.billed_prompt > 0 {
+            price.per_call.0
+        } else {
+            0
+        };
         Some(RowPrice {
-            prompt: plain * price.prompt.0 + cached * price.cached.0 + written * price.cache_write.0,
+            prompt: plain * price.prompt.0 + cached * price.cached.0 + written * price.cache_write.0 + call,
             per_token: price.completion.0,
         })
     }
@@ -53,7 +58,7 @@ impl<'a> Prices<'a> {
 /// The price of a row, in picodollars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct RowPrice {
-    /// The whole prompt.
+    /// The whole prompt, and the call itself.
     pub(crate) prompt: u64,
     /// A completion token.
     pub(crate) per_token: u64,

@@ -83,8 +83,12 @@ pub(crate) fn attempts(subset: &[&Joined], sent: u64) -> AttemptRecord {
     let mut record = AttemptRecord::default();
     let mut by_prompt: BTreeMap<PromptId, u64> = BTreeMap::new();
     for row in subset.iter().flat_map(|joined| &joined.rows) {
-        record.upstream += 1;
         *by_prompt.entry(row.prompt).or_insert(0) += 1;
+        // Inputs that share a call are one attempt.
+        if !row.is_call() {
+            continue;
+        }
+        record.upstream += 1;
         record.rate_limited += u64::from(row.finish == Finish::RateLimited);
         *record.by_provider.entry(row.provider.clone()).or_insert(0) += 1;
         if let Some(fault) = &row.fault {

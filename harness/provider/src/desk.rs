@@ -4,6 +4,7 @@
 //! faults. It neither waits nor writes; both engines ask it, which is why they agree.
 
 mod attempt;
+mod embedding;
 mod reply;
 mod seen;
 mod serving;
@@ -20,7 +21,7 @@ use brownout_scenario::units::{Micros, PromptId};
 use http::{HeaderMap, StatusCode};
 use tokio::sync::Notify;
 
-use crate::dialect::{self, Call, Delivery, Described, Problem, RetryAfter, Route, Wire};
+use crate::dialect::{self, Call, Delivery, Described, Problem, RetryAfter, Route, Wire, openai};
 use crate::ledger::{Ledger, Retention};
 use crate::prompt::Counter;
 use crate::timetable::Timetable;
@@ -157,7 +158,14 @@ impl Desk {
                     let limit = self.max_body();
                     self.refuse(call, key, &Problem::TooLarge { limit })
                 }
-                Some(body) => self.chat(call, key, body),
+                Some(body) => self.chat(call, key, body, self.wire.read(call, body)),
+            },
+            Route::Embeddings => match call.body {
+                None => {
+                    let limit = self.max_body();
+                    self.refuse(call, key, &Problem::TooLarge { limit })
+                }
+                Some(body) => self.chat(call, key, body, openai::embeddings::read(body)),
             },
         }
     }
@@ -219,6 +227,7 @@ fn reply(status: StatusCode, headers: HeaderMap, body: Vec<u8>) -> Reply {
         status,
         headers,
         body: Content::Whole(body.into()),
+        due: None,
         admitted: None,
     }
 }

@@ -124,6 +124,8 @@ pub(crate) trait Frames: Debug + Send {
 pub(crate) enum Route<'a> {
     /// An answer of the model.
     Chat,
+    /// Vectors for texts.
+    Embeddings,
     /// The list of models.
     Models,
     /// One model, by its name.
@@ -197,6 +199,13 @@ pub(crate) enum Wants {
     Text,
     /// JSON of this schema (an empty object: any JSON object).
     Json(Value),
+    /// A vector for each passage.
+    Vectors {
+        /// Their length.
+        dimensions: u32,
+        /// Written in base64, not as lists of numbers.
+        base64: bool,
+    },
     /// A call of a tool if the model likes, or must.
     Tool {
         /// The tool: the one that is forced, else the first.

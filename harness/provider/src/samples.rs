@@ -44,6 +44,7 @@ pub(crate) fn model(name: &str) -> ModelPlan {
             cached: Picodollars(75_000),
             cache_write: Picodollars(150_000),
             completion: Picodollars(600_000),
+            per_call: Picodollars(0),
         },
     }
 }

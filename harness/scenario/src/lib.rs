@@ -13,6 +13,7 @@
 
 pub mod conversation;
 pub mod distribution;
+pub mod embedding;
 pub mod error;
 mod file;
 pub mod observe;

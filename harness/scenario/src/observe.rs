@@ -151,6 +151,9 @@ pub struct LedgerRow {
     /// The request that it was made for, by the `traceparent` that the service forwarded: its position in the schedule.
     /// `None` where no trace of ours was forwarded.
     pub caller: Option<u64>,
+    /// Which input of which call it is, where one call can carry several (embeddings); each has a row of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<CallInput>,
     /// When the request had been read.
     pub arrived: Micros,
     /// When the first token was due on the wire, if it came to that.
@@ -190,10 +193,24 @@ pub struct LedgerRow {
     pub hung_up: Option<Micros>,
 }
 
+/// An input of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct CallInput {
+    /// The call, by a number that its provider gave it.
+    pub call: u64,
+    /// The place of the input, from 0. What is charged for the call itself is in the first row.
+    pub place: u32,
+}
+
 impl LedgerRow {
     /// How far into the answer it came: what it handed over, after what the request brought along.
     pub const fn reach(&self) -> u64 {
         self.begun.saturating_add(self.flushed)
+    }
+
+    /// Whether it is the only, or the first, row of its call: what counts calls counts these.
+    pub fn is_call(&self) -> bool {
+        self.input.is_none_or(|input| input.place == 0)
     }
 }
 

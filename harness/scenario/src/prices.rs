@@ -64,6 +64,7 @@ pub fn list_price(model: &str) -> Option<ListPrice> {
             cached,
             cache_write,
             completion,
+            per_call: Picodollars(0),
         },
         date,
         source,

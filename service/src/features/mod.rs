@@ -6,6 +6,7 @@ mod access_log;
 mod body;
 pub(crate) mod chat;
 mod completions;
+pub(crate) mod embeddings;
 mod exchange;
 pub(crate) mod format;
 mod health;
@@ -40,6 +41,7 @@ pub(crate) fn all() -> Vec<Routes> {
     vec![
         chat::routes(),
         completions::routes(),
+        embeddings::routes(),
         jobs::routes(),
         health::routes(),
         metrics::routes(),

@@ -14,7 +14,7 @@ mod router;
 
 use std::time::Duration;
 
-pub(crate) use self::pace::{Kind, Pace};
+pub(crate) use self::pace::{Kind, Pace, Try};
 pub(crate) use self::reason::Reason;
 pub(crate) use self::router::{NoRoom, Outlook, Router, Wanted};
 
@@ -49,6 +49,16 @@ pub(crate) struct Route {
     pub(crate) order: Vec<usize>,
     /// Why in this order.
     pub(crate) reason: Reason,
+}
+
+impl Route {
+    /// To the provider at `place` and to nobody else, because it was asked for.
+    pub(crate) fn only(place: usize, name: &str) -> Self {
+        Self {
+            order: vec![place],
+            reason: Reason::asked(name),
+        }
+    }
 }
 
 /// Longest word for a task, in bytes.

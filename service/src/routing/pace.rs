@@ -3,8 +3,9 @@
 //! A slower attempt counts at once and in full, a faster one by and by: what is paid for a provider that has become slow
 //! is paid by every request, what is lost on one that has become fast only by some. What was last known fades, so that a
 //! provider that was slow once is tried again; as soon as one request tries, the others remember, until its answer is
-//! here. In whole microseconds, so that the same attempts come to the same numbers everywhere.
+//! here. Who waits for long now says so before the answer does. In whole microseconds, so that the same attempts come to the same numbers everywhere.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 use crate::sync::lock;
 
 /// What is waited for. A whole answer shows no first token, so the two are kept apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// All of an answer.
     Whole,
@@ -25,47 +26,91 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone)]
 pub(crate) struct Pace {
     half_life: Duration,
-    averages: Arc<Mutex<[Average; 2]>>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What is known of a provider.
+#[derive(Debug, Default)]
+struct Known {
+    averages: [Average; 2],
+    /// Those who wait, in the order in which they came.
+    waiting: BTreeMap<(Kind, u64), Instant>,
+    tries: u64,
 }
 
 impl Pace {
     pub(crate) fn new(half_life: Duration) -> Self {
         Self {
             half_life,
-            averages: Arc::default(),
+            known: Arc::default(),
         }
     }
 
     /// Somebody tries: what is known is as good as new until the answer is here.
-    pub(crate) fn tried(&self, kind: Kind, now: Instant) {
-        self.with(kind, |average| average.touched = Some(now));
+    pub(crate) fn tries(&self, kind: Kind, now: Instant) -> Try {
+        let mut known = lock(&self.known);
+        known.averages[kind as usize].touched = Some(now);
+        known.tries += 1;
+        let number = known.tries;
+        known.waiting.insert((kind, number), now);
+        Try {
+            pace: self.clone(),
+            kind,
+            number,
+            began: now,
+        }
     }
 
-    /// It took so long.
-    pub(crate) fn took(&self, kind: Kind, now: Instant, took: Duration) {
-        self.with(kind, |average| average.took(now, took, self.half_life));
-    }
-
-    /// Nothing had come after so long, and nobody waits any more.
-    pub(crate) fn took_longer(&self, kind: Kind, now: Instant, than: Duration) {
-        self.with(kind, |average| {
-            if micros(than) > average.value_us {
-                average.took(now, than, self.half_life);
-            }
-        });
-    }
-
-    /// What is to be expected now. Nothing, as long as nothing is known: who was never tried is tried.
+    /// What is to be expected now: no less than what somebody has waited for already. Nothing, as long as nothing is known:
+    /// who was never tried is tried.
     pub(crate) fn expected(&self, kind: Kind, now: Instant) -> Duration {
-        let average = lock(&self.averages)[kind as usize];
+        let known = lock(&self.known);
+        let average = known.averages[kind as usize];
+        let oldest = known
+            .waiting
+            .range((kind, 0)..)
+            .next()
+            .filter(|((of, _), _)| *of == kind);
+        let waited = oldest.map_or(Duration::ZERO, |(_, since)| now.saturating_duration_since(*since));
+        drop(known);
         let age = average
             .touched
             .map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        Duration::from_micros(faded(average.value_us, age, self.half_life))
+        Duration::from_micros(faded(average.value_us, age, self.half_life)).max(waited)
+    }
+}
+
+/// Somebody who waits for a provider to begin. Whoever drops it unsaid has seen nothing.
+#[derive(Debug)]
+pub(crate) struct Try {
+    pace: Pace,
+    kind: Kind,
+    number: u64,
+    began: Instant,
+}
+
+impl Try {
+    /// It has begun.
+    pub(crate) fn took(self, now: Instant) {
+        let half_life = self.pace.half_life;
+        let took = now.saturating_duration_since(self.began);
+        lock(&self.pace.known).averages[self.kind as usize].took(now, took, half_life);
     }
 
-    fn with(&self, kind: Kind, change: impl FnOnce(&mut Average)) {
-        change(&mut lock(&self.averages)[kind as usize]);
+    /// It had not begun by now, and nobody waits any more.
+    pub(crate) fn gave_up(self, now: Instant) {
+        let half_life = self.pace.half_life;
+        let waited = now.saturating_duration_since(self.began);
+        let average = &mut lock(&self.pace.known).averages[self.kind as usize];
+        if micros(waited) > average.value_us {
+            average.took(now, waited, half_life);
+        }
+    }
+}
+
+impl Drop for Try {
+    fn drop(&mut self) {
+        lock(&self.pace.known).waiting.remove(&(self.kind, self.number));
     }
 }
 
@@ -122,38 +167,66 @@ mod tests {
         Duration::from_millis(millis)
     }
 
+    /// Somebody tries at `at` and it takes so long.
+    fn take(pace: &Pace, kind: Kind, ends: Instant, took: Duration) {
+        pace.tries(kind, ends - took).took(ends);
+    }
+
+    fn start() -> Instant {
+        Instant::now() + Duration::from_mins(10)
+    }
+
     #[test]
     fn slower_counts_at_once_and_faster_by_and_by() {
-        let (pace, start) = (Pace::new(HALF_LIFE), Instant::now());
+        let (pace, start) = (Pace::new(HALF_LIFE), start());
         assert_eq!(pace.expected(Kind::FirstToken, start), Duration::ZERO, "nobody tried");
-        pace.took(Kind::FirstToken, start, ms(300));
-        pace.took(Kind::FirstToken, start + SECOND, ms(900));
+        take(&pace, Kind::FirstToken, start, ms(300));
+        take(&pace, Kind::FirstToken, start + SECOND, ms(900));
         let now = start + SECOND;
         assert_eq!(pace.expected(Kind::FirstToken, now), ms(900));
         assert_eq!(pace.expected(Kind::Whole, now), Duration::ZERO, "another kind of wait");
         let later = now + HALF_LIFE;
-        pace.took(Kind::FirstToken, later, ms(300));
+        take(&pace, Kind::FirstToken, later, ms(300));
         assert_eq!(pace.expected(Kind::FirstToken, later), ms(600), "half of the way");
     }
 
     #[test]
     fn what_was_slow_is_tried_again_by_one_and_the_others_remember() {
-        let (pace, start) = (Pace::new(HALF_LIFE), Instant::now());
-        pace.took(Kind::FirstToken, start, ms(2_000));
+        let (pace, start) = (Pace::new(HALF_LIFE), start());
+        take(&pace, Kind::FirstToken, start, ms(2_000));
         let later = start + HALF_LIFE * 3;
         assert_eq!(pace.expected(Kind::FirstToken, later), ms(250));
-        pace.tried(Kind::FirstToken, later);
+        let _tries = pace.tries(Kind::FirstToken, later);
         assert_eq!(pace.expected(Kind::FirstToken, later), ms(2_000));
     }
 
     #[test]
+    fn who_waits_for_long_is_known_before_the_answer_comes() {
+        let (pace, start) = (Pace::new(HALF_LIFE), start());
+        take(&pace, Kind::FirstToken, start, ms(300));
+        let slow = pace.tries(Kind::FirstToken, start);
+        let _whole = pace.tries(Kind::Whole, start);
+        assert_eq!(
+            pace.expected(Kind::FirstToken, start + ms(200)),
+            ms(297),
+            "no longer than usual"
+        );
+        assert_eq!(pace.expected(Kind::FirstToken, start + ms(700)), ms(700));
+        drop(slow);
+        assert!(
+            pace.expected(Kind::FirstToken, start + ms(700)) < ms(300),
+            "it left, and says nothing"
+        );
+    }
+
+    #[test]
     fn giving_up_sooner_than_known_says_nothing() {
-        let (pace, now) = (Pace::new(HALF_LIFE), Instant::now());
-        pace.took(Kind::FirstToken, now, ms(400));
-        pace.took_longer(Kind::FirstToken, now + SECOND, ms(5));
-        assert_eq!(pace.expected(Kind::FirstToken, now), ms(400));
-        pace.took_longer(Kind::FirstToken, now + SECOND, ms(5_000));
-        assert_eq!(pace.expected(Kind::FirstToken, now + SECOND), ms(5_000));
+        let (pace, start) = (Pace::new(HALF_LIFE), start());
+        take(&pace, Kind::FirstToken, start, ms(400));
+        pace.tries(Kind::FirstToken, start).gave_up(start + ms(5));
+        assert_eq!(pace.expected(Kind::FirstToken, start), ms(400));
+        pace.tries(Kind::FirstToken, start).gave_up(start + ms(5_000));
+        assert_eq!(pace.expected(Kind::FirstToken, start + ms(5_000)), ms(5_000));
     }
 
     proptest! {
@@ -161,10 +234,10 @@ mod tests {
         fn the_average_stays_between_the_least_and_the_most_that_was_seen(
             seen in proptest::collection::vec((1_u64..60_000_000, 0_u64..30_000_000), 1..50),
         ) {
-            let (pace, mut now) = (Pace::new(HALF_LIFE), Instant::now());
+            let (pace, mut now) = (Pace::new(HALF_LIFE), start());
             for (took, pause) in &seen {
                 now += Duration::from_micros(*pause);
-                pace.took(Kind::Whole, now, Duration::from_micros(*took));
+                take(&pace, Kind::Whole, now, Duration::from_micros(*took));
                 let expected = pace.expected(Kind::Whole, now).as_micros() as u64;
                 let least = seen.iter().map(|seen| seen.0).min().unwrap();
                 let most = seen.iter().map(|seen| seen.0).max().unwrap();

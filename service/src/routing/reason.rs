@@ -67,6 +67,11 @@ impl fmt::Display for Cause<'_> {
 }
 
 impl Reason {
+    /// `name` was asked for.
+    pub(super) fn asked(name: &str) -> Self {
+        Self::new(Cause::Asked, &[name])
+    }
+
     /// `names` in the order in which they are asked, the first of them because of `cause`.
     pub(super) fn new(cause: Cause<'_>, names: &[&str]) -> Self {
         let word = cause.word();

@@ -281,6 +281,11 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
         table.flag("check_window", &mut route.check_window);
         table.duration("half_life", &mut route.half_life);
     });
+    visitor.table("batch", |table| {
+        let batch = &mut settings.batch;
+        table.count("size", 1..=2048, &mut batch.size);
+        table.pause("wait", &mut batch.wait);
+    });
     visitor.table("diet", |table| {
         let diet = &mut settings.diet;
         table.bound("history_tokens", 1..=100_000_000, &mut diet.history_tokens);

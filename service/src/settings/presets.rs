@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Auth, Design, HealthSettings, JobSettings, Preset, ProbeScope, QueueStore, Settings};
 use crate::answering::DietSettings;
 use crate::cache::{CacheSettings, CacheStoreKind};
+use crate::features::embeddings::BatchSettings;
 use crate::limits::{LimitSettings, LimitStorage, WhenDown};
 use crate::resilience::breaker::BreakerSettings;
 use crate::resilience::broken::BrokenStream;
@@ -133,6 +134,10 @@ fn resilient(common: Settings) -> Settings {
         },
         rescue: Rescue::Splice,
         structured: Structured::Repair,
+        batch: BatchSettings {
+            size: 64,
+            wait: millis(5),
+        },
         jobs: JobSettings {
             backlog: Some(256),
             backlog_per_tenant: Some(128),
@@ -192,9 +197,13 @@ fn common(preset: Preset) -> Settings {
         route: RouteSettings {
             policy: Policy::Order,
             check_window: false,
-            half_life: seconds(10),
+            half_life: seconds(5),
         },
         diet: DietSettings::default(),
+        batch: BatchSettings {
+            size: 1,
+            wait: Duration::ZERO,
+        },
         content_filter: ContentFilter::Report,
         limits: LimitSettings {
             store: LimitStorage::Memory,

@@ -20,6 +20,8 @@ pub(crate) mod span {
     pub(crate) const WAIT_CACHE: &str = "wait.cache";
     /// Waiting for, and reading along, the answer that an equal request asked for.
     pub(crate) const WAIT_COALESCED: &str = "wait.coalesced";
+    /// An input of embeddings waiting for others to share a call with.
+    pub(crate) const WAIT_BATCH: &str = "wait.batch";
     /// Between two attempts.
     pub(crate) const WAIT_BACKOFF: &str = "wait.backoff";
     /// Waiting for a place among the calls at work.
@@ -84,6 +86,8 @@ pub(crate) mod event {
 pub(crate) mod value {
     /// Of `gen_ai.operation.name`.
     pub(crate) const CHAT: &str = "chat";
+    /// The same of calls that turn texts into vectors.
+    pub(crate) const EMBEDDINGS: &str = "embeddings";
     /// Of `gen_ai.provider.name`: by the conventions the dialect that is spoken, whoever is behind it.
     pub(crate) const OPENAI: &str = "openai";
     /// Of `service.name`.
@@ -147,6 +151,7 @@ pub(crate) mod metric {
     pub(crate) const ATTEMPT_DURATION: &str = "upstream_attempt_duration_seconds";
     pub(crate) const RETRIES: &str = "retries";
     pub(crate) const FALLBACKS: &str = "fallbacks";
+    pub(crate) const BATCH: &str = "embedding_batch_inputs";
     pub(crate) const ROUTES: &str = "routes";
     pub(crate) const DIET_TOKENS: &str = "diet_dropped_tokens";
     pub(crate) const DIET_CAPPED: &str = "diet_capped_answers";
@@ -171,4 +176,9 @@ pub(crate) mod metric {
 /// The name of an attempt's span.
 pub(crate) fn attempt_name(model: &str) -> String {
     format!("{} {model}", value::CHAT)
+}
+
+/// The name of the span of a call that turns texts into vectors.
+pub(crate) fn embedding_name(model: &str) -> String {
+    format!("{} {model}", value::EMBEDDINGS)
 }

@@ -82,6 +82,7 @@ pub(crate) struct Metrics {
     attempts: Family<Attempted, Counter>,
     attempt_duration: Histograms<Provider>,
     routes: Family<Routed, Counter>,
+    batch: Histogram,
     breaker_state: Family<Provider, Gauge>,
     breaker_transitions: Family<Turned, Counter>,
     breaker_refused: Family<Provider, Counter>,
@@ -164,6 +165,7 @@ impl Default for Metrics {
             attempts: Family::default(),
             attempt_duration: Family::new_with_constructor(seconds),
             routes: Family::default(),
+            batch: Histogram::new(buckets::INPUTS),
             breaker_state: Family::default(),
             breaker_transitions: Family::default(),
             breaker_refused: Family::default(),
@@ -293,6 +295,8 @@ impl Metrics {
             "Visits to the next provider of the chain",
             &self.fallbacks,
         );
+        let help = "Inputs that a call for embeddings carried";
+        add(to, metric::BATCH, help, &self.batch);
         let help = "Requests by the provider that was to be asked first, and why";
         add(to, metric::ROUTES, help, &self.routes);
         let help = "Tokens of conversations that the model was not shown, as far as their bytes tell";
@@ -495,6 +499,11 @@ impl Metrics {
         self.attempt_duration.get_or_create(&label).observe(took.as_secs_f64());
         let Provider { provider } = label;
         self.attempts.get_or_create(&Attempted { provider, outcome }).inc();
+    }
+
+    /// A call for embeddings goes out with so many inputs.
+    pub(crate) fn batch(&self, inputs: usize) {
+        self.batch.observe(inputs as f64);
     }
 
     /// It was decided who is to be asked first, for a `reason` of few.

@@ -7,6 +7,7 @@ mod coalescing;
 mod completions;
 mod designs;
 mod disconnect;
+mod embeddings;
 mod exact_cache;
 mod failures;
 mod features;

@@ -28,6 +28,8 @@ pub(super) enum Reply {
     Status(u16, Option<&'static str>),
     /// An error status with a body of its own.
     Refusal(u16, &'static str),
+    /// A vector for each input, after a while: its length and its first letter.
+    Vectors(Duration),
     /// Any 200 body.
     Body(&'static str),
     /// No connection.
@@ -155,6 +157,21 @@ fn whole(content: &str) -> Value {
     })
 }
 
+/// A token for every letter, and the last input first: only `index` says whose a vector is.
+fn vectors(asked: &Value) -> Value {
+    let texts: Vec<&str> = asked["input"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|text| text.as_str().unwrap())
+        .collect();
+    let vector = |(index, text): (usize, &&str)| json!({ "object": "embedding", "index": index, "embedding": [text.len(), text.as_bytes()[0]] });
+    let data: Vec<Value> = texts.iter().enumerate().map(vector).rev().collect();
+    let tokens: usize = texts.iter().map(|text| text.len()).sum();
+    let usage = json!({ "prompt_tokens": tokens, "total_tokens": tokens });
+    json!({ "object": "list", "data": data, "model": "m-1", "usage": usage })
+}
+
 /// Writes down how a request ended.
 struct Watch {
     log: Arc<Mutex<Vec<Seen>>>,
@@ -209,6 +226,11 @@ impl Upstream for Provider {
                 tokio::time::sleep(after).await;
                 watch.finish();
                 Ok(Response::new(full(whole(&words).to_string())))
+            }
+            Reply::Vectors(after) => {
+                tokio::time::sleep(after).await;
+                watch.finish();
+                Ok(Response::new(full(vectors(&seen.body).to_string())))
             }
             Reply::Body(body) => {
                 watch.finish();

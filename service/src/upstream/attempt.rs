@@ -91,7 +91,7 @@ pub(super) fn request(provider: &Provider, call: &Call, witness: &Witness, form:
     request
 }
 
-fn authorise(request: &mut http::Request<Bytes>, provider: &Provider) {
+pub(super) fn authorise(request: &mut http::Request<Bytes>, provider: &Provider) {
     if let Some(key) = &provider.api_key
         && let Ok(mut bearer) = HeaderValue::try_from(format!("Bearer {}", key.expose_secret()))
     {

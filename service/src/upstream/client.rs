@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use super::attempt::{self, Form};
 use super::call::Call;
 use super::circuit::Circuit;
+use super::embeddings::{self, EmbeddingCall, Vectors, Visit};
 use super::openai::Completion;
 use super::provider::Provider;
 use super::stream::AnswerStream;
@@ -191,6 +192,27 @@ impl ModelClient {
         AnswerStream::open(upstream, provider, call, witness, self.content_filter, form).await
     }
 
+    /// Vectors for inputs, from the one provider that is asked for them: those of another model could not be compared.
+    pub(crate) async fn embed(&self, call: EmbeddingCall<'_>) -> Result<Vectors, CallFailure> {
+        let provider = &self.providers[call.provider];
+        let chain = Chain::new(std::iter::once(provider.context_window), false);
+        let mut course = Course::begin(self.rules(), chain, call.deadline, call.trace, call.request_id);
+        loop {
+            match self.vectors(call, provider).await {
+                Ok(vectors) => return Ok(vectors),
+                Err(failure) => course.after(failure).await?,
+            }
+        }
+    }
+
+    /// One visit to a provider, for vectors; none while its breaker is open.
+    async fn vectors(&self, call: EmbeddingCall<'_>, provider: &Provider) -> Result<Vectors, AttemptFailure> {
+        let mut visit = Visit::begin(&self.metrics, provider, provider.circuit.admit()?);
+        let result = embeddings::vectors(self.upstream.as_ref(), provider, call).await;
+        visit.ended(&result);
+        result
+    }
+
     /// What is to be expected of each provider, in the order of the settings.
     pub(crate) fn outlook(&self, kind: Kind) -> Vec<Outlook> {
         let now = tokio::time::Instant::now();
@@ -228,16 +250,19 @@ impl ModelClient {
     /// The course of a call that begins.
     pub(crate) fn course<'a>(&'a self, call: &'a Call) -> Course<'a> {
         self.hedges.deposit();
-        let rules = Rules {
+        let order = call.route.order.iter();
+        let windows = order.map(|place| self.providers[*place].context_window);
+        let chain = Chain::new(windows, self.fallback);
+        Course::begin(self.rules(), chain, call.deadline, &call.trace, &call.request_id)
+    }
+
+    const fn rules(&self) -> Rules<'_> {
+        Rules {
             retry: &self.retry,
             budget: &self.budget,
             metrics: &self.metrics,
             seed: self.seed,
-        };
-        let order = call.route.order.iter();
-        let windows = order.map(|place| self.providers[*place].context_window);
-        let chain = Chain::new(windows, self.fallback);
-        Course::begin(rules, chain, call.deadline, &call.trace, &call.request_id)
+        }
     }
 
     /// An attempt failed: returns when there is to be another one.

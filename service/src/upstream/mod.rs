@@ -3,6 +3,7 @@
 //! - [`Upstream`]: one narrow trait, a request out and a response in. What a test fakes and a harness decorates.
 //! - [`reqwest()`]: what a team would ship (TLS, pools); [`over_connector`]: the same protocol over any connector.
 //! - `openai`: the wire format, and nothing but the wire format.
+//! - `embeddings`: the wire format and one attempt for texts that become vectors.
 //! - `estimate`: how many tokens a text may come to.
 //! - `call`: a question on its way; `provider`: whom it can be put to.
 //! - `attempt`, `stream`: one attempt at one provider, whole or streamed; `failure`: how it can fail; `witness`: what is
@@ -17,6 +18,7 @@ mod call;
 mod circuit;
 mod client;
 mod connector;
+mod embeddings;
 pub(crate) mod estimate;
 mod failure;
 mod openai;
@@ -34,6 +36,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 pub(crate) use self::call::{Begun, Call, Prompt};
 pub(crate) use self::client::ModelClient;
 pub use self::connector::{ConnectTimeout, ConnectWithin, connect_within, over_connector};
+pub(crate) use self::embeddings::EmbeddingCall;
 pub use self::failure::{AttemptFailure, Reason};
 pub(crate) use self::openai::Options;
 pub use self::openai::{Completion, Message, Role, Usage};

@@ -15,6 +15,7 @@ pub(super) struct Provider {
     pub(super) name: String,
     pub(super) endpoint: Uri,
     pub(super) models: Uri,
+    pub(super) embeddings: Uri,
     pub(super) model: String,
     pub(super) api_key: Option<SecretString>,
     /// Whether its model goes on from the beginning of an answer that it is given.
@@ -38,6 +39,7 @@ impl Provider {
             name: settings.name.clone(),
             endpoint: address(settings, "chat/completions")?,
             models: address(settings, "models")?,
+            embeddings: address(settings, "embeddings")?,
             model: settings.model.clone(),
             api_key: settings.api_key.clone(),
             prefill: settings.prefill,

@@ -13,7 +13,7 @@ use super::openai::{Completion, Usage};
 use super::provider::Provider;
 use super::stream::StreamEnd;
 use crate::limits::Charge;
-use crate::routing::{Kind, Pace};
+use crate::routing::{Kind, Try};
 use crate::settings::Price;
 use crate::telemetry::conventions::{attempt_name, attribute, event, value};
 use crate::telemetry::{Metrics, Span, Trace, Wasted};
@@ -54,8 +54,8 @@ pub(super) struct Witness {
     /// As asked for: known and few, whatever the provider answers.
     model: String,
     prices: Option<(Price, Price)>,
-    pace: Pace,
-    kind: Kind,
+    /// Until it has begun to answer.
+    tries: Option<Try>,
     /// Hears how the attempt ended, or that nobody saw its end.
     admission: Admission,
     /// What it costs.
@@ -100,7 +100,6 @@ impl Witness {
         );
         span.set(attribute::ROUTE_REASON, call.route.reason.word);
         let (began, kind) = (Instant::now(), if stream { Kind::FirstToken } else { Kind::Whole });
-        provider.pace.tried(kind, began);
         Self {
             span,
             trace: call.trace.clone(),
@@ -108,8 +107,7 @@ impl Witness {
             provider: provider.name.clone(),
             model: provider.model.clone(),
             prices: provider.prices,
-            pace: provider.pace.clone(),
-            kind,
+            tries: Some(provider.pace.tries(kind, began)),
             admission,
             charge,
             outcome: "cancelled",
@@ -133,9 +131,8 @@ impl Witness {
             self.late_pieces += 1;
         }
         if self.first_token.is_none() {
-            let now = Instant::now();
-            self.first_token = Some(now);
-            self.pace.took(self.kind, now, now - self.began);
+            self.first_token = Some(Instant::now());
+            self.has_begun();
             let after_us = self.span.event(event::FIRST_TOKEN);
             self.span.set(attribute::FIRST_CHUNK, after_us as f64 / 1e6);
             self.metrics
@@ -147,10 +144,7 @@ impl Witness {
     pub(super) fn answered<'a>(&mut self, answer: impl Into<Good<'a>>) {
         let answer = answer.into();
         self.outcome = "ok";
-        if self.kind == Kind::Whole {
-            let now = Instant::now();
-            self.pace.took(self.kind, now, now - self.began);
-        }
+        self.has_begun();
         self.admission.succeeded();
         self.span.set(attribute::RESPONSE_MODEL, answer.model.to_owned());
         let reasons = vec![answer.finish_reason.to_owned()];
@@ -184,9 +178,8 @@ impl Witness {
     /// The attempt failed.
     pub(super) fn failed(&mut self, failure: &AttemptFailure) {
         self.outcome = failure.outcome();
-        if self.first_token.is_none() {
-            let now = Instant::now();
-            self.pace.took_longer(self.kind, now, now - self.began);
+        if let Some(tries) = self.tries.take() {
+            tries.gave_up(Instant::now());
         }
         self.admission.failed(failure);
         if !failure.may_be_billed() {
@@ -201,6 +194,13 @@ impl Witness {
         self.span.set(attribute::ERROR, self.outcome);
         if self.pieces > 0 {
             self.metrics.wasted(Wasted::Truncated, true, self.pieces);
+        }
+    }
+
+    /// The first of the answer is here.
+    fn has_begun(&mut self) {
+        if let Some(tries) = self.tries.take() {
+            tries.took(Instant::now());
         }
     }
 

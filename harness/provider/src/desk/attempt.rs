@@ -61,13 +61,32 @@ impl Attempt<'_> {
         let window = model.context_window?;
         // A limit that the caller never stated is no reason to refuse.
         let max_tokens = self.request.max_tokens.unwrap_or(0);
-        let needed = self.prompt.tokens.saturating_add(max_tokens);
+        // Inputs that share a call don't share a window.
+        let prompt_tokens = if self.wants_vectors() {
+            self.inputs().map(|(_, tokens)| tokens).max().unwrap_or_default()
+        } else {
+            self.prompt.tokens
+        };
+        let needed = prompt_tokens.saturating_add(max_tokens);
         (needed > window).then_some(Problem::ContextLength {
             model: &model.name,
             window,
-            prompt_tokens: self.prompt.tokens,
+            prompt_tokens,
             max_tokens,
         })
+    }
+
+    /// Whether it asks for vectors, and not for an answer.
+    pub(super) fn wants_vectors(&self) -> bool {
+        matches!(self.request.wants, Wants::Vectors { .. })
+    }
+
+    /// Each passage with its own tokens.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = (&str, u64)> {
+        let ends = self.prompt.prefixes.iter().map(|prefix| prefix.tokens);
+        let begins = std::iter::once(0).chain(ends.clone());
+        let texts = self.request.passages.iter().map(|passage| passage.text.as_str());
+        texts.zip(ends.zip(begins).map(|(end, begin)| end - begin))
     }
 
     /// A row that has cost nothing yet.
@@ -79,6 +98,7 @@ impl Attempt<'_> {
             prompt: ask.prompt,
             attempt: ask.attempt,
             caller: self.call.header("traceparent").and_then(trace::caller_of),
+            input: None,
             arrived: ask.arrived,
             first_token: None,
             ended: ask.arrived,

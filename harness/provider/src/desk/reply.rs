@@ -21,6 +21,8 @@ pub(crate) struct Reply {
     pub(crate) headers: HeaderMap,
     /// The body.
     pub(crate) body: Content,
+    /// When it leaves, if nothing else says so; else at once.
+    pub(crate) due: Option<Micros>,
     /// The attempt whose end is to be told; `None` for what is over at once.
     pub(crate) admitted: Option<Admitted>,
 }

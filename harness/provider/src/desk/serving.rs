@@ -33,10 +33,15 @@ const NO_BEGINNINGS: &str =
     "This model does not support assistant message prefill. The conversation must end with a user message.";
 
 impl Desk {
-    /// A chat request whose body was taken in.
-    pub(super) fn chat(&self, call: &Call<'_>, key: Option<&str>, body: &[u8]) -> Reply {
+    /// A request for an answer whose body was taken in and `read`.
+    pub(super) fn chat(
+        &self,
+        call: &Call<'_>,
+        key: Option<&str>,
+        body: &[u8],
+        read: Result<ChatRequest, Problem<'static>>,
+    ) -> Reply {
         // All that takes time is done before the lock.
-        let read = self.wire.read(call, body);
         let unread;
         let request = if let Ok(request) = &read {
             request
@@ -150,7 +155,7 @@ impl Desk {
             model: name,
             key: owner.key,
             headers: attempt.call.headers,
-            wants_schema: attempt.request.wants != Wants::Text,
+            wants_schema: !matches!(attempt.request.wants, Wants::Text | Wants::Vectors { .. }),
         };
         let fault = state.faults.pick(state.seed, &attempt.ask, &subject);
         let decision = script::decide(&state.plan, state.seed, fault.as_deref(), &attempt.ask);
@@ -163,6 +168,7 @@ impl Desk {
             Decision::Page(page) => self.page(state, attempt, page, &verdict),
             Decision::Reset => self.cut_off(state, attempt, &verdict),
             Decision::Silence => self.silence(state, attempt, model, &verdict),
+            Decision::Answer(course) if attempt.wants_vectors() => self.vectors(state, attempt, model, &course),
             Decision::Answer(course) => self.answer(state, attempt, model, course, verdict.fault),
         }
     }
@@ -196,6 +202,7 @@ impl Desk {
             status: StatusCode::OK,
             headers,
             body: Content::Whole(Bytes::new()),
+            due: None,
             admitted: Some(admitted),
         }
     }

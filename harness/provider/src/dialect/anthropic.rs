@@ -145,6 +145,7 @@ mod tests {
                 cached: Picodollars(1),
                 cache_write: Picodollars(1),
                 completion: Picodollars(1),
+                per_call: Picodollars(0),
             },
         }
     }

@@ -206,6 +206,7 @@ mod tests {
             cached: Picodollars(0),
             cache_write: Picodollars(0),
             completion: Picodollars(0),
+            per_call: Picodollars(0),
         };
         let served = ModelPlan {
             name: "gemini-2.5-flash".to_owned(),

@@ -4,6 +4,7 @@
 //! may not rely on.
 
 mod answer;
+pub(crate) mod embeddings;
 mod error;
 mod headers;
 mod request;
@@ -19,6 +20,7 @@ use super::{Answer, Call, ChatRequest, Described, EPOCH, Frames, Problem, Route,
 pub(crate) struct OpenAi;
 
 const CHAT: &str = "/v1/chat/completions";
+const EMBEDDINGS: &str = "/v1/embeddings";
 const MODELS: &str = "/v1/models";
 
 /// OpenAI states no bound for this endpoint; this one is ours.
@@ -29,9 +31,10 @@ impl Wire for OpenAi {
         let model = path.strip_prefix(MODELS).and_then(|rest| rest.strip_prefix('/'));
         match (path, model, method) {
             (CHAT, _, &Method::POST) => Route::Chat,
+            (EMBEDDINGS, _, &Method::POST) => Route::Embeddings,
             (MODELS, _, &Method::GET) => Route::Models,
             (_, Some(model), &Method::GET) if !model.is_empty() => Route::Model(model),
-            (CHAT | MODELS, _, _) | (_, Some(_), _) => Route::WrongMethod,
+            (CHAT | EMBEDDINGS | MODELS, _, _) | (_, Some(_), _) => Route::WrongMethod,
             _ => Route::Unknown,
         }
     }
@@ -91,6 +94,8 @@ mod tests {
         for (method, path, route) in [
             (Method::POST, CHAT, Route::Chat),
             (Method::GET, CHAT, Route::WrongMethod),
+            (Method::POST, EMBEDDINGS, Route::Embeddings),
+            (Method::GET, EMBEDDINGS, Route::WrongMethod),
             (Method::GET, MODELS, Route::Models),
             (Method::GET, "/v1/models/gpt-4o", Route::Model("gpt-4o")),
             (Method::DELETE, "/v1/models/gpt-4o", Route::WrongMethod),

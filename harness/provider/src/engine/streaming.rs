@@ -52,8 +52,10 @@ async fn answer(
         status,
         headers,
         body,
+        due,
         admitted,
     } = reply;
+    let (clock, desk_now) = (desk.clock(), desk.now());
     let open = admitted.map(|admitted| Open { desk, admitted });
     match begin {
         Begin::Head => {}
@@ -66,6 +68,9 @@ async fn answer(
             abort.reset_on_drop();
             return Err(Broken::Cut);
         }
+    }
+    if let Some(due) = due.filter(|due| desk_now < *due) {
+        clock.sleep_until(due.0).await;
     }
     let body = match open {
         None => AnswerBody::whole(body),

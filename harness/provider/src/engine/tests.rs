@@ -3,6 +3,7 @@
 mod accounting;
 mod conformance;
 mod determinism;
+mod embeddings;
 mod limits;
 mod load;
 mod pacing;

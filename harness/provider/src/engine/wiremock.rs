@@ -157,6 +157,7 @@ impl Respond for Script {
             status,
             headers,
             body,
+            due,
             admitted,
             ..
         } = reply;
@@ -166,7 +167,13 @@ impl Respond for Script {
             template = template.insert_header(name, value);
         }
         match admitted {
-            None => template.set_body_bytes(bytes_of(body, None)),
+            None => {
+                let delay = due.map(|due| Duration::from(due.since(now))).unwrap_or_default();
+                if !delay.is_zero() {
+                    template = template.set_delay(delay);
+                }
+                template.set_body_bytes(bytes_of(body, None))
+            }
             Some(admitted) => {
                 self.desk.ledger().complete_unseen(admitted.row, now);
                 let delay = Duration::from(admitted.course.schedule.end().since(now));

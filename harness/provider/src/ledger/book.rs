@@ -199,7 +199,7 @@ impl Book {
             return;
         };
         let totals = &mut self.totals;
-        totals.attempts += 1;
+        totals.attempts += u64::from(row.is_call());
         totals.failed += u64::from(!matches!(
             row.finish,
             Finish::Stop | Finish::Length | Finish::Filtered | Finish::HungUp | Finish::Unfinished
@@ -239,7 +239,7 @@ fn bill(row: &mut LedgerRow, terms: &Terms, begun: bool) {
     let prompt = row.prompt_tokens.saturating_sub(special) * price.prompt.0
         + row.cached_tokens * price.cached.0
         + row.cache_write_tokens * price.cache_write.0;
-    row.price = Picodollars(prompt + row.billed * price.completion.0);
+    row.price = Picodollars(prompt + row.billed * price.completion.0 + price.per_call.0);
 }
 
 #[cfg(test)]

@@ -80,15 +80,12 @@ pub(crate) struct RateLimitBlock {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "these are the keys of the file, and a price without its unit is a trap"
-)]
 pub(crate) struct PriceBlock {
     pub(crate) prompt_usd_per_million: f64,
     pub(crate) cached_usd_per_million: Option<f64>,
     pub(crate) cache_write_usd_per_million: Option<f64>,
     pub(crate) completion_usd_per_million: f64,
+    pub(crate) per_call_usd: Option<f64>,
 }
 
 /// A further model: its name, or a table.

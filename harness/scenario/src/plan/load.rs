@@ -121,12 +121,14 @@ pub enum Endpoint {
     Completions,
     /// `POST /v1/chat/completions` with `stream`: OpenAI's chunks up to `[DONE]`.
     CompletionsStream,
+    /// `POST /v1/embeddings`: the vector of a text.
+    Embeddings,
 }
 
 impl Endpoint {
     /// Whether it speaks as OpenAI does.
     pub const fn is_openai(self) -> bool {
-        matches!(self, Self::Completions | Self::CompletionsStream)
+        matches!(self, Self::Completions | Self::CompletionsStream | Self::Embeddings)
     }
 
     /// Whether its answers come word by word.

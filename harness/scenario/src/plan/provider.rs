@@ -184,6 +184,14 @@ pub struct Price {
     pub cache_write: Picodollars,
     /// Per completion token.
     pub completion: Picodollars,
+    /// For each call that is billed, whatever it carries.
+    #[serde(skip_serializing_if = "is_free")]
+    pub per_call: Picodollars,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_free(price: &Picodollars) -> bool {
+    price.0 == 0
 }
 
 impl ProviderPlan {

@@ -15,6 +15,7 @@ use crate::units::Picodollars;
 const MOST_FURTHER_MODELS: usize = 64;
 const LONGEST_NAME: usize = 200;
 const DEAREST_USD_PER_MILLION: f64 = 10_000.0;
+const DEAREST_CALL_USD: f64 = 100.0;
 
 /// The provider's own model, then the further ones.
 pub(super) fn models(
@@ -119,6 +120,7 @@ fn price(
             cached: free,
             cache_write: free,
             completion: free,
+            per_call: free,
         });
     }
     match prices::list_price(model) {
@@ -150,11 +152,20 @@ fn own_price(context: &Context<'_>, block: &Spanned<PriceBlock>) -> Resolved<Pri
             "prices are in US dollars per million tokens, such as 0.15",
         );
     }
+    let per_call = raw.per_call_usd.unwrap_or(0.0);
+    if !(0.0..=DEAREST_CALL_USD).contains(&per_call) {
+        return context.fail(
+            block.span(),
+            "a price for a call is below 0 or above 100 US dollars",
+            "per_call_usd is in US dollars for one call, such as 0.0005",
+        );
+    }
     let [prompt, cached, cache_write, completion] = all.map(prices::per_million);
     Ok(Price {
         prompt,
         cached,
         cache_write,
         completion,
+        per_call: Picodollars(libm::round(per_call * 1e12) as u64),
     })
 }

@@ -9,5 +9,5 @@ mod request;
 mod routes;
 mod wording;
 
-pub(super) use self::problem::refusal;
+pub(super) use self::problem::{Refusals, refusal};
 pub(super) use self::routes::routes;

@@ -71,7 +71,7 @@ pub(in crate::features) fn refusal(error: Error) -> Response {
 }
 
 /// The ways in which these endpoints can fail.
-pub(super) struct Refusals;
+pub(in crate::features) struct Refusals;
 
 impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<Described>> {

@@ -23,3 +23,8 @@ pub(super) const OUTPUT_TOKEN_SECONDS: [f64; 14] = [
 
 /// Of jobs, from acceptance to outcome, in seconds: one answer at the low end, an hour in a queue at the high end.
 pub(super) const JOB_SECONDS: [f64; 12] = [0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0];
+
+/// Inputs of one call: powers of two, up to what one may be given.
+pub(super) const INPUTS: [f64; 12] = [
+    1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0,
+];

@@ -18,6 +18,7 @@ fn row(prompt: u64) -> LedgerRow {
         prompt: PromptId(prompt),
         attempt: 0,
         caller: None,
+        input: None,
         arrived: Micros::ZERO,
         first_token: None,
         ended: Micros::ZERO,

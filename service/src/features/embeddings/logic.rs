@@ -1,0 +1,111 @@
+//! What one request for embeddings takes: money, a place in a call for each input, and all the vectors in order.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::batch::{Embedded, Failed, Input};
+use crate::app::App;
+use crate::error::Error;
+use crate::features::Context;
+use crate::limits::Charge;
+use crate::routing::Route;
+use crate::telemetry::conventions::{attribute, embedding_name, span, value};
+use crate::upstream::{Message, Prompt, Role, Usage};
+
+/// The vectors of `texts`, in their order, from the model of `provider`.
+pub(super) async fn embed(
+    app: &Arc<App>,
+    context: &Context,
+    provider: usize,
+    dimensions: Option<u32>,
+    texts: Vec<String>,
+) -> Result<Vec<Embedded>, Error> {
+    let _place = app.places.enter(&context.trace, &context.deadline).await?;
+    let mut charge = charge(app, context, provider, &texts).await?;
+    charge.begin();
+    let done = gathered(app, context, provider, dimensions, texts).await;
+    match &done {
+        Ok(embedded) => charge.used(usage(embedded)),
+        Err(failed) if !failed.may_be_billed => charge.unused(),
+        Err(_) => {}
+    }
+    done.map_err(|failed| failed.error)
+}
+
+/// Sets aside what the inputs can cost, of money and of tokens.
+async fn charge(app: &App, context: &Context, provider: usize, texts: &[String]) -> Result<Charge, Error> {
+    let (trace, deadline) = (&context.trace, &context.deadline);
+    let said = |text: &String| Message {
+        role: Role::User,
+        content: text.clone(),
+    };
+    let prompt = Prompt {
+        messages: texts.iter().map(said).collect(),
+        max_tokens: Some(0),
+        ..Prompt::default()
+    };
+    let settings = &app.settings.providers[provider];
+    let route = Route::only(provider, &settings.name);
+    let funds = app
+        .limits
+        .reserve(&context.caller, &prompt, &route, trace, deadline)
+        .await?;
+    let prices = settings.prompt_price.zip(settings.completion_price);
+    Ok(funds.attempt(trace, deadline, prices).await?)
+}
+
+fn usage(embedded: &[Embedded]) -> Usage {
+    Usage {
+        prompt_tokens: embedded.iter().map(|each| each.prompt_tokens).sum(),
+        completion_tokens: 0,
+    }
+}
+
+/// Puts every input on its way, and waits for all of them.
+async fn gathered(
+    app: &Arc<App>,
+    context: &Context,
+    provider: usize,
+    dimensions: Option<u32>,
+    texts: Vec<String>,
+) -> Result<Vec<Embedded>, Failed> {
+    let mut waits = Vec::with_capacity(texts.len());
+    for text in texts {
+        let ((begun, begins), (reply, replies)) = (oneshot::channel(), oneshot::channel());
+        let input = Input {
+            text,
+            request_id: context.request_id.clone(),
+            trace: context.trace.clone(),
+            begun,
+            reply,
+        };
+        app.batcher.submit(app, (provider, dimensions), input);
+        waits.push((begins, replies));
+    }
+    let waiting = context.trace.span(span::WAIT_BATCH);
+    let (begins, replies): (Vec<_>, Vec<_>) = waits.into_iter().unzip();
+    for begins in begins {
+        // An input that is dropped unsent is told so below.
+        let _ = begins.await;
+    }
+    drop(waiting);
+    let model = &app.settings.providers[provider].model;
+    let mut called = context.trace.client_span(embedding_name(model));
+    called.set(attribute::OPERATION, value::EMBEDDINGS);
+    called.set(attribute::PROVIDER_KEY, app.settings.providers[provider].name.clone());
+    called.set(attribute::REQUEST_MODEL, model.clone());
+    let mut embedded = Vec::with_capacity(replies.len());
+    for reply in replies {
+        let shutting_down = Failed {
+            error: Error::ShuttingDown,
+            may_be_billed: true,
+        };
+        let one = reply
+            .await
+            .unwrap_or(Err(shutting_down))
+            .inspect_err(|_| called.fail())?;
+        embedded.push(one);
+    }
+    Ok(embedded)
+}
