@@ -11,7 +11,7 @@ use crate::features::Context;
 use crate::limits::Charge;
 use crate::routing::Route;
 use crate::telemetry::conventions::{attribute, embedding_name, span, value};
-use crate::upstream::{Message, Prompt, Role, Usage};
+use crate::upstream::{Begun, Call, Message, Prompt, Role, Usage};
 
 /// The vectors of `texts`, in their order, from the model of `provider`.
 pub(super) async fn embed(
@@ -35,7 +35,6 @@ pub(super) async fn embed(
 
 /// Sets aside what the inputs can cost, of money and of tokens.
 async fn charge(app: &App, context: &Context, provider: usize, texts: &[String]) -> Result<Charge, Error> {
-    let (trace, deadline) = (&context.trace, &context.deadline);
     let said = |text: &String| Message {
         role: Role::User,
         content: text.clone(),
@@ -49,10 +48,19 @@ async fn charge(app: &App, context: &Context, provider: usize, texts: &[String])
     let route = Route::only(provider, &settings.name);
     let funds = app
         .limits
-        .reserve(&context.caller, &prompt, &route, trace, deadline)
+        .reserve(&context.caller, &prompt, &route, &context.trace, &context.deadline)
         .await?;
+    let call = Call {
+        prompt,
+        route,
+        request_id: context.request_id.clone(),
+        trace: context.trace.clone(),
+        deadline: context.deadline,
+        funds,
+        begun: Begun::default(),
+    };
     let prices = settings.prompt_price.zip(settings.completion_price);
-    Ok(funds.attempt(trace, deadline, prices).await?)
+    Ok(call.funds.attempt(&call, prices).await?)
 }
 
 fn usage(embedded: &[Embedded]) -> Usage {
