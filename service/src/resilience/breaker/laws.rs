@@ -81,10 +81,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         ((0_usize..6), outcomes()).prop_map(|(n, outcome)| Step::End(n, outcome)),
         Just(Step::Read),
     ];
-    proptest::collection::vec(step, 1..200)
+    proptest::collection::vec(step, 1..80)
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
     #[test]
     fn there_are_never_two_probes_and_never_traffic_beside_one(steps in steps(), draw in 0.0..1.0_f64) {
         let mut now = Instant::now();
