@@ -6,13 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::template::Template;
-use super::words::{English, Word, words};
+use super::words::{English, Word, number, words};
 
-const DENIALS: &str = "not no never none nobody nothing neither nor without cannot unless except lack";
-
-const NUMBERS: &[&str] = &[
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-];
+const DENIALS: &str = "not no never none nobody nothing neither nor without unless except lack";
 
 /// Words that exclude each other. If one text has one of a line and the other has another, they mean different things.
 const OPPOSITES: &[&str] = &[
@@ -82,15 +78,6 @@ const OPPOSITES: &[&str] = &[
     "single double multiple",
     "one-way round-trip",
 ];
-
-/// A number, in digits or as a small word. "Which one" counts nothing.
-fn number(text: &str) -> Option<String> {
-    if text.contains(|c: char| c.is_ascii_digit()) {
-        return Some(text.to_owned());
-    }
-    let n = NUMBERS.iter().position(|number| *number == text)?;
-    (n != 1).then(|| n.to_string())
-}
 
 /// What has to agree.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -33,7 +33,7 @@ impl Template {
     pub(super) fn differs(&self, other: &Self) -> bool {
         let shorter = self.0.len().min(other.0.len());
         let (shared, left_over) = self.aligned(other);
-        shared as f64 >= ALIKE * shorter as f64 && left_over
+        shared > 0 && shared as f64 >= ALIKE * shorter as f64 && left_over
     }
 
     /// How many words the two share, in order, at most; and whether a word that says something is none of them.

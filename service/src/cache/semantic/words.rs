@@ -108,6 +108,11 @@ const PAIRS: &[(&str, &str, &str)] = &[
     ("give", "back", "return"),
 ];
 
+/// Numbers that are written as words.
+const NUMBERS: &[&str] = &[
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+];
+
 /// A word as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Word {
@@ -169,9 +174,21 @@ impl English {
 
     /// The word that stands for `word` and all that mean the same.
     pub(super) fn canonical(&self, word: &str) -> String {
+        if let Some(number) = number(word) {
+            return number;
+        }
         let stem = stem(word);
         self.same.get(&stem).map_or(stem, |first| (*first).to_owned())
     }
+}
+
+/// A number, in digits or as a small word. "Which one" counts nothing.
+pub(super) fn number(text: &str) -> Option<String> {
+    if text.contains(|c: char| c.is_ascii_digit()) {
+        return Some(text.to_owned());
+    }
+    let n = NUMBERS.iter().position(|number| *number == text)?;
+    (n != 1).then(|| n.to_string())
 }
 
 /// The words of a text, in order. Numbers keep their points and lose their commas.
@@ -217,13 +234,14 @@ fn push(words: &mut Vec<Word>, word: &str, begins: bool) {
         let text = text.to_owned();
         words.push(Word { text, is_name });
     };
-    match tail {
-        "t" => {
-            put(head.strip_suffix('n').unwrap_or(head), false);
-            put("not", false);
-        }
-        _ => put(head, is_name),
-    }
+    let denied = match (head, tail) {
+        ("can", "t") | ("cannot", _) => "can",
+        ("won", "t") => "will",
+        (head, "t") => head.strip_suffix('n').unwrap_or(head),
+        _ => return put(head, is_name),
+    };
+    put(denied, false);
+    put("not", false);
 }
 
 /// A word without its ending. Coarse: what matters is that forms of one word come out alike.
