@@ -285,7 +285,18 @@ fn errors_look_as_the_documents_show_them() {
 fn every_key_and_word_of_a_scenario_file_is_explained_in_its_section() {
     let sections = sections(SCENARIOS);
     let mut known = vocabulary(PLAN);
-    known.retain(|name, _| ["Beginnings", "Dependency", "Dialect", "Endpoint", "HangUp", "Output", "Watch"].contains(&name.as_str()));
+    known.retain(|name, _| {
+        [
+            "Beginnings",
+            "Dependency",
+            "Dialect",
+            "Endpoint",
+            "HangUp",
+            "Output",
+            "Watch",
+        ]
+        .contains(&name.as_str())
+    });
     let mut parts = vocabulary(FILE);
     let part = parts.remove("PartBlock").unwrap();
     parts.get_mut("DistributionBlock").unwrap().extend(part);
