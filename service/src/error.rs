@@ -448,8 +448,8 @@ impl From<AttemptFailure> for Error {
     fn from(failure: AttemptFailure) -> Self {
         match failure {
             AttemptFailure::Open { retry_in } => Self::ProvidersUnavailable { retry_after: retry_in },
-            AttemptFailure::Filtered { .. } => Self::ContentFiltered,
-            AttemptFailure::Status {
+            AttemptFailure::Filtered { .. }
+            | AttemptFailure::Status {
                 reason: Reason::ContentFilter,
                 ..
             } => Self::ContentFiltered,

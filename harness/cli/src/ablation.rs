@@ -209,7 +209,7 @@ mod tests {
             duration = "10s"
             [[provider]]
             name = "primary"
-            model = "m"
+            model = "gpt-4o-mini"
             first_token = "100ms"
             [load]
             arrivals = { kind = "constant", rate = "1/s" }

@@ -90,6 +90,7 @@ pub struct ScenarioArgs {
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub struct RunArgs {
     /// Scenario files or folders; default: the headline suite and a spot check
     pub scenarios: Vec<PathBuf>,

@@ -1,7 +1,7 @@
 //! Stores that fail as a scenario says, put between the reference service and its stores in memory.
 //!
 //! The service knows nothing of it: it sees a database, a queue and a Redis that are down, silent or slow for a while.
-//! [`Way`] is the one gate that all of them are behind.
+//! `Way` is the one gate that all of them are behind.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

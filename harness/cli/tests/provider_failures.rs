@@ -127,7 +127,7 @@ struct World {
 }
 
 impl World {
-    fn begin(case: &Case, settings: Value) -> Self {
+    fn begin(case: &Case, settings: &Value) -> Self {
         let (network, end, clock) = (Network::memory(), CancellationToken::new(), RunClock::start());
         let [primary, fallback] = plans(case);
         let keys = |plan: &ProviderPlan| {
@@ -239,7 +239,10 @@ impl Reply {
             return reply;
         }
         if let Ok(answer) = serde_json::from_str::<Value>(body) {
-            reply.text = answer["content"].as_str().unwrap_or_default().to_owned();
+            answer["content"]
+                .as_str()
+                .unwrap_or_default()
+                .clone_into(&mut reply.text);
             reply.whole = Some((answer.clone(), answer["usage"].clone()));
             return reply;
         }
@@ -274,7 +277,7 @@ fn play<T>(work: impl Future<Output = T>) -> T {
 fn right_answer() -> String {
     let calm = Case::new("calm", "kind = \"status\"\nstatus = 500\nfrom = \"119s\"", FALLBACK);
     play(async {
-        let reply = World::begin(&calm, json!({})).ask(1, "/chat").await;
+        let reply = World::begin(&calm, &json!({})).ask(1, "/chat").await;
         assert_eq!(reply.whole.unwrap().0["provider"], "primary");
         reply.text
     })
@@ -341,7 +344,7 @@ fn a_fallback_that_goes_on_is_paid_for_the_rest_alone() {
         ..Case::new("cut", "kind = \"reset_mid_stream\"\nafter_tokens = 40", BROKEN_OFF)
     };
     play(async {
-        let world = World::begin(&case, json!({ "rescue": "splice" }));
+        let world = World::begin(&case, &json!({ "rescue": "splice" }));
         let reply = world.ask(1, "/chat/stream").await;
         let ledgers = world.ledgers();
         judge(&case, "/chat/stream", Answered("fallback"), &reply, &ledgers, &right);
@@ -352,7 +355,7 @@ fn a_fallback_that_goes_on_is_paid_for_the_rest_alone() {
 
 fn play_case(case: &Case, rescue: &str, path: &str, ends: Ends, right: &str) {
     play(async {
-        let world = World::begin(case, json!({ "rescue": rescue }));
+        let world = World::begin(case, &json!({ "rescue": rescue }));
         let reply = world.ask(1, path).await;
         // What was hung up on is noticed a moment later.
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -364,7 +367,7 @@ fn play_case(case: &Case, rescue: &str, path: &str, ends: Ends, right: &str) {
 fn an_outage_of_a_minute_is_seen_by_no_user_and_by_the_provider_a_few_times() {
     let outage = Case::new("outage", "kind = \"status\"\nstatus = 503\nuntil = \"60s\"", FALLBACK);
     play(async {
-        let world = World::begin(&outage, json!({}));
+        let world = World::begin(&outage, &json!({}));
         for prompt in 1..=20 {
             let reply = world.ask(prompt, "/chat/stream").await;
             let (done, _) = reply.whole.as_ref().unwrap_or_else(|| panic!("{prompt}: {reply:#?}"));
@@ -390,7 +393,7 @@ fn whoever_says_when_to_come_back_is_not_asked_before() {
     let busy = "kind = \"status\"\nstatus = 429\nretry_after = \"4s\"\nfirst = 2";
     let case = Case::new("429 twice", busy, FALLBACK);
     play(async {
-        let world = World::begin(&case, json!({ "fallback": false }));
+        let world = World::begin(&case, &json!({ "fallback": false }));
         let reply = world.ask(1, "/chat").await;
         assert_eq!(reply.whole.unwrap().0["provider"], "primary");
         let rows = &world.ledgers()[0];
@@ -408,7 +411,7 @@ fn a_wrong_request_is_asked_once() {
         let faults = format!("kind = \"status\"\nstatus = {status}");
         let case = Case::new("wrong", Box::leak(faults.into_boxed_str()), (Told, Told));
         play(async {
-            let world = World::begin(&case, json!({}));
+            let world = World::begin(&case, &json!({}));
             let reply = world.ask(1, "/chat").await;
             assert!(reply.told);
             assert_eq!(world.ledgers().map(|rows| rows.len()), [1, 0], "{status}");

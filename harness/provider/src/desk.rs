@@ -158,14 +158,14 @@ impl Desk {
                     let limit = self.max_body();
                     self.refuse(call, key, &Problem::TooLarge { limit })
                 }
-                Some(body) => self.chat(call, key, body, self.wire.read(call, body)),
+                Some(body) => self.chat(call, key, body, &self.wire.read(call, body)),
             },
             Route::Embeddings => match call.body {
                 None => {
                     let limit = self.max_body();
                     self.refuse(call, key, &Problem::TooLarge { limit })
                 }
-                Some(body) => self.chat(call, key, body, openai::embeddings::read(body)),
+                Some(body) => self.chat(call, key, body, &openai::embeddings::read(body)),
             },
         }
     }

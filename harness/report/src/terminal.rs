@@ -74,8 +74,13 @@ fn cures(record: &RunRecord) -> String {
     let Some((table, headline)) = ablation::table(record).zip(ablation::headline(record)) else {
         return String::new();
     };
-    let rows: String = table.plain().lines().map(|row| format!("  {row}\n")).collect();
-    format!("{}\n{rows}\n", wrapped(&headline, "  ", WIDTH))
+    let mut text = wrapped(&headline, "  ", WIDTH);
+    text.push('\n');
+    for row in table.plain().lines() {
+        let _ = writeln!(text, "  {row}");
+    }
+    text.push('\n');
+    text
 }
 
 fn expectations(record: &RunRecord, text: &mut String) {

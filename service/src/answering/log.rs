@@ -226,8 +226,10 @@ mod tests {
 
     #[test]
     fn who_falls_behind_the_bound_is_cut_off_and_who_keeps_up_is_not() {
-        let mut state = State::default();
-        state.readers = BTreeMap::from([(1, Read::default()), (2, Read::default())]);
+        let mut state = State {
+            readers: BTreeMap::from([(1, Read::default()), (2, Read::default())]),
+            ..State::default()
+        };
         let most = 3 * (PIECE + 1);
         for n in 0..10 {
             state.say(delta("x"), most);

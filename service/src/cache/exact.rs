@@ -153,7 +153,7 @@ mod tests {
         };
         let settings = CacheSettings {
             timeout: Duration::from_millis(50),
-            ttl: Duration::from_secs(300),
+            ttl: Duration::from_mins(5),
             ..settings
         };
         let clock = Clock::starting_at(1_000_000);

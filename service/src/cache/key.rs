@@ -302,10 +302,10 @@ mod tests {
             with("seed, below zero", |p| p.options.seed = Some(-7)),
             with("user", |p| p.options.user = Some("u".to_owned())),
             with("format", |p| {
-                p.options.response_format = Some(json!({ "type": "json_object" }))
+                p.options.response_format = Some(json!({ "type": "json_object" }));
             }),
             with("schema", |p| {
-                p.options.response_format = Some(json!({ "type": "json_schema" }))
+                p.options.response_format = Some(json!({ "type": "json_schema" }));
             }),
         ]
     }

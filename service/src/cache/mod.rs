@@ -9,7 +9,7 @@
 //! - `caches`: all caches of an instance, in their order.
 //! - `settings`: what all of it is told.
 //!
-//! Nothing of one tenant is found by another. Who looks when is the business of [`crate::answering`].
+//! Nothing of one tenant is found by another. Who looks when is the business of `answering`.
 
 mod caches;
 mod exact;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// Parameters of the caches and of coalescing.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "four cures, each with its switch")]
 pub struct CacheSettings {
     /// Whether an answer is given again to who asks exactly the same.
     pub exact: bool,

@@ -38,15 +38,16 @@ pub(crate) struct Context {
 
 /// What is held for as long as anybody works for a request, whoever waits for it.
 #[derive(Clone, Default)]
+#[expect(dead_code, reason = "what counts is when they are dropped")]
 pub(crate) struct Kept {
-    _place: Place,
-    _line: Option<Arc<AccessLine>>,
+    place: Place,
+    line: Option<Arc<AccessLine>>,
 }
 
 impl Context {
     /// The same request, which takes a place among those that its key may have under way.
     pub(crate) fn taking(mut self, place: Place) -> Self {
-        self.kept._place = place;
+        self.kept.place = place;
         self
     }
 }
@@ -89,8 +90,8 @@ impl Exchange {
             trace,
             deadline: Deadline::start(app.clock, app.settings.deadline),
             kept: Kept {
-                _place: Place::default(),
-                _line: Some(line),
+                place: Place::default(),
+                line: Some(line),
             },
             freshness: text(header::CACHE_CONTROL.as_str())
                 .map(Freshness::of)

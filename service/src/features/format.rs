@@ -64,6 +64,7 @@ fn there_for(kind: FormatKind) -> impl FnOnce(&Option<NamedSchema>, &()) -> gard
     }
 }
 
+#[expect(clippy::ref_option, reason = "garde hands the field as it is")]
 fn bounded<C>(schema: &Option<Map<String, Value>>, _: &C) -> garde::Result {
     let Some(schema) = schema else { return Ok(()) };
     let long = serde_json::to_string(schema).map_or(usize::MAX, |text| text.len());

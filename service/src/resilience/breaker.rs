@@ -168,7 +168,7 @@ impl Breaker {
                 self.enter(State::Closed { in_a_row: 0 });
             }
             (State::Probing, Outcome::Failure { retry_after }) => {
-                self.open(now, self.next_cooldown().mul_f64(jitter), retry_after)
+                self.open(now, self.next_cooldown().mul_f64(jitter), retry_after);
             }
             // It told nothing: the next attempt is a probe again.
             (State::Probing, Outcome::Nothing) => self.enter(State::Open { until: now }),

@@ -84,6 +84,7 @@ impl Class {
 
     /// Policy: the table.
     #[rustfmt::skip]
+    #[expect(clippy::match_same_arms, reason = "a row for each class")]
     pub(crate) const fn verdict(self) -> Verdict {
         use FallsBack::{No, ToLarger, ToNext};
         use Mark::{Down, Failure};

@@ -2,7 +2,7 @@
 //!
 //! The chain is walked once without waiting, because another provider owes nothing to the first one's bad day. When all
 //! have failed it begins again, at the provider that may be asked first; that is a retry, and [`super::retry`] decides on it.
-//! Does not know why a provider failed: what follows from that comes with the [`Verdict`].
+//! Does not know why a provider failed: what follows from that comes with the `Verdict`.
 
 use std::time::Duration;
 

@@ -98,13 +98,12 @@ impl Splice {
     pub(crate) fn end(&mut self) -> Result<String, Diverged> {
         match std::mem::take(&mut self.seam) {
             Seam::Closed => Ok(String::new()),
-            // It stopped before it had said again what was sent.
-            Seam::Repeats(_) => Err(Diverged),
             Seam::GoesOn(held) if held.len() < ECHO => {
                 self.sent.push_str(&held);
                 Ok(held)
             }
-            Seam::GoesOn(_) => Err(Diverged),
+            // It stopped before it had said again what was sent.
+            Seam::Repeats(_) | Seam::GoesOn(_) => Err(Diverged),
         }
     }
 }

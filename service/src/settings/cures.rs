@@ -8,12 +8,28 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 /// Keys that make one cure together though their names do not say so, and tables that hold more than one.
-const GROUPS: [(&str, &[&str]); 6] = [
+const GROUPS: [(&str, &[&str]); 7] = [
     ("disconnect", &["disconnect", "drain"]),
     ("shutdown", &["shutdown_grace", "drain_delay"]),
     ("database release", &["database.hold_connection"]),
-    ("cache.exact", &["cache.exact"]),
-    ("cache.semantic", &["cache.semantic"]),
+    (
+        "cache.exact",
+        &[
+            "cache.exact",
+            "cache.ttl",
+            "cache.entries",
+            "cache.bytes",
+            "cache.max_temperature",
+            "cache.store",
+            "cache.timeout",
+            "cache.warm",
+        ],
+    ),
+    (
+        "cache.semantic",
+        &["cache.semantic", "cache.threshold", "cache.guards", "cache.questions"],
+    ),
+    ("coalesce", &["cache.coalesce"]),
     ("jobs.backlog", &["jobs.backlog"]),
 ];
 

@@ -226,6 +226,16 @@ impl Choice for ProbeScope {
 
 /// Walks over all keys.
 pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
+    design(settings, visitor);
+    attempts(settings, visitor);
+    admission(settings, visitor);
+    repairs(settings, visitor);
+    work(settings, visitor);
+    serving(settings, visitor);
+}
+
+/// How the service is built: its threads and its database.
+fn design<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
     visitor.choice("preset", &mut settings.preset);
     visitor.choice("design", &mut settings.design);
     // Above 500 the blocking threads of the runtime (512) would be the hidden limit.
@@ -241,6 +251,10 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
         table.duration("idle_timeout", &mut database.idle_timeout);
         table.count("server_connections", 1..=1_000_000, &mut database.server_connections);
     });
+}
+
+/// How providers are asked, and for how long.
+fn attempts<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
     visitor.table("retry", |table| {
         let retry = &mut settings.retry;
         table.choice("on", &mut retry.on);
@@ -292,6 +306,10 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
         table.bound("max_tokens", 1..=128_000, &mut diet.max_tokens);
     });
     visitor.choice("content_filter", &mut settings.content_filter);
+}
+
+/// How much is let in.
+fn admission<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
     visitor.table("limits", |table| {
         let limits = &mut settings.limits;
         table.choice("store", &mut limits.store);
@@ -314,12 +332,20 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
         table.count("queue", 0..=1_000_000, &mut shed.queue);
         table.pause("wait", &mut shed.wait);
     });
+}
+
+/// What is done about answers that are late, broken or not what was asked for.
+fn repairs<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
     visitor.table("hedge", |table| {
         table.limit("after", &mut settings.hedge.after);
         table.ratio("budget_ratio", &mut settings.hedge.budget_ratio);
     });
     visitor.choice("rescue", &mut settings.rescue);
     visitor.choice("structured", &mut settings.structured);
+}
+
+/// What is worked off later, and what is not worked off again.
+fn work<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
     visitor.table("jobs", |table| {
         let jobs = &mut settings.jobs;
         table.count("concurrency", 1..=10_000, &mut jobs.concurrency);
@@ -359,6 +385,10 @@ pub(super) fn visit<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
         table.texts("warm", QUESTIONS, &mut cache.warm);
         table.flag("coalesce", &mut cache.coalesce);
     });
+}
+
+/// How clients, probes and whoever operates the service are met.
+fn serving<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
     visitor.choice("broken_stream", &mut settings.broken_stream);
     visitor.limit("heartbeat", &mut settings.heartbeat);
     visitor.limit("client_stall", &mut settings.client_stall);

@@ -154,6 +154,7 @@ fn resilient(common: Settings) -> Settings {
 }
 
 /// What has no naive and no resilient form.
+#[expect(clippy::too_many_lines, reason = "a table: one line for each key")]
 fn common(preset: Preset) -> Settings {
     Settings {
         preset,

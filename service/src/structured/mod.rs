@@ -3,7 +3,7 @@
 //! - `shape`: the form, and what does not fit it. Pure.
 //! - `again`: the question as it is put the second time. Pure.
 //!
-//! Asks nobody: that is [`crate::answering`]'s, which draws on the attempts and the deadline that the call has anyway.
+//! Asks nobody: that is `answering`'s, which draws on the attempts and the deadline that the call has anyway.
 
 mod again;
 mod shape;

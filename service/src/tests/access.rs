@@ -210,9 +210,12 @@ async fn what_nobody_billed_is_given_back_and_what_nobody_waited_for_is_not() {
 #[tokio::test(start_paused = true)]
 async fn what_is_drained_is_charged_as_it_was_used_and_what_is_cancelled_as_it_could_be_at_most() {
     for (policy, answered) in [("drain", 200), ("cancel", 402)] {
-        let provider = Provider::new(|_, seen| match seen.body["stream"] == true {
-            true => stream_of(secs(1), secs(1), &["one", " two", " three"]),
-            false => Reply::Whole(ms(1)),
+        let provider = Provider::new(|_, seen| {
+            if seen.body["stream"] == true {
+                stream_of(secs(1), secs(1), &["one", " two", " three"])
+            } else {
+                Reply::Whole(ms(1))
+            }
         });
         let poor = key("poor", &json!({ "budget_usd": 1.5 * MOST, "budget_window": "1h" }));
         let host = with(&provider, &[poor], json!({ "disconnect": policy }));

@@ -21,7 +21,7 @@ fn quick() -> std::sync::Arc<Provider> {
     Provider::new(|_, _| Reply::Whole(ms(1)))
 }
 
-fn asked(content: &str, more: Value) -> String {
+fn asked(content: &str, more: &Value) -> String {
     let mut body = json!({ "messages": [{ "role": "user", "content": content }] });
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     body.to_string()
@@ -66,13 +66,13 @@ async fn a_model_that_is_asked_for_is_asked_first_whatever_the_policy_says() {
 async fn what_has_no_room_anywhere_is_refused_and_nobody_is_asked() {
     let provider = quick();
     let host = Host::new(&provider, pair(&json!({ "policy": "cost" })));
-    let long = chat(&host, &asked(&"word ".repeat(2_000), json!({}))).await;
+    let long = chat(&host, &asked(&"word ".repeat(2_000), &json!({}))).await;
     assert!(
         long.header("x-route-reason")
             .starts_with("window: a (b has no room for 2500 tokens)"),
         "{long:?}"
     );
-    let too_long = chat(&host, &asked(&"word ".repeat(150_000), json!({}))).await;
+    let too_long = chat(&host, &asked(&"word ".repeat(150_000), &json!({}))).await;
     assert_eq!(too_long.problem(), (413, "context-length-exceeded".to_owned()));
     assert!(too_long.body.contains("about 187500 tokens"), "{}", too_long.body);
     let too_long = host.complete(json!({ "messages": [{ "role": "user", "content": "word ".repeat(150_000) }] }));
@@ -80,7 +80,7 @@ async fn what_has_no_room_anywhere_is_refused_and_nobody_is_asked() {
     assert_eq!(provider.hosts(), ["a.sim"]);
     let naive = Host::new(&provider, pair(&json!({ "check_window": false })));
     assert_eq!(
-        chat(&naive, &asked(&"word ".repeat(150_000), json!({}))).await.status,
+        chat(&naive, &asked(&"word ".repeat(150_000), &json!({}))).await.status,
         200
     );
 }
@@ -91,11 +91,11 @@ async fn a_task_is_named_in_the_body_or_in_a_header_and_is_a_short_word() {
     let mut settings = pair(&json!({ "policy": "task" }));
     settings["providers"].as_array_mut().unwrap().reverse();
     let host = Host::new(&provider, settings);
-    let by_body = chat(&host, &asked("Sort this.", json!({ "task": "code" }))).await;
+    let by_body = chat(&host, &asked("Sort this.", &json!({ "task": "code" }))).await;
     assert_eq!(by_body.header("x-route-reason"), "task: a for code, then b");
     assert_eq!(host.chat().await.header("x-route-reason"), "task: b, then a");
     let with = |task: &'static str| {
-        let body = asked("Sort this.", json!({ "model": "default" }));
+        let body = asked("Sort this.", &json!({ "model": "default" }));
         let sent = host.send_with(Method::POST, "/v1/chat/completions", &[("x-task", task)], &body);
         async { Answer::read(sent.await).await }
     };
@@ -105,7 +105,7 @@ async fn a_task_is_named_in_the_body_or_in_a_header_and_is_a_short_word() {
         (bad.status.as_u16(), &bad.json()["error"]["code"]),
         (400, &json!("task_malformed"))
     );
-    let bad = chat(&host, &asked("Sort this.", json!({ "task": "two words" }))).await;
+    let bad = chat(&host, &asked("Sort this.", &json!({ "task": "two words" }))).await;
     assert_eq!(bad.problem(), (422, "invalid-request".to_owned()));
 }
 

@@ -60,7 +60,7 @@ impl Circuit {
 
     /// Lets an attempt through, or says when to ask again.
     pub(super) fn admit(&self) -> Result<Admission, AttemptFailure> {
-        let admitted = self.change(|breaker, now| breaker.admit(now));
+        let admitted = self.change(Breaker::admit);
         match admitted {
             Admit::Yes(ticket) | Admit::Probe(ticket) => Ok(Admission {
                 circuit: self.clone(),

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use super::attempt::{self, Form};
 use super::call::Call;
 use super::circuit::Circuit;
-use super::embeddings::{self, EmbeddingCall, Vectors, Visit};
+use super::embeddings::{self, EmbeddingAnswer, EmbeddingCall, Visit};
 use super::openai::Completion;
 use super::provider::Provider;
 use super::stream::AnswerStream;
@@ -192,8 +192,8 @@ impl ModelClient {
         AnswerStream::open(upstream, provider, call, witness, self.content_filter, form).await
     }
 
-    /// Vectors for inputs, from the one provider that is asked for them: those of another model could not be compared.
-    pub(crate) async fn embed(&self, call: EmbeddingCall<'_>) -> Result<Vectors, CallFailure> {
+    /// EmbeddingAnswer for inputs, from the one provider that is asked for them: those of another model could not be compared.
+    pub(crate) async fn embed(&self, call: EmbeddingCall<'_>) -> Result<EmbeddingAnswer, CallFailure> {
         let provider = &self.providers[call.provider];
         let chain = Chain::new(std::iter::once(provider.context_window), false);
         let mut course = Course::begin(self.rules(), chain, call.deadline, call.trace, call.request_id);
@@ -206,7 +206,7 @@ impl ModelClient {
     }
 
     /// One visit to a provider, for vectors; none while its breaker is open.
-    async fn vectors(&self, call: EmbeddingCall<'_>, provider: &Provider) -> Result<Vectors, AttemptFailure> {
+    async fn vectors(&self, call: EmbeddingCall<'_>, provider: &Provider) -> Result<EmbeddingAnswer, AttemptFailure> {
         let mut visit = Visit::begin(&self.metrics, provider, provider.circuit.admit()?);
         let result = embeddings::vectors(self.upstream.as_ref(), provider, call).await;
         visit.ended(&result);

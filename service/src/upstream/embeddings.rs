@@ -33,7 +33,7 @@ pub(crate) struct EmbeddingCall<'a> {
 
 /// The answer to a call.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Vectors {
+pub(crate) struct EmbeddingAnswer {
     /// One for each input, in their order.
     pub(crate) vectors: Vec<Vec<f32>>,
     /// Of all inputs together.
@@ -47,7 +47,7 @@ pub(super) async fn vectors(
     upstream: &dyn Upstream,
     provider: &Provider,
     call: EmbeddingCall<'_>,
-) -> Result<Vectors, AttemptFailure> {
+) -> Result<EmbeddingAnswer, AttemptFailure> {
     let request = request(provider, call);
     let answer = async {
         let body = accepted(upstream.send(request).await?).await?;
@@ -98,7 +98,7 @@ fn request(provider: &Provider, call: EmbeddingCall<'_>) -> http::Request<Bytes>
 }
 
 /// Reads an answer to `inputs` inputs; `None` unless it has one vector for each.
-fn read(body: &[u8], inputs: usize) -> Option<Vectors> {
+fn read(body: &[u8], inputs: usize) -> Option<EmbeddingAnswer> {
     #[derive(Deserialize)]
     struct Body {
         data: Vec<Entry>,
@@ -120,11 +120,14 @@ fn read(body: &[u8], inputs: usize) -> Option<Vectors> {
         let place = vectors.get_mut(index).filter(|place| place.is_empty())?;
         *place = embedding;
     }
-    vectors.iter().all(|vector| !vector.is_empty()).then_some(Vectors {
-        vectors,
-        prompt_tokens: body.usage.prompt_tokens,
-        model: body.model,
-    })
+    vectors
+        .iter()
+        .all(|vector| !vector.is_empty())
+        .then_some(EmbeddingAnswer {
+            vectors,
+            prompt_tokens: body.usage.prompt_tokens,
+            model: body.model,
+        })
 }
 
 /// Sees one call to its end: counts it, measures it, and tells the breaker. Each request whose inputs it carries has a span
@@ -148,7 +151,7 @@ impl<'a> Visit<'a> {
         }
     }
 
-    pub(super) fn ended(&mut self, result: &Result<Vectors, AttemptFailure>) {
+    pub(super) fn ended(&mut self, result: &Result<EmbeddingAnswer, AttemptFailure>) {
         match result {
             Ok(vectors) => {
                 self.outcome = "ok";

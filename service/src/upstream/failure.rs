@@ -126,8 +126,15 @@ impl AttemptFailure {
     /// A word for spans and metrics.
     pub(crate) const fn outcome(&self) -> &'static str {
         match self {
-            Self::Status { reason, .. } if matches!(reason, Reason::ContextLength) => "context_length",
-            Self::Status { reason, .. } if matches!(reason, Reason::ContentFilter) => "content_filter",
+            Self::Status {
+                reason: Reason::ContextLength,
+                ..
+            } => "context_length",
+            Self::Filtered { .. }
+            | Self::Status {
+                reason: Reason::ContentFilter,
+                ..
+            } => "content_filter",
             Self::Status { status: 429, .. } => "rate_limited",
             Self::Status { status: 500.., .. } => "server_error",
             Self::Status { .. } => "refused",
@@ -143,7 +150,6 @@ impl AttemptFailure {
             Self::Truncated => "truncated",
             Self::Malformed => "malformed",
             Self::ErrorEvent => "error_event",
-            Self::Filtered { .. } => "content_filter",
             Self::Open { .. } => "breaker_open",
             Self::Limited(_) => "limited",
         }

@@ -43,7 +43,7 @@ fn unix_seconds(text: &str) -> Option<i64> {
     let mut parts = text.trim().split_once(", ")?.1.split(' ');
     let day: i64 = parts.next()?.parse().ok()?;
     let month = parts.next()?;
-    let month = MONTHS.iter().position(|name| *name == month)? as i64;
+    let month = i64::try_from(MONTHS.iter().position(|name| *name == month)?).ok()?;
     let year: i64 = parts.next()?.parse().ok()?;
     let mut clock = parts.next()?.split(':').map(|part| part.parse::<i64>().ok());
     let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);

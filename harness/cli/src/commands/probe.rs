@@ -40,10 +40,8 @@ fn status(address: SocketAddr, path: &str) -> io::Result<u16> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
-    )?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut line = [0; STATUS_LINE];
     stream.read_exact(&mut line)?;
     let text = std::str::from_utf8(&line).ok();
@@ -63,9 +61,14 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let (mut stream, _) = listener.accept().expect("a caller");
-                let mut request = [0; 512];
-                let n = stream.read(&mut request).expect("a request");
-                assert!(request[..n].starts_with(b"GET /readyz HTTP/1.1\r\nhost: 127.0.0.1:"));
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    let mut piece = [0; 512];
+                    let n = stream.read(&mut piece).expect("a request");
+                    assert_ne!(n, 0, "the request has no end");
+                    request.extend_from_slice(&piece[..n]);
+                }
+                assert!(request.starts_with(b"GET /readyz HTTP/1.1\r\nhost: 127.0.0.1:"));
                 stream.write_all(answer).expect("a listener");
             });
             probe(address, "/readyz")

@@ -125,17 +125,17 @@ fn ablate(plan: &Plan, player: &Player, clock: ClockKind, record: &mut RunRecord
         Err(error) => return fail(Exit::Usage, &error),
     };
     match player.play(&ablation.plan, clock, record.command.clone()) {
-        Ok(played) => {
-            record.results.ablation = ablation.rows(&played.record);
-            if played.record.results.verdict == Verdict::Invalid {
+        Ok(cures) => {
+            record.results.ablation = ablation.rows(&cures.record);
+            if cures.record.results.verdict == Verdict::Invalid {
                 record.results.verdict = Verdict::Invalid;
-                let notes = played.record.environment.notes.into_iter();
+                let notes = cures.record.environment.notes.into_iter();
                 record
                     .environment
                     .notes
                     .extend(notes.filter(|note| note.starts_with("invalid:")));
             }
-            played.exit
+            cures.exit
         }
         Err(exit) => exit,
     }

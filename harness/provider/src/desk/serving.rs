@@ -39,11 +39,11 @@ impl Desk {
         call: &Call<'_>,
         key: Option<&str>,
         body: &[u8],
-        read: Result<ChatRequest, Problem<'static>>,
+        read: &Result<ChatRequest, Problem<'static>>,
     ) -> Reply {
         // All that takes time is done before the lock.
         let unread;
-        let request = if let Ok(request) = &read {
+        let request = if let Ok(request) = read {
             request
         } else {
             unread = unreadable(body);
@@ -77,7 +77,7 @@ impl Desk {
             calls_tool: false,
         };
         attempt.calls_tool = calls_tool(&plan, state.seed, &attempt);
-        let problem = match (&read, attempt.model) {
+        let problem = match (read, attempt.model) {
             (_, _) if key.is_none() && self.wire.needs_key() => Problem::NoKey,
             (Err(problem), _) => problem.clone(),
             (Ok(request), None) => Problem::UnknownModel(&request.model),

@@ -200,12 +200,12 @@ pub(super) fn words(text: &str) -> Vec<Word> {
         let neighbours = at
             .checked_sub(1)
             .and_then(|before| Some((letters.get(before)?, letters.get(at + 1)?)));
-        let within = |fits: fn(&char) -> bool| neighbours.is_some_and(|(before, after)| fits(before) && fits(after));
+        let within = |fits: fn(char) -> bool| neighbours.is_some_and(|(before, after)| fits(*before) && fits(*after));
         match letter {
             letter if letter.is_alphanumeric() => word.push(letter),
-            '.' | ':' if within(char_is_digit) => word.push(letter),
-            ',' if within(char_is_digit) => {}
-            '\'' | '\u{2019}' if within(|c| c.is_alphabetic()) => word.push('\''),
+            '.' | ':' if within(is_digit) => word.push(letter),
+            ',' if within(is_digit) => {}
+            '\'' | '\u{2019}' if within(char::is_alphabetic) => word.push('\''),
             other => {
                 if !word.is_empty() {
                     push(&mut words, &word, begins);
@@ -219,7 +219,7 @@ pub(super) fn words(text: &str) -> Vec<Word> {
     words
 }
 
-const fn char_is_digit(c: &char) -> bool {
+const fn is_digit(c: char) -> bool {
     c.is_ascii_digit()
 }
 

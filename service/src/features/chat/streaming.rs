@@ -115,13 +115,12 @@ impl<W: Wording> Open<W> {
         if self.over {
             return None;
         }
-        let event = match self.stream.opening.take() {
-            Some(event) => event,
+        let event = if let Some(event) = self.stream.opening.take() {
+            event
+        } else {
             // A producer that is cut off says nothing. The client is told, so that it can't take the rest for the whole.
-            None => {
-                let next = self.stream.events.next().await;
-                next.unwrap_or_else(|| AnswerEvent::Error(Error::cut_off(&self.stream.deadline)))
-            }
+            let next = self.stream.events.next().await;
+            next.unwrap_or_else(|| AnswerEvent::Error(Error::cut_off(&self.stream.deadline)))
         };
         match &event {
             AnswerEvent::Begin { .. } | AnswerEvent::Delta(_) | AnswerEvent::Usage(_) => return Some(event),

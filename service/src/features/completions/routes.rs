@@ -49,14 +49,14 @@ async fn complete(State(app): State<Arc<App>>, place: Place, headers: HeaderMap,
     let (context, exchange) = Exchange::begin(&app, "POST /v1/chat/completions", &headers);
     match answer(&app, context.taking(place), &headers, body).await {
         Ok(Answer::Whole(completion)) => exchange.respond(json(StatusCode::OK, &completion)),
-        Ok(Answer::Stream(stream, chunks)) => chat::respond(app.settings.heartbeat, exchange, stream, chunks),
+        Ok(Answer::Stream(stream, chunks)) => chat::respond(app.settings.heartbeat, exchange, *stream, chunks),
         Err(error) => exchange.refuse(error, refusal),
     }
 }
 
 enum Answer {
     Whole(Completion),
-    Stream(chat::EventStream, Chunks),
+    Stream(Box<chat::EventStream>, Chunks),
 }
 
 async fn answer(app: &Arc<App>, context: Context, headers: &HeaderMap, body: Payload) -> Result<Answer, Error> {
@@ -71,7 +71,7 @@ async fn answer(app: &Arc<App>, context: Context, headers: &HeaderMap, body: Pay
     if request.stream.unwrap_or_default() {
         let chunks = Chunks::new(id.clone(), created, request.wants_usage());
         let stream = chat::open(app, context, request.ask(named, task), id).await?;
-        return Ok(Answer::Stream(stream, chunks));
+        return Ok(Answer::Stream(Box::new(stream), chunks));
     }
     let completion = whole(app, context, request.ask(named, task), id).await?;
     Ok(Answer::Whole(Completion::of(completion, created)))

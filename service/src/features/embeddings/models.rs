@@ -103,13 +103,13 @@ impl EmbeddingRequest {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct EmbeddingList {
     object: &'static str,
-    data: Vec<Embedding>,
+    data: Vec<VectorEntry>,
     model: String,
     usage: EmbeddingUsage,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct Embedding {
+struct VectorEntry {
     object: &'static str,
     /// The place of its input.
     index: usize,
@@ -135,7 +135,7 @@ impl EmbeddingList {
             model: embedded.first().map(|first| first.model.clone()).unwrap_or_default(),
             data: (0..)
                 .zip(embedded)
-                .map(|(index, each)| Embedding {
+                .map(|(index, each)| VectorEntry {
                     object: "embedding",
                     index,
                     embedding: written(&each.vector, encoding),

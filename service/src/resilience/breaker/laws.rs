@@ -10,7 +10,7 @@ const SETTINGS: BreakerSettings = BreakerSettings {
     window: Duration::from_secs(30),
     min_attempts: 10,
     cooldown: Duration::from_secs(10),
-    cooldown_cap: Duration::from_secs(120),
+    cooldown_cap: Duration::from_mins(2),
 };
 const FAILURE: Outcome = Outcome::Failure { retry_after: None };
 

@@ -28,7 +28,7 @@ fn texts() -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn each_input_has_a_row_and_the_call_is_charged_once() {
     let world = World::of(plan_with(|plan| {
-        plan.models[0].price.per_call = Picodollars(100_000_000)
+        plan.models[0].price.per_call = Picodollars(100_000_000);
     }));
     let (answer, texts) = (embed(&world, &texts()).await, texts());
     assert_eq!(
