@@ -17,6 +17,11 @@ use support::memory::Network;
 use support::{DOING, Wire, ask, provider, settings};
 use tokio_util::sync::CancellationToken;
 
+/// Equal questions are asked as often as they come.
+fn own_calls() -> serde_json::Value {
+    json!({ "exact": false, "coalesce": false })
+}
+
 /// An instance on the in-memory network, in virtual time.
 async fn mount(network: &Network, name: &str, settings: Settings, stores: Stores) -> CancellationToken {
     let shutdown = CancellationToken::new();
@@ -37,7 +42,7 @@ async fn mount(network: &Network, name: &str, settings: Settings, stores: Stores
 async fn a_chat_and_a_stream_cross_two_hops_in_virtual_time() {
     let network = Network::default();
     let provider = provider(network.listen("a.sim"), Duration::from_millis(200));
-    let settings = settings("http://a.sim", &json!({}));
+    let settings = settings("http://a.sim", &json!({ "cache": own_calls() }));
     let stores = Stores::memory(&settings);
     mount(&network, "service.sim", settings, stores).await;
     let began = tokio::time::Instant::now();
@@ -200,7 +205,10 @@ async fn the_same_service_runs_on_sockets_threads_and_sqlite() {
         let provider_listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", provider_listener.local_addr().unwrap());
         let provider = provider(provider_listener, Duration::from_millis(20));
-        let settings = settings(&base, &json!({ "design": design, "blocking_workers": 2 }));
+        let settings = settings(
+            &base,
+            &json!({ "design": design, "blocking_workers": 2, "cache": own_calls() }),
+        );
         let stores = Stores::sqlite(&settings, &folder.path().join("service.sqlite"))
             .await
             .unwrap();

@@ -9,7 +9,7 @@ use brownout_scenario::observe::{Outcome, SpanRow};
 use brownout_scenario::plan::Endpoint;
 
 use crate::join::Joined;
-use crate::span_sweep::sweep;
+use crate::span_sweep::{AFTER_SERVICE, BEFORE_SERVICE, sweep};
 use crate::words::percent;
 
 /// Microseconds by phase over the slowest hundredth (at least one) of the answered and failed requests.
@@ -67,6 +67,8 @@ pub fn in_words(phase: &str) -> &str {
         "provider" => "waiting for the model",
         "network" => "on the way to the model and back",
         "client.lateness" => "the load generator's own lateness",
+        BEFORE_SERVICE => "on the way into the service: load balancer, cold start, backlog of connections",
+        AFTER_SERVICE => "on the way back to the client, or unread by it",
         "unattributed" => "in no span: the service does not say what it did",
         "job" => "the job's own work",
         "wait.worker" => "waiting for a free worker",
@@ -104,7 +106,7 @@ mod tests {
         ];
         let join = join(&requests, &[], Endpoint::Chat);
         let parts = attribute(&join.requests.iter().collect::<Vec<_>>(), &spans, Endpoint::Chat);
-        let expected = [("unattributed", 71_000), ("wait.pool", 80_000), ("wait.queue", 50_000)];
+        let expected = [("after.service", 71_000), ("wait.pool", 80_000), ("wait.queue", 50_000)];
         assert_eq!(parts, expected.map(|(name, us)| (name.to_owned(), us)).into());
     }
 

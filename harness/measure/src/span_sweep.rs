@@ -15,6 +15,11 @@ use crate::waste::is_whole;
 /// Spans and rows looked at per request; a service that reports more is read this far.
 const MOST_LAYERS: usize = 1_000;
 
+/// Time between the sending of a request and the service's first span.
+pub(crate) const BEFORE_SERVICE: &str = "before.service";
+/// Time between the service's last span and the end of the request.
+pub(crate) const AFTER_SERVICE: &str = "after.service";
+
 /// Something that went on during a request. The higher `rank` gets the time; within a rank what started last, which is
 /// the innermost.
 struct Layer<'a> {
@@ -42,26 +47,36 @@ pub(crate) fn sweep(joined: &Joined, spans: &[&SpanRow], endpoint: Endpoint) -> 
     cuts.dedup();
     let mut parts = BTreeMap::new();
     for (from, until) in cuts.iter().zip(cuts.iter().skip(1)) {
-        *parts.entry(owner(&layers, *from, *until).to_owned()).or_insert(0) += until - from;
+        let phase = owner(&layers, *from, *until).unwrap_or_else(|| in_no_layer(spans, *from, *until));
+        *parts.entry(phase.to_owned()).or_insert(0) += until - from;
     }
     parts
 }
 
-/// Who gets the stretch, within which no layer starts or ends.
-fn owner<'a>(layers: &[Layer<'a>], from: u64, until: u64) -> &'a str {
-    let active = || layers.iter().filter(|layer| layer.start <= from && layer.end >= until);
-    let Some(winner) = active().max_by_key(|layer| (layer.rank, layer.start, Reverse(layer.end), layer.name)) else {
-        return "unattributed";
-    };
-    let is_attempt = winner.name == ATTEMPT || winner.name.starts_with("attempt.");
-    if winner.rank == SPAN && is_attempt {
-        return if active().any(|layer| layer.rank == AT_PROVIDER) {
-            "provider"
-        } else {
-            "network"
-        };
+/// What to call a stretch in which nothing is known to have gone on: where the service tells what it does, it had not
+/// begun, or it had ended.
+fn in_no_layer(spans: &[&SpanRow], from: u64, until: u64) -> &'static str {
+    let begun = spans.iter().map(|span| span.start.0).min();
+    let ended = spans.iter().map(|span| span.end.0).max();
+    if begun.is_some_and(|begun| until <= begun) {
+        BEFORE_SERVICE
+    } else if ended.is_some_and(|ended| ended <= from) {
+        AFTER_SERVICE
+    } else {
+        "unattributed"
     }
-    winner.name
+}
+
+/// Who gets the stretch, within which no layer starts or ends; nobody if there is none.
+fn owner<'a>(layers: &[Layer<'a>], from: u64, until: u64) -> Option<&'a str> {
+    let active = || layers.iter().filter(|layer| layer.start <= from && layer.end >= until);
+    let winner = active().max_by_key(|layer| (layer.rank, layer.start, Reverse(layer.end), layer.name))?;
+    let is_attempt = winner.name == ATTEMPT || winner.name.starts_with("attempt.");
+    Some(match winner.rank {
+        SPAN if is_attempt && active().any(|layer| layer.rank == AT_PROVIDER) => "provider",
+        SPAN if is_attempt => "network",
+        _ => winner.name,
+    })
 }
 
 /// Everything that is known about the request's time, cut to it.
@@ -151,12 +166,12 @@ mod tests {
             span(1, "work.usage", 183, 190),
         ];
         let expected = named(&[
+            ("after.service", 5),
             ("client.lateness", 5),
             ("handler", 20),
             ("network", 25),
             ("parse", 5),
             ("provider", 30),
-            ("unattributed", 5),
             ("wait.pool", 10),
         ]);
         assert_eq!(parts(&joined, &spans, Endpoint::Chat), expected);
@@ -180,6 +195,26 @@ mod tests {
             parts(&joined, &[], Endpoint::Jobs),
             named(&[("provider", 70), ("unattributed", 20), ("wait.poll", 10)])
         );
+    }
+
+    #[test]
+    fn what_no_span_covers_is_before_the_service_after_it_or_a_gap_in_what_it_tells() {
+        let request = request(1, 0, 100, 1);
+        let joined = Joined {
+            request: &request,
+            rows: vec![],
+            fates: vec![],
+            source: Source::Own,
+        };
+        let spans = [span(1, "handler", 30, 40), span(1, "wait.pool", 60, 90)];
+        let expected = named(&[
+            ("after.service", 10),
+            ("before.service", 30),
+            ("handler", 10),
+            ("unattributed", 20),
+            ("wait.pool", 30),
+        ]);
+        assert_eq!(parts(&joined, &spans, Endpoint::Chat), expected);
     }
 
     #[test]

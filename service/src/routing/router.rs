@@ -2,7 +2,8 @@
 //!
 //! First the policy ranks all providers; whoever a request asks for by name goes before them. Then comes what no policy
 //! overrules: a provider without room for the prompt is left out, and so is one that the purse does not cover; one
-//! whose room is doubtful, or that is failing, goes last. When the purse is low, the cheapest is first.
+//! whose room is doubtful goes last, as does one that is failing where others may stand in for it. When the purse is low,
+//! the cheapest is first.
 
 use std::time::Duration;
 
@@ -158,7 +159,12 @@ impl<'a> Decision<'a> {
         if self.wanted.named == Some(place) {
             return (false, Room::Enough);
         }
-        (self.state(place).failing, self.room(place))
+        (self.left_for_failing(place), self.room(place))
+    }
+
+    /// Whether others go before it because it is failing: not where nobody may stand in for anybody.
+    fn left_for_failing(self, place: usize) -> bool {
+        self.router.fallback && self.state(place).failing
     }
 
     /// Why the first of `order` is the first, and not the first of `ranked`.
@@ -182,7 +188,7 @@ impl<'a> Decision<'a> {
             window
         } else if let Some(budget) = budget.filter(|_| !order.contains(&preferred)) {
             budget
-        } else if self.state(preferred).failing {
+        } else if self.left_for_failing(preferred) {
             Cause::Health { preferred: name }
         } else {
             window

@@ -30,6 +30,11 @@ const SMALL: Wanted<'static> = Wanted {
     request_id: "r",
 };
 
+/// By cost, and nobody stands in for anybody.
+fn router_alone() -> Router {
+    router(&json!({ "policy": "cost" }), false)
+}
+
 fn told(router: &Router, wanted: Wanted<'_>, outlook: &[Outlook], purse: Option<u64>) -> String {
     let route = router.decide(wanted, outlook, purse.map(Usd::from_micros));
     route.map_or_else(|none| format!("{none:?}"), |route| route.reason.text)
@@ -111,7 +116,7 @@ fn who_is_named_goes_first_and_alone_where_nobody_may_stand_in() {
     }; 3];
     let with = router(&json!({ "policy": "cost" }), true);
     assert_eq!(told(&with, named, &failing, None), "asked: code, then small, large");
-    let alone = router(&json!({ "policy": "cost" }), false);
+    let alone = router_alone();
     assert_eq!(told(&alone, named, &failing, None), "asked: code");
     let long = Wanted {
         named: Some(1),
@@ -133,6 +138,10 @@ fn who_fails_goes_last_and_is_not_left_out() {
     assert_eq!(
         told(&router, SMALL, &outlook, None),
         "health: code (small is failing), then large, small"
+    );
+    assert!(
+        told(&router_alone(), SMALL, &outlook, None).starts_with("cost: small"),
+        "with fallback off nobody stands in for it"
     );
     outlook.fill(Outlook {
         failing: true,

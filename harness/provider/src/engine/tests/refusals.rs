@@ -14,10 +14,10 @@ async fn refusals_have_their_status_and_their_words() {
     for (method, path, body, status, words) in [
         (
             Method::POST,
-            "/v1/embeddings",
+            "/v1/audio/speech",
             "{}",
             404,
-            "Invalid URL (POST /v1/embeddings)",
+            "Invalid URL (POST /v1/audio/speech)",
         ),
         (Method::GET, CHAT, "", 405, "method_not_supported"),
         (
