@@ -56,8 +56,8 @@ pub(crate) fn sweep(joined: &Joined, spans: &[&SpanRow], endpoint: Endpoint) -> 
 /// What to call a stretch in which nothing is known to have gone on: where the service tells what it does, it had not
 /// begun, or it had ended.
 fn in_no_layer(spans: &[&SpanRow], from: u64, until: u64) -> &'static str {
-    let begun = spans.iter().map(|span| span.start.0).min();
-    let ended = spans.iter().map(|span| span.end.0).max();
+    let begun = told(spans).map(|span| span.start.0).min();
+    let ended = told(spans).map(|span| span.end.0).max();
     if begun.is_some_and(|begun| until <= begun) {
         BEFORE_SERVICE
     } else if ended.is_some_and(|ended| ended <= from) {
@@ -77,6 +77,11 @@ fn owner<'a>(layers: &[Layer<'a>], from: u64, until: u64) -> Option<&'a str> {
         SPAN if is_attempt => "network",
         _ => winner.name,
     })
+}
+
+/// The spans that phases go by: a service's own work is its root span's time, however finely the service cuts it.
+fn told<'s, 'a>(spans: &'s [&'a SpanRow]) -> impl Iterator<Item = &'a SpanRow> + use<'s, 'a> {
+    spans.iter().copied().filter(|span| !span.name.starts_with("work."))
 }
 
 /// Everything that is known about the request's time, cut to it.
@@ -99,9 +104,7 @@ fn layers<'a>(joined: &Joined, spans: &[&'a SpanRow], endpoint: Endpoint) -> Vec
     for row in joined.rows.iter().take(MOST_LAYERS) {
         add(AT_PROVIDER, "provider", row.arrived.0, row.ended.0);
     }
-    // A service's own work is its root span's time, however finely the service cuts it.
-    let told = spans.iter().copied().filter(|span| !span.name.starts_with("work."));
-    for span in told.take(MOST_LAYERS) {
+    for span in told(spans).take(MOST_LAYERS) {
         let rank = if span.name.starts_with("wait.") { WAIT } else { SPAN };
         add(rank, &span.name, span.start.0, span.end.0);
     }
@@ -206,7 +209,11 @@ mod tests {
             fates: vec![],
             source: Source::Own,
         };
-        let spans = [span(1, "handler", 30, 40), span(1, "wait.pool", 60, 90)];
+        let spans = [
+            span(1, "handler", 30, 40),
+            span(1, "wait.pool", 60, 90),
+            span(1, "work.usage", 90, 95),
+        ];
         let expected = named(&[
             ("after.service", 10),
             ("before.service", 30),
