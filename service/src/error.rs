@@ -189,6 +189,9 @@ pub enum Error {
     /// The answer does not fit the form that was asked for, and asking again did not help.
     #[error("the model did not keep to the form that was asked for: make the schema simpler, or try again")]
     InvalidOutput,
+    /// The answer reached its limit of tokens before it had the form that was asked for.
+    #[error("the answer reached its limit of tokens before its form was complete: allow more with max_tokens")]
+    OutputCutOff,
     /// A deadline passed.
     #[error("no answer in time: the {} deadline passed", .0.name())]
     Deadline(Phase),
@@ -235,7 +238,7 @@ impl Error {
             Self::Malformed(_) | Self::BadKey | Self::BadTask => StatusCode::BAD_REQUEST,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::SlowBody | Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Invalid(_) | Self::KeyReused | Self::Webhook(_) | Self::ContentFiltered => {
+            Self::Invalid(_) | Self::KeyReused | Self::Webhook(_) | Self::ContentFiltered | Self::OutputCutOff => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             // Not 429: no waiting helps.
@@ -307,6 +310,7 @@ impl Error {
             Self::BadUpstream => "upstream-failed",
             Self::Refused => "upstream-refused",
             Self::InvalidOutput => "invalid-output",
+            Self::OutputCutOff => "output-cut-off",
             Self::Truncated => "upstream-truncated",
             Self::ContentFiltered => "content-filtered",
             Self::ProvidersUnavailable { .. } => "providers-unavailable",

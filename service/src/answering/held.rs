@@ -60,6 +60,9 @@ fn may_repair(app: &App, answer: &Held, course: &Course<'_>) -> bool {
 
 fn unfit(app: &App, answer: &Held, misfit: &Misfit) -> Error {
     app.metrics.checked("invalid");
+    if answer.end.finish_reason == AT_ITS_LIMIT {
+        return Error::OutputCutOff;
+    }
     tracing::warn!(
         provider = answer.end.provider,
         wrong = misfit.0.join("; "),

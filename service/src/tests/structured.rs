@@ -66,13 +66,14 @@ async fn passing_checking_and_repairing_differ_in_what_the_client_gets_and_how_o
 
 #[tokio::test(start_paused = true)]
 async fn it_is_asked_again_once_and_never_for_what_was_cut_off_at_its_limit() {
-    for (body, attempts) in [(GARBAGE, 2), (CUT, 1)] {
+    let cut_off = (422, "output-cut-off");
+    for (body, problem, attempts) in [(GARBAGE, (502, "invalid-output"), 2), (CUT, cut_off, 1)] {
         let provider = Provider::new(move |_, _| Reply::Body(body));
         let host = Host::new(&provider, json!({}));
         let answer = ask(&host, "/chat", &days()).await;
         assert_eq!(
             (answer.problem(), provider.seen().len()),
-            ((502, "invalid-output".to_owned()), attempts)
+            ((problem.0, problem.1.to_owned()), attempts)
         );
     }
     let provider = garbage_once();

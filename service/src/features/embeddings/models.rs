@@ -114,8 +114,19 @@ struct VectorEntry {
     /// The place of its input.
     index: usize,
     /// A list of numbers, or a text in base64.
-    #[schema(value_type = Vec<f32>)]
+    #[schema(schema_with = vector)]
     embedding: Value,
+}
+
+/// Either form of a vector.
+fn vector() -> Schema {
+    let number = ObjectBuilder::new().schema_type(Type::Number);
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    OneOfBuilder::new()
+        .item(ArrayBuilder::new().items(number))
+        .item(text)
+        .description(Some("A list of numbers, or a text in base64."))
+        .into()
 }
 
 /// Where inputs of several requests shared a call, the provider names only the sum; then this is the request's part of it,
