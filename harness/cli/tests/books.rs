@@ -2,30 +2,25 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
 mod support;
+#[path = "support/wire.rs"]
+mod wire;
 
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use brownout::mount::{ReferenceService, provider_client, settings};
+use brownout::mount::ReferenceService;
 use brownout_measure::record::Verdict;
-use brownout_net::Listener;
 use brownout_scenario::units::Micros;
 use brownout_scenario::{Plan, Scenario};
 use brownout_service::upstream::{Upstream, UpstreamBody, UpstreamError};
-use brownout_service::{Clock, Ports, Stores};
-use brownout_world::mount::{HostIo, HostSpec, Mount, MountError, Role, Running, SettingProblem};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use support::play;
+use wire::Rewired;
 
-/// The reference service behind a wire that adds one to every completion count the provider reports.
-struct OverReporting;
-
-/// The wire.
+/// A wire that adds one to every completion count that the provider reports.
 struct OneTokenMore(Arc<dyn Upstream>);
 
 #[async_trait]
@@ -49,45 +44,8 @@ impl Upstream for OneTokenMore {
     }
 }
 
-impl Mount for OverReporting {
-    type Shared = Stores;
-
-    fn check(&self, settings: &Map<String, Value>) -> Result<(), Vec<SettingProblem>> {
-        ReferenceService.check(settings)
-    }
-
-    fn shortest_patience(&self, settings: &Map<String, Value>) -> Option<Micros> {
-        ReferenceService.shortest_patience(settings)
-    }
-
-    fn shared(&self, spec: &HostSpec) -> Result<Stores, MountError> {
-        ReferenceService.shared(spec)
-    }
-
-    fn serve(&self, spec: HostSpec, shared: Stores, io: HostIo, listener: Listener) -> Running {
-        Box::pin(async move {
-            let settings = settings(&spec)?;
-            let ports = Ports {
-                listener,
-                upstream: Arc::new(OneTokenMore(provider_client(&settings, &io))),
-                stores: shared.replica(),
-                clock: Clock::starting_at(io.unix_us),
-                seed: spec.seed,
-                shutdown: io.shutdown,
-            };
-            brownout_service::run(settings, ports)
-                .await
-                .map_err(|e| MountError(e.to_string()))
-        })
-    }
-
-    fn work(&self, spec: HostSpec, shared: Stores, io: HostIo) -> Running {
-        ReferenceService.work(spec, shared, io)
-    }
-
-    fn command(&self, role: Role, spec: &HostSpec, dir: &Path, shared: &Path) -> std::io::Result<Command> {
-        ReferenceService.command(role, spec, dir, shared)
-    }
+fn one_token_more(provider: Arc<dyn Upstream>) -> Arc<dyn Upstream> {
+    Arc::new(OneTokenMore(provider))
 }
 
 fn plan() -> Plan {
@@ -100,7 +58,7 @@ fn plan() -> Plan {
 
 #[test]
 fn a_service_that_reports_one_token_too_many_makes_the_run_invalid() {
-    let record = play(&plan(), &Arc::new(OverReporting));
+    let record = play(&plan(), &Arc::new(Rewired(one_token_more)));
     let variant = &record.results.variants[0];
     assert!(variant.requests.answered > 10, "{:?}", variant.requests);
     assert!(!variant.books.balanced);
@@ -135,7 +93,7 @@ fn shared() -> Plan {
 
 #[test]
 fn a_token_too_many_in_an_answer_that_two_requests_share_makes_the_run_invalid_too() {
-    let record = play(&shared(), &Arc::new(OverReporting));
+    let record = play(&shared(), &Arc::new(Rewired(one_token_more)));
     let variant = &record.results.variants[0];
     assert_eq!((variant.requests.answered, variant.requests.coalesced), (16, 8));
     let of_second = |words: &&String| words.contains("request 4294967") && words.contains("202");

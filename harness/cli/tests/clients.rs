@@ -2,30 +2,24 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
 
 mod support;
+#[path = "support/wire.rs"]
+mod wire;
 
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use brownout::mount::{ReferenceService, provider_client, settings};
+use brownout::mount::ReferenceService;
 use brownout_measure::metric::resolve;
 use brownout_measure::record::{RunRecord, VariantRecord};
-use brownout_net::Listener;
-use brownout_scenario::units::Micros;
 use brownout_scenario::{Plan, Scenario};
 use brownout_service::upstream::{Upstream, UpstreamBody, UpstreamError};
-use brownout_service::{Clock, Ports, Stores};
-use brownout_world::mount::{HostIo, HostSpec, Mount, MountError, Role, Running, SettingProblem};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use serde_json::{Map, Value};
 
 use support::play;
+use wire::Rewired;
 
-/// The reference service behind a wire that calls every answer complete, however it ended.
-struct Smoothing;
-
+/// A wire that calls every answer complete, however it ended.
 struct Smoothed(Arc<dyn Upstream>);
 
 #[async_trait]
@@ -45,45 +39,8 @@ impl Upstream for Smoothed {
 /// The end of a complete stream.
 const END: &[u8] = b"data: {\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"created\":0,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
 
-impl Mount for Smoothing {
-    type Shared = Stores;
-
-    fn check(&self, settings: &Map<String, Value>) -> Result<(), Vec<SettingProblem>> {
-        ReferenceService.check(settings)
-    }
-
-    fn shortest_patience(&self, settings: &Map<String, Value>) -> Option<Micros> {
-        ReferenceService.shortest_patience(settings)
-    }
-
-    fn shared(&self, spec: &HostSpec) -> Result<Stores, MountError> {
-        ReferenceService.shared(spec)
-    }
-
-    fn serve(&self, spec: HostSpec, shared: Stores, io: HostIo, listener: Listener) -> Running {
-        Box::pin(async move {
-            let settings = settings(&spec)?;
-            let ports = Ports {
-                listener,
-                upstream: Arc::new(Smoothed(provider_client(&settings, &io))),
-                stores: shared.replica(),
-                clock: Clock::starting_at(io.unix_us),
-                seed: spec.seed,
-                shutdown: io.shutdown,
-            };
-            brownout_service::run(settings, ports)
-                .await
-                .map_err(|e| MountError(e.to_string()))
-        })
-    }
-
-    fn work(&self, spec: HostSpec, shared: Stores, io: HostIo) -> Running {
-        ReferenceService.work(spec, shared, io)
-    }
-
-    fn command(&self, role: Role, spec: &HostSpec, dir: &Path, shared: &Path) -> std::io::Result<Command> {
-        ReferenceService.command(role, spec, dir, shared)
-    }
+fn smoothed(provider: Arc<dyn Upstream>) -> Arc<dyn Upstream> {
+    Arc::new(Smoothed(provider))
 }
 
 fn plan(provider: &str, load: &str) -> Plan {
@@ -111,7 +68,7 @@ fn count(variant: &VariantRecord, path: &str, phase: Option<&str>) -> u64 {
 fn an_answer_that_is_cut_and_called_complete_is_answered_and_not_whole() {
     let provider = "inter_token = \"10ms\"\noutput_tokens = 40\n[[provider.fault]]\nkind = \"clean_eof\"\nafter_tokens = 12\nprobability = 0.5";
     let load = "endpoint = \"stream\"\narrivals = { kind = \"constant\", rate = \"5/s\" }";
-    let record = play(&plan(provider, load), &Arc::new(Smoothing));
+    let record = play(&plan(provider, load), &Arc::new(Rewired(smoothed)));
     let variant = only(&record);
     let count = |path: &str| count(variant, path, None);
     assert_eq!(count("requests.answered"), 100, "no client can tell");
