@@ -119,7 +119,7 @@ pub(crate) fn join<'a>(
     let clients = clients.into();
     let mut order: Vec<usize> = (0..ledger.len()).collect();
     order.sort_by_key(|row| (ledger[*row].arrived, ledger[*row].attempt, &ledger[*row].provider));
-    let owners = owners(requests, ledger, &order);
+    let owners = owners(requests, ledger, &order, clients.endpoint);
     let mut positions: Vec<Vec<usize>> = vec![Vec::new(); requests.len()];
     let mut strangers = Vec::new();
     for row in order.iter().copied() {

@@ -1,28 +1,39 @@
 //! Whose attempts are whose: each ledger row belongs to at most one request.
 //!
 //! By the trace that the service forwarded, where it forwarded ours; a service that does so for some makes the others for
-//! itself, such as those that fill a cache. Where it forwards none, by a rule: an attempt belongs to the first
-//! request of its prompt that was open when it arrived and had none yet, else to the last one sent by then. An attempt that
-//! arrived before anybody had asked for its prompt belongs to nobody. Who read it in the end is [`crate::sharing`]'s part.
+//! itself, such as those that fill a cache. Not so with calls for embeddings: one that carries inputs of several requests can
+//! name none of them, whatever the others name. Where nobody is named and somebody may have been meant, by a rule: an attempt
+//! belongs to the first request of its prompt that was open when it arrived and had none yet, else to the last one sent by
+//! then. An attempt that arrived before anybody had asked for its prompt belongs to nobody. Who read it in the end is
+//! [`crate::sharing`]'s part.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
 use brownout_scenario::observe::{LedgerRow, RequestObservation};
+use brownout_scenario::plan::Endpoint;
 use brownout_scenario::units::{Micros, PromptId};
 
-/// For each row, in the order of `ledger`, the position of its request. `order` is the order of arrival.
-pub(crate) fn owners(requests: &[RequestObservation], ledger: &[LedgerRow], order: &[usize]) -> Vec<Option<usize>> {
+/// For each row, in the order of `ledger`, the position of its request. `order` is the order of arrival, `endpoint` what the
+/// requests ask for.
+pub(crate) fn owners(
+    requests: &[RequestObservation],
+    ledger: &[LedgerRow],
+    order: &[usize],
+    endpoint: Endpoint,
+) -> Vec<Option<usize>> {
     let by_index: BTreeMap<u64, usize> = requests.iter().map(|request| request.index).zip(0..).collect();
     let mut owners: Vec<Option<usize>> = ledger.iter().map(|row| by_index.get(&row.caller?).copied()).collect();
     if owners.iter().all(Option::is_some) {
         return owners;
     }
     let forwards = owners.iter().any(Option::is_some);
+    // The row of a call that failed doesn't say that it carried inputs.
+    let may_be_shared = |row: &LedgerRow| row.input.is_some() || endpoint == Endpoint::Embeddings;
     let by_rule = |row: &usize| match ledger[*row].caller {
         Some(caller) => !by_index.contains_key(&caller),
-        None => !forwards,
+        None => !forwards || may_be_shared(&ledger[*row]),
     };
     let mut has_rows = vec![false; requests.len()];
     for owner in owners.iter().flatten() {
@@ -93,6 +104,8 @@ impl Asked {
 
 #[cfg(test)]
 mod tests {
+    use brownout_scenario::observe::CallInput;
+
     use super::*;
     use crate::testing::{request, row};
 
@@ -107,7 +120,7 @@ mod tests {
 
     fn of(requests: &[RequestObservation], ledger: &[LedgerRow]) -> Vec<Option<usize>> {
         let order: Vec<usize> = (0..ledger.len()).collect();
-        owners(requests, ledger, &order)
+        owners(requests, ledger, &order, Endpoint::Chat)
     }
 
     #[test]
@@ -140,6 +153,25 @@ mod tests {
             ..row(1, 20, 30, 5)
         };
         assert_eq!(of(&requests, &[row(1, 15, 30, 5), traced]), [None, Some(1)]);
+    }
+
+    #[test]
+    fn inputs_that_share_a_call_are_somebodys_though_others_name_their_request() {
+        let requests = [1, 2, 3].map(|prompt| request(prompt, 0, 100, 0));
+        let input = |prompt, arrived, call, place| LedgerRow {
+            input: Some(CallInput { call, place }),
+            ..row(prompt, arrived, arrived + 10, 0)
+        };
+        let alone = LedgerRow {
+            caller: Some(3),
+            ..input(3, 20, 1, 0)
+        };
+        let failed = row(2, 5, 5, 0);
+        let ledger = [failed, input(1, 10, 0, 0), input(2, 10, 0, 1), alone];
+        assert_eq!(
+            owners(&requests, &ledger, &[0, 1, 2, 3], Endpoint::Embeddings),
+            [Some(1), Some(0), Some(1), Some(2)]
+        );
     }
 
     #[test]
