@@ -40,7 +40,7 @@ use crate::storage::DatabaseSettings;
 use crate::structured::Structured;
 use crate::webhooks::WebhookSettings;
 
-pub use self::cures::{cure_of, differing_cures};
+pub use self::cures::{Change, cure_of, differing_cures};
 pub use self::entries::{Digest, KeySettings, NoTask, Price, ProviderSettings, Task, Usd};
 pub use self::write::Secrets;
 

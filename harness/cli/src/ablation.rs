@@ -8,7 +8,7 @@ use brownout_measure::ablation;
 use brownout_measure::record::{AblationRecord, RunRecord, VariantRecord};
 use brownout_scenario::Plan;
 use brownout_scenario::plan::Variant;
-use brownout_service::settings::{Secrets, Settings, differing_cures};
+use brownout_service::settings::{Change, Secrets, Settings, differing_cures};
 use brownout_world::Mount;
 use serde_json::{Map, Value};
 
@@ -88,7 +88,7 @@ impl Ablation {
             expectations: Vec::new(),
             ..plan.clone()
         };
-        let mut add = |end: &Variant, word: &str, cure: &str, keys: &[(String, Value)]| {
+        let mut add = |end: &Variant, word: &str, cure: &str, keys: &[Change]| {
             let variant = changed(end, &format!("{}-{word}-{}", end.name, plain(cure)), keys);
             let name = variant.name.clone();
             let is_playable = ReferenceService.check(&variant.service.settings).is_ok();
@@ -163,19 +163,22 @@ fn ends(plan: &Plan) -> Result<(&Variant, &Variant), AblationError> {
     }
 }
 
-/// All settings of a variant, its preset's included.
+/// All settings of a variant, its preset's included, as they are to be played: whole, with what is secret.
 fn complete(variant: &Variant) -> Map<String, Value> {
     // A scenario whose settings are wrong was refused when it was read.
     Settings::from_map(variant.service.settings.clone())
-        .map(|settings| settings.to_map(Secrets::Excluded))
+        .map(|settings| settings.to_map(Secrets::Included))
         .unwrap_or_default()
 }
 
-fn changed(end: &Variant, name: &str, keys: &[(String, Value)]) -> Variant {
+fn changed(end: &Variant, name: &str, keys: &[Change]) -> Variant {
     let mut variant = end.clone();
     name.clone_into(&mut variant.name);
     for (key, value) in keys {
-        set(&mut variant.service.settings, key, value.clone());
+        match value {
+            Some(value) => set(&mut variant.service.settings, key, value.clone()),
+            None => unset(&mut variant.service.settings, key),
+        }
     }
     variant
 }
@@ -189,6 +192,17 @@ fn set(map: &mut Map<String, Value>, key: &str, value: Value) {
     let table = map.entry(table).or_insert_with(|| Value::Object(Map::new()));
     if let Value::Object(table) = table {
         set(table, rest, value);
+    }
+}
+
+/// Takes a dotted key away: no preset has what can be absent.
+fn unset(map: &mut Map<String, Value>, key: &str) {
+    let Some((table, rest)) = key.split_once('.') else {
+        map.remove(key);
+        return;
+    };
+    if let Some(Value::Object(table)) = map.get_mut(table) {
+        unset(table, rest);
     }
 }
 
@@ -253,6 +267,43 @@ mod tests {
         assert_eq!(of(&with.to_map(Secrets::Excluded)), of(&resilient));
         assert_eq!(of(&without.to_map(Secrets::Excluded)), of(&naive));
         assert!(!with.fallback && without.fallback, "nothing else has changed");
+    }
+
+    #[test]
+    fn one_end_with_all_cures_is_the_other() {
+        let sum = "0".repeat(64);
+        let keys = format!("auth = \"required\", keys = [{{ name = \"north\", sha256 = \"{sum}\" }}]");
+        let ends = [
+            ("preset = \"naive\"".to_owned(), "preset = \"resilient\"".to_owned()),
+            (
+                "preset = \"naive\", retry = { max_attempts = 7 }".to_owned(),
+                format!(
+                    "preset = \"resilient\", {keys}, cache = {{ warm = [\"Why?\"] }}, otlp_endpoint = \"http://spans:4318\""
+                ),
+            ),
+            (
+                format!("{keys}, environment = \"production\""),
+                "diet = { max_tokens = 9 }".to_owned(),
+            ),
+        ];
+        for (naive, resilient) in ends {
+            let of = |name: &str, service: &str| format!("[[variant]]\nname = \"{name}\"\nservice = {{ {service} }}\n");
+            let plan = plan(&(of("naive", &naive) + &of("resilient", &resilient)));
+            let [base, full] = &plan.variants[..] else {
+                panic!("two variants");
+            };
+            for (from, to) in [(base, full), (full, base)] {
+                let (all, wanted) = (complete(from), complete(to));
+                let changes: Vec<Change> = differing_cures(&all, &wanted).into_values().flatten().collect();
+                let mut changed = complete(&changed(from, "all", &changes));
+                changed.insert("preset".to_owned(), wanted["preset"].clone());
+                assert_eq!(changed, wanted, "{} to {}", from.name, to.name);
+            }
+            let ablation = Ablation::of(&plan).unwrap();
+            let cures: Vec<&String> = ablation.cures.iter().map(|cure| &cure.name).collect();
+            let expected = differing_cures(&complete(base), &complete(full));
+            assert_eq!(cures, expected.keys().collect::<Vec<_>>());
+        }
     }
 
     #[test]

@@ -38,8 +38,8 @@ pub struct Observations {
 
 /// The record of `variant` of `plan`.
 ///
-/// Figures are about requests due after the warm-up (and before an interruption) and the attempts at their prompts;
-/// the books are about everything.
+/// Figures are about requests due after the warm-up (and before an interruption) and the attempts at their prompts; the bill
+/// is also about what nobody asked for, the books are about everything.
 pub fn measure(variant: &Variant, plan: &Plan, observations: &Observations) -> VariantRecord {
     let endpoint = variant.load.endpoint;
     let end = observations
@@ -50,6 +50,8 @@ pub fn measure(variant: &Variant, plan: &Plan, observations: &Observations) -> V
     let prices = Prices::of(&variant.providers);
     let requests = counts::requests(&subset);
     let cost = tokens::cost(&subset, &prices);
+    let unasked = tokens::unasked(&all.strangers, end);
+    let billed = cost.billed + unasked.picodollars;
     let duration_s = end.since(plan.warmup).as_secs_f64();
     let attribution_us = attribution::attribute(&subset, &observations.spans, endpoint);
     let windows = windows(variant, plan.warmup, end);
@@ -74,8 +76,9 @@ pub fn measure(variant: &Variant, plan: &Plan, observations: &Observations) -> V
         lateness: latencies::lateness(&subset),
         cancel_lag: latencies::cancel_lag(&subset),
         tokens: tokens::tokens(&subset),
-        cost_usd: Picodollars(cost.billed).as_usd(),
-        cost_picodollars: cost.billed,
+        cost_usd: Picodollars(billed).as_usd(),
+        cost_picodollars: billed,
+        unasked,
         wasted_picodollars: cost.wasted,
         attempts: tokens::attempts(&subset, requests.sent),
         attribution: attribution::shares(&attribution_us),
@@ -166,10 +169,11 @@ const fn endpoint_name(endpoint: Endpoint) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::UnaskedRecord;
     use crate::testing::{observations, plan, row};
 
     #[test]
-    fn the_warm_up_is_in_the_books_and_in_no_figure() {
+    fn the_warm_up_is_in_the_books_and_in_no_figure_but_what_nobody_asked_for_is_on_the_bill() {
         let plan = plan(&["only"], Vec::new());
         let mut seen = observations(200_000);
         seen.ledger.push(row(9_999, 0, 10, 4));
@@ -181,7 +185,21 @@ mod tests {
         assert_eq!(record.books.overhead, 10 * 30 + 4);
         assert!(record.books.balanced, "{:?}", record.books);
         assert_eq!(record.timeline.iter().map(|point| point.due).sum::<u64>(), 90);
-        assert_eq!(record.cost_picodollars, 90 * (10 * 150_000 + 30 * 600_000));
+        let nobodys = 10 * 150_000 + 4 * 600_000;
+        assert_eq!(record.cost_picodollars, 90 * (10 * 150_000 + 30 * 600_000) + nobodys);
+        let unasked = UnaskedRecord {
+            attempts: 1,
+            prompt: 10,
+            billed: 4,
+            picodollars: nobodys,
+        };
+        assert_eq!(record.unasked, unasked, "whenever it came ...");
+        seen.ledger.push(row(9_998, 10_000_001, 10_000_010, 4));
+        assert_eq!(
+            measure(&plan.variants[0], &plan, &seen).unasked,
+            unasked,
+            "... but in the drain"
+        );
     }
 
     #[test]

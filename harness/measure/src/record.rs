@@ -188,10 +188,13 @@ pub struct VariantRecord {
     pub cancel_lag: Distribution,
     /// Token books, in sums and histograms.
     pub tokens: TokenRecord,
-    /// What the providers bill, in US dollars.
+    /// What the providers bill, in US dollars: for the requests of the figures, and for what nobody asked for.
     pub cost_usd: f64,
     /// The same in picodollars: the integer that is fingerprinted.
     pub cost_picodollars: u64,
+    /// Of these, for what nobody asked for.
+    #[serde(default)]
+    pub unasked: UnaskedRecord,
     /// Of these, for tokens nobody used (prompt tokens of useless attempts included).
     pub wasted_picodollars: u64,
     /// Attempts that reached a provider.
@@ -395,6 +398,20 @@ pub struct AttemptRecord {
     /// The most attempts at one prompt.
     #[serde(default)]
     pub per_prompt_max: u64,
+}
+
+/// Attempts that no request led to: a cache that is filled before anybody asks, a service that asks after a provider's
+/// health. From the first moment of the run to the end of the measured time: who answers from such a cache has paid for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct UnaskedRecord {
+    /// That many.
+    pub attempts: u64,
+    /// Prompt tokens billed for them.
+    pub prompt: u64,
+    /// Completion tokens billed for them.
+    pub billed: u64,
+    /// What they cost.
+    pub picodollars: u64,
 }
 
 /// A part of the run.

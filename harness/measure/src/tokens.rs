@@ -4,13 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use brownout_scenario::observe::Finish;
-use brownout_scenario::units::PromptId;
+use brownout_scenario::observe::{Finish, LedgerRow};
+use brownout_scenario::units::{Micros, PromptId};
 
 use crate::histogram::Histogram;
 use crate::join::Joined;
 use crate::prices::Prices;
-use crate::record::{AttemptRecord, TokenHistograms, TokenRecord, WastedBy};
+use crate::record::{AttemptRecord, TokenHistograms, TokenRecord, UnaskedRecord, WastedBy};
 use crate::sharing::Source;
 
 /// Picodollars billed and, of these, wasted.
@@ -78,6 +78,18 @@ pub(crate) fn cost(subset: &[&Joined], prices: &Prices) -> Cost {
     cost
 }
 
+/// What of `strangers`, which are no request's, arrived by `end`.
+pub(crate) fn unasked(strangers: &[&LedgerRow], end: Micros) -> UnaskedRecord {
+    let mut record = UnaskedRecord::default();
+    for row in strangers.iter().filter(|row| row.arrived <= end) {
+        record.attempts += u64::from(row.is_call());
+        record.prompt += row.billed_prompt;
+        record.billed += row.billed;
+        record.picodollars += row.price.0;
+    }
+    record
+}
+
 /// Attempts that reached a provider, for `sent` requests.
 pub(crate) fn attempts(subset: &[&Joined], sent: u64) -> AttemptRecord {
     let mut record = AttemptRecord::default();
@@ -108,7 +120,7 @@ pub(crate) fn attempts(subset: &[&Joined], sent: u64) -> AttemptRecord {
 
 #[cfg(test)]
 mod tests {
-    use brownout_scenario::observe::{LedgerRow, Outcome, RequestObservation};
+    use brownout_scenario::observe::{Outcome, RequestObservation};
     use brownout_scenario::plan::Endpoint;
 
     use super::*;

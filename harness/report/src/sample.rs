@@ -8,7 +8,7 @@ use brownout_measure::histogram::Histogram;
 use brownout_measure::record::{
     AblationFigures, AblationRecord, AttemptRecord, Books, ClockKind, Distribution, Environment, ExpectationRecord,
     HostRecord, PhaseRecord, ProbeRecords, RequestCounts, Results, RunRecord, SCHEMA, TimelinePoint, TokenHistograms,
-    TokenRecord, VariantRecord, Verdict, WastedBy,
+    TokenRecord, UnaskedRecord, VariantRecord, Verdict, WastedBy,
 };
 
 const SECONDS: u64 = 60;
@@ -175,6 +175,7 @@ pub(crate) fn bare(name: &str) -> VariantRecord {
         tokens: TokenRecord::default(),
         cost_usd: 0.0,
         cost_picodollars: 0,
+        unasked: UnaskedRecord::default(),
         wasted_picodollars: 0,
         attempts: AttemptRecord::default(),
         attribution: BTreeMap::new(),

@@ -3,7 +3,7 @@
 //! A cure is a table of the settings, or a switch at their top, unless [`GROUPS`] says otherwise: so a new cure is known
 //! here as soon as it has keys. Does not play anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -48,13 +48,18 @@ pub fn cure_of(key: &str) -> Option<&str> {
     Some(grouped.map_or_else(table, |(name, _)| *name))
 }
 
-/// The keys in which two settings differ, by cure. Both are what [`super::Settings::to_map`] gives. With each key goes the
-/// value that the second has.
-pub fn differing_cures(from: &Map<String, Value>, to: &Map<String, Value>) -> BTreeMap<String, Vec<(String, Value)>> {
-    let (from, to) = (flat(from), flat(to));
-    let mut cures: BTreeMap<String, Vec<(String, Value)>> = BTreeMap::new();
-    for (key, value) in to {
-        if from.get(&key) != Some(&value)
+/// A key, and the value that it is given; `None` where it is taken away.
+pub type Change = (String, Option<Value>);
+
+/// What turns the first settings into the second, by cure. Both are what [`super::Settings::to_map`] gives: with secrets, or
+/// the change has none either.
+pub fn differing_cures(from: &Map<String, Value>, to: &Map<String, Value>) -> BTreeMap<String, Vec<Change>> {
+    let (from, mut to) = (flat(from), flat(to));
+    let keys: BTreeSet<String> = from.keys().chain(to.keys()).cloned().collect();
+    let mut cures: BTreeMap<String, Vec<Change>> = BTreeMap::new();
+    for key in keys {
+        let value = to.remove(&key);
+        if from.get(&key) != value.as_ref()
             && let Some(cure) = cure_of(&key)
         {
             cures.entry(cure.to_owned()).or_default().push((key, value));
@@ -108,6 +113,16 @@ mod tests {
         assert_eq!(grouped, differing);
         assert!(cures.len() > 8 && cures["retry"].len() > 2, "{:?}", cures.keys());
         assert_eq!(naive.keys().collect::<Vec<_>>(), resilient.keys().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_only_one_of_two_has_is_taken_away_from_it_or_given_to_the_other() {
+        let plain = preset(Preset::Naive);
+        let mut named = plain.clone();
+        named.insert("instance".to_owned(), "a".into());
+        let change = |value| BTreeMap::from([("instance".to_owned(), vec![("instance".to_owned(), value)])]);
+        assert_eq!(differing_cures(&plain, &named), change(Some("a".into())));
+        assert_eq!(differing_cures(&named, &plain), change(None));
     }
 
     #[test]

@@ -38,13 +38,17 @@ pub(super) fn all(record: &RunRecord) -> Markup {
 }
 
 fn books(variant: &VariantRecord) -> Markup {
-    let books = &variant.books;
+    let VariantRecord { books, unasked, .. } = variant;
     html! {
         li {
             strong { (variant.name) } ": "
             @if books.balanced { "balanced." } @else { "do not balance; no figure of this run may be trusted." }
             @if !books.joined { " The target's text is not the provider's, so tokens could not be joined." }
-            @if books.overhead > 0 { " " (figures::grouped(books.overhead)) " tokens outside any request (probes, warm-up)." }
+            @if books.overhead > 0 { " " (figures::grouped(books.overhead)) " tokens outside the figures (probes, warm-up)." }
+            @if unasked.attempts > 0 {
+                " " (figures::grouped(unasked.attempts)) " attempts that nobody had asked for cost "
+                (figures::usd(unasked.picodollars as f64 / 1e12)) ", which is in the cost."
+            }
             @if !books.discrepancies.is_empty() { ul { @for line in &books.discrepancies { li { (line) } } } }
         }
     }
