@@ -3,6 +3,7 @@
 
 mod stores;
 
+use std::fmt::Display;
 use std::path::Path;
 use std::pin::Pin;
 use std::process::Command;
@@ -37,7 +38,7 @@ const LARGEST_WINDOW: u64 = 100_000_000;
 const API_KEY: &str = "brownout-simulated";
 
 /// A cache on its way to be empty.
-type Flushed<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+type Flushed<'a> = Pin<Box<dyn Future<Output = Result<(), MountError>> + Send + 'a>>;
 
 /// The reference service.
 pub struct ReferenceService;
@@ -118,9 +119,9 @@ impl Mount for ReferenceService {
 
     fn flush<'a>(&'a self, shared: Option<&'a Stores>, _folder: Option<&'a Path>) -> Flushed<'a> {
         Box::pin(async move {
-            if let Some(stores) = shared {
-                // In memory it does not fail.
-                let _ = stores.cache.clear().await;
+            match shared {
+                Some(stores) => stores.cache.clear().await.map_err(|e| not_flushed(&e)),
+                None => Ok(()),
             }
         })
     }
@@ -128,6 +129,11 @@ impl Mount for ReferenceService {
     fn command(&self, role: Role, spec: &HostSpec, dir: &Path, shared: &Path) -> std::io::Result<Command> {
         OnStores::default().command(role, spec, dir, shared)
     }
+}
+
+/// What is told of a cache that could not be emptied.
+fn not_flushed(error: &impl Display) -> MountError {
+    MountError(format!("the cache could not be emptied: {error}"))
 }
 
 /// The command for a child whose `stores` are where these keys say.

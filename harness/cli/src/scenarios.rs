@@ -6,8 +6,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use brownout_scenario::plan::Dialect;
+use brownout_scenario::plan::{Dialect, EventKind, Variant};
 use brownout_scenario::{Scenario, ScenarioError};
+use brownout_service::cache::CacheStoreKind;
+use brownout_service::settings::Settings;
 use brownout_world::Mount;
 use miette::Report;
 
@@ -153,7 +155,9 @@ fn deeper_problems(scenario: &Scenario) -> Vec<ScenarioError> {
             .unwrap_or_default()
         {
             let mut path = vec!["variant", &position, "service"];
-            path.extend(problem.key.split('.'));
+            // `keys[1].name` is three steps.
+            let steps = problem.key.split(['.', '[']);
+            path.extend(steps.map(|step| step.trim_end_matches(']')));
             let span = scenario.source.locate(&path);
             let message = format!("service.{}: {}", problem.key, problem.problem);
             problems.push(
@@ -163,6 +167,7 @@ fn deeper_problems(scenario: &Scenario) -> Vec<ScenarioError> {
             );
         }
     }
+    problems.extend(flushes_without_a_cache(scenario));
     problems.extend(foreign_dialect(scenario));
     for (position, expectation) in scenario.plan.expectations.iter().enumerate() {
         if let Err(error) = brownout_measure::expect::check(expectation) {
@@ -175,6 +180,27 @@ fn deeper_problems(scenario: &Scenario) -> Vec<ScenarioError> {
         }
     }
     problems
+}
+
+/// Variants whose cache is to be emptied, and is none that could be: what each process keeps in its memory is its own.
+fn flushes_without_a_cache(scenario: &Scenario) -> Vec<ScenarioError> {
+    let in_vain = |variant: &Variant| {
+        let is_flushed = variant.events.iter().any(|event| event.what == EventKind::Flush);
+        let cache = Settings::from_map(variant.service.settings.clone()).map(|settings| settings.cache);
+        is_flushed && cache.is_ok_and(|cache| !cache.exact || cache.store != CacheStoreKind::Shared)
+    };
+    let variants = (0..)
+        .zip(&scenario.plan.variants)
+        .filter(|(_, variant)| in_vain(variant));
+    let refused = variants.map(|(position, variant): (usize, _)| {
+        let path = ["variant", &position.to_string(), "service", "cache"];
+        scenario.source.error(
+            scenario.source.locate(&path),
+            format!("{} has no shared cache that the event `flush` could empty", variant.name),
+            "write cache = { exact = true, store = \"shared\" } in its service, or give it events of its own: event = []",
+        )
+    });
+    refused.collect()
 }
 
 /// A provider that the reference service cannot talk to.
@@ -193,6 +219,51 @@ fn foreign_dialect(scenario: &Scenario) -> Option<ScenarioError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The problems of a small scenario with these lines: where, and what.
+    fn problems(more: &str) -> Vec<(usize, String)> {
+        let text = format!(
+            "question = \"?\"\nduration = \"9s\"\n[[provider]]\nname = \"p\"\nmodel = \"gpt-4o\"\nfirst_token = \"1s\"\n\
+             [load]\narrivals = {{ kind = \"constant\", rate = \"1/s\" }}\n{more}"
+        );
+        let scenario = Scenario::parse("x.toml", &text).map_err(|e| e.to_string()).unwrap();
+        let problems = deeper_problems(&scenario).into_iter();
+        problems.map(|e| (e.line(), e.to_string())).collect()
+    }
+
+    #[test]
+    fn a_flush_is_refused_where_there_is_nothing_that_it_could_empty() {
+        let flushed = |service: &str| {
+            problems(&format!(
+                "[[event]]\nkind = \"flush\"\nat = \"5s\"\n[[variant]]\nname = \"v\"\n{service}\n"
+            ))
+        };
+        let shared = "service = { preset = \"resilient\", cache = { store = \"shared\" } }";
+        assert_eq!(flushed(shared), []);
+        assert_eq!(flushed("event = []"), []);
+        for (service, line) in [
+            ("service = { preset = \"resilient\" }", 14),
+            ("service = { preset = \"naive\", cache = { store = \"shared\" } }", 14),
+            ("", 12),
+        ] {
+            let found = flushed(service);
+            assert_eq!(found.len(), 1, "{service}");
+            assert_eq!(found[0].0, line, "{found:?}");
+            assert!(found[0].1.contains("v has no shared cache"), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_entry_of_a_list_is_told_at_its_line() {
+        let key =
+            |name: &str, digit: &str| format!("    {{ name = \"{name}\", sha256 = \"{}\" }},\n", digit.repeat(64));
+        let keys = key("north", "1") + &key("north", "2");
+        let found = problems(&format!(
+            "[[variant]]\nname = \"v\"\nservice = {{ keys = [\n{keys}] }}\n"
+        ));
+        let problem = "x.toml:13: service.keys[1].name: is the name of another key too: write another name";
+        assert_eq!(found, [(13, problem.to_owned())]);
+    }
 
     #[test]
     fn a_provider_that_the_service_cannot_talk_to_is_refused_and_can_stand_alone() {

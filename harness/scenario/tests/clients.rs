@@ -101,6 +101,32 @@ fn a_conversation_has_an_even_number_of_earlier_turns() {
 }
 
 #[test]
+fn a_key_that_would_change_nothing_is_refused_where_it_stands() {
+    let questions = format!("{CONSTANT}\nprompts = {{ questions = true }}\nprompt_tokens = 50");
+    refuses(
+        &questions,
+        "",
+        "`prompt_tokens` has no meaning where prompts are questions",
+        "remove it",
+    );
+    for key in [
+        "history = { turns = 2 }",
+        "max_tokens = 50",
+        "output = \"json\"",
+        "[[load.client]]\nshare = 1\ntask = \"support\"",
+    ] {
+        let text = format!("{CONSTANT}\nendpoint = \"embeddings\"\n{key}");
+        let error = read(&text, "").expect_err(key);
+        let named = key.rsplit('\n').next().and_then(|line| line.split(' ').next()).unwrap();
+        assert!(error.to_string().contains(&format!("`{named}")), "{error}");
+        assert_eq!(error.line(), 12 + key.matches("\n").count(), "{error}");
+        assert!(error.remedy().contains("remove it, or choose another endpoint"));
+    }
+    let text = format!("{CONSTANT}\nendpoint = \"embeddings\"\noutput = \"text\"\nprompt_tokens = 50");
+    assert_eq!(load(&text).endpoint, Endpoint::Embeddings);
+}
+
+#[test]
 fn an_impatient_client_says_after_how_long_it_sends_again() {
     let load = load(&client("again = { after = \"300ms\", probability = 0.5 }"));
     let again = load.clients[0].again.as_ref().expect("again");

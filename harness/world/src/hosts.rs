@@ -111,7 +111,7 @@ impl<M: Mount> Hosts<M> {
         Begun {
             over: over.clone(),
             conducting: AbortOnDropHandle::new(tokio::spawn(self.conduct(scaler, over))),
-            _events: AbortOnDropHandle::new(tokio::spawn(events)),
+            events: AbortOnDropHandle::new(tokio::spawn(events)),
         }
     }
 
@@ -192,15 +192,22 @@ impl<M: Mount> Hosts<M> {
 pub(crate) struct Begun {
     over: CancellationToken,
     conducting: AbortOnDropHandle<Result<(), MountError>>,
-    _events: AbortOnDropHandle<()>,
+    events: AbortOnDropHandle<Result<(), MountError>>,
 }
 
 impl Begun {
-    /// Ends the run for all hosts and waits for them, within a bound. An error is a host that was lost on the way.
+    /// Ends the run for all hosts and waits for them, within a bound. An error is a host that was lost on the way, or an
+    /// event that failed.
     pub(crate) async fn stop(self) -> Result<(), MountError> {
         self.over.cancel();
         let ended = self.conducting.await;
-        ended.unwrap_or_else(|e| Err(MountError(format!("the harness lost its hosts: {e}"))))
+        ended.unwrap_or_else(|e| Err(MountError(format!("the harness lost its hosts: {e}"))))?;
+        // What has not happened by now will not.
+        if !self.events.is_finished() {
+            return Ok(());
+        }
+        let happened = self.events.await;
+        happened.unwrap_or_else(|e| Err(MountError(format!("the harness lost its events: {e}"))))
     }
 }
 

@@ -36,13 +36,13 @@ pub trait Mount: Send + Sync + 'static {
     fn work(&self, spec: HostSpec, shared: Self::Shared, io: HostIo) -> Running;
 
     /// Empties the cache that hosts share, if they share one: `shared` of hosts in process, or of child processes whose
-    /// variant has its files in `folder`.
+    /// variant has its files in `folder`. An error is a cache that has kept what was in it.
     fn flush<'a>(
         &'a self,
         _shared: Option<&'a Self::Shared>,
         _folder: Option<&'a Path>,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        Box::pin(std::future::ready(()))
+    ) -> Pin<Box<dyn Future<Output = Result<(), MountError>> + Send + 'a>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     /// The addresses (`host:port`) behind which child processes have what they depend on, as far as a network lies in

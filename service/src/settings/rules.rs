@@ -174,14 +174,18 @@ impl Rules<'_> {
                 );
             }
             let same_name = names.insert(&key.name, n).filter(|_| !key.name.is_empty());
-            self.check(same_name.is_none(), &at("name"), "is the name of another key too");
+            self.check(
+                same_name.is_none(),
+                &at("name"),
+                "is the name of another key too: write another name",
+            );
             let same_sum = sums
                 .insert(key.sha256.bytes(), n)
                 .filter(|_| key.sha256 != Digest::default());
             self.check(
                 same_sum.is_none(),
                 &at("sha256"),
-                "is the sum of another key too: who shows it could be either",
+                "is the sum of another key too: who shows it could be either; make a key of its own",
             );
         }
         self.prices(&settings.keys, &settings.providers);

@@ -17,7 +17,7 @@ use brownout_world::mount::{HostIo, HostSpec, Mount, MountError, Role, Running, 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Flushed, ReferenceService, Stores};
+use super::{Flushed, ReferenceService, Stores, not_flushed};
 
 /// The reference service, its children on these stores. Without any: SQLite, in the variant's folder.
 #[derive(Clone, Default)]
@@ -131,10 +131,8 @@ impl Mount for OnStores {
             return ReferenceService.flush(shared, folder);
         };
         Box::pin(async move {
-            // A Redis that cannot be reached has nothing to give out either.
-            if let Ok(cache) = RedisCache::open(&url, namespace.as_deref()) {
-                let _ = cache.clear().await;
-            }
+            let cache = RedisCache::open(&url, namespace.as_deref()).map_err(|e| not_flushed(&e))?;
+            cache.clear().await.map_err(|e| not_flushed(&e))
         })
     }
 

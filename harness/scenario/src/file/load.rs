@@ -12,7 +12,7 @@ use crate::units::{Micros, PerSecond, Share};
 pub(crate) struct LoadBlock {
     pub(crate) arrivals: Option<Spanned<ArrivalsBlock>>,
     pub(crate) endpoint: Option<Endpoint>,
-    pub(crate) output: Option<Output>,
+    pub(crate) output: Option<Spanned<Output>>,
     pub(crate) watch: Option<Watch>,
     pub(crate) poll: Option<Spanned<Micros>>,
     pub(crate) prompts: Option<Spanned<PromptsBlock>>,

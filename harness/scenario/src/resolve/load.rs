@@ -1,11 +1,12 @@
 //! Load blocks to load plans: the base of the file with the variant's changes on top.
 //!
-//! `arrivals`, `clients`, `prompts` and `history` have files of their own.
+//! `arrivals`, `clients`, `prompts` and `history` have files of their own; `unread` refuses what these leave no meaning.
 
 mod arrivals;
 mod clients;
 mod history;
 mod prompts;
+mod unread;
 
 use toml::Spanned;
 
@@ -35,6 +36,18 @@ pub(super) fn load(context: &Context<'_>, base: &Spanned<LoadBlock>, patch: &Loa
         );
     };
     let endpoint = patch.endpoint.or(raw.endpoint).unwrap_or(Endpoint::Chat);
+    unread::check(
+        context,
+        endpoint,
+        &unread::Keys {
+            prompts: pick!(prompts).map(Spanned::get_ref),
+            prompt_tokens: pick!(prompt_tokens).map(Spanned::span),
+            history: pick!(history).map(Spanned::span),
+            max_tokens: pick!(max_tokens).map(Spanned::span),
+            output: pick!(output),
+            clients: pick!(client).map_or(&[], Vec::as_slice),
+        },
+    )?;
     let poll = pick!(poll).map_or(DEFAULT_POLL, |p| *p.get_ref());
     if let Some(spanned) = pick!(poll).filter(|_| poll < Micros::from_millis(1)) {
         return context.fail(
@@ -69,7 +82,7 @@ pub(super) fn load(context: &Context<'_>, base: &Spanned<LoadBlock>, patch: &Loa
         endpoint,
         watch: patch.watch.or(raw.watch).unwrap_or_default(),
         poll,
-        output: patch.output.or(raw.output).unwrap_or_default(),
+        output: pick!(output).map(|output| *output.get_ref()).unwrap_or_default(),
         prompts: pick!(prompts)
             .map(|block| prompts::prompts(context, block))
             .transpose()?,

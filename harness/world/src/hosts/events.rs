@@ -14,14 +14,20 @@ use tokio::time::sleep;
 
 use super::life::Order;
 use super::{Roll, Site, lock, replicas};
-use crate::mount::Mount;
+use crate::mount::{Mount, MountError};
 
 /// Plays all of them; returns when the last one is over.
-pub(super) async fn play<M: Mount>(events: Vec<EventPlan>, clock: RunClock, site: Arc<Site<M>>, roll: Roll) {
-    join_all(events.into_iter().map(|event| happen(event, clock, &site, &roll))).await;
+pub(super) async fn play<M: Mount>(
+    events: Vec<EventPlan>,
+    clock: RunClock,
+    site: Arc<Site<M>>,
+    roll: Roll,
+) -> Result<(), MountError> {
+    let happened = join_all(events.into_iter().map(|event| happen(event, clock, &site, &roll))).await;
+    happened.into_iter().collect()
 }
 
-async fn happen<M: Mount>(event: EventPlan, clock: RunClock, site: &Site<M>, roll: &Roll) {
+async fn happen<M: Mount>(event: EventPlan, clock: RunClock, site: &Site<M>, roll: &Roll) -> Result<(), MountError> {
     clock.sleep_until(event.at.0).await;
     match event.what {
         EventKind::RollingRestart { pause } => rolling_restart(pause.into(), roll).await,
@@ -33,8 +39,9 @@ async fn happen<M: Mount>(event: EventPlan, clock: RunClock, site: &Site<M>, rol
             let restart_after = restart_after.map(Micros::into);
             tell(&host, Order::Kill { restart_after }, roll).await;
         }
-        EventKind::Flush => site.mount.flush(site.shared.as_ref(), site.place.folder()).await,
+        EventKind::Flush => site.mount.flush(site.shared.as_ref(), site.place.folder()).await?,
     }
+    Ok(())
 }
 
 async fn rolling_restart(pause: Duration, roll: &Roll) {
