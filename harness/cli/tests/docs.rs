@@ -492,11 +492,37 @@ fn fragment(heading: &str) -> String {
     kept.collect::<String>().to_lowercase().replace(' ', "-")
 }
 
+/// The decisions and their index.
+fn decisions() -> Vec<PathBuf> {
+    let folder = std::fs::read_dir(root().join("docs/adr")).unwrap();
+    let mut files: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_decision_has_a_number_of_its_own() {
+    let mut numbers = BTreeSet::new();
+    for file in decisions().iter().filter(|file| !file.ends_with("README.md")) {
+        let name = file.file_name().unwrap().to_string_lossy();
+        let number: u32 = name.split('-').next().unwrap().parse().expect(&name);
+        assert!(numbers.insert(number), "{name}: there is another decision {number}");
+        let text = std::fs::read_to_string(file).unwrap();
+        assert!(
+            text.starts_with(&format!("# {number}. ")),
+            "{name} has another number in its heading"
+        );
+    }
+    let all: BTreeSet<u32> = (1..=numbers.len() as u32).collect();
+    assert_eq!(numbers, all, "none is left out");
+}
+
 #[test]
 fn every_link_leads_somewhere_and_every_document_is_in_the_index() {
     let docs = root().join("docs");
     let index = std::fs::read_to_string(docs.join("README.md")).unwrap();
-    let mut pages = vec![root().join("harness/examples/README.md")];
+    let mut pages = vec![root().join("README.md"), root().join("harness/examples/README.md")];
+    pages.extend(decisions());
     for page in std::fs::read_dir(&docs).unwrap().map(|entry| entry.unwrap().path()) {
         let name = page.file_name().unwrap().to_string_lossy().into_owned();
         if page.extension().is_some_and(|extension| extension == "md") {
