@@ -3,7 +3,7 @@
 //! Only words: a key that is not known is spelled out, never dropped.
 
 use brownout_measure::attribution;
-use brownout_measure::record::{ClockKind, Verdict};
+use brownout_measure::record::{ClockKind, Results, Verdict};
 
 /// The verdict as a word.
 pub(crate) const fn verdict(verdict: Verdict) -> &'static str {
@@ -25,9 +25,25 @@ pub(crate) const fn sign(verdict: Verdict) -> &'static str {
     }
 }
 
-/// What a verdict means for the reader.
-pub(crate) const fn verdict_means(verdict: Verdict) -> &'static str {
-    match verdict {
+/// The verdict on a run at the head of its summary: who expects nothing passes, and that is to be seen.
+pub(crate) fn headline(results: &Results) -> String {
+    let word = verdict(results.verdict).to_uppercase();
+    if is_unjudged(results) {
+        format!("{word} (nothing was expected of it)")
+    } else {
+        word
+    }
+}
+
+/// Whether it passed because nothing was expected.
+fn is_unjudged(results: &Results) -> bool {
+    results.verdict == Verdict::Passed && results.expectations.is_empty()
+}
+
+/// What its verdict means for the reader of a run.
+pub(crate) fn verdict_means(results: &Results) -> &'static str {
+    match results.verdict {
+        Verdict::Passed if is_unjudged(results) => "Nothing was expected of it.",
         Verdict::Passed => "All that was expected holds.",
         Verdict::Failed => "Something that was expected does not hold.",
         Verdict::Invalid => {

@@ -12,7 +12,7 @@ use crate::{ablation, bill, figures, names};
 pub fn run_summary(record: &RunRecord) -> String {
     let results = &record.results;
     let sign = names::sign(results.verdict);
-    let verdict = names::verdict(results.verdict).to_uppercase();
+    let verdict = names::headline(results);
     let mut text = format!(
         "# {sign} {verdict}: {}\n\n{}\n",
         markdown(&record.question),

@@ -31,7 +31,7 @@ const NAME: usize = 24;
 /// The run as text.
 pub fn summary_text(record: &RunRecord) -> String {
     let results = &record.results;
-    let verdict = names::verdict(results.verdict).to_uppercase();
+    let verdict = names::headline(results);
     let mut text = wrapped(
         &format!("{} {verdict}  {}", names::sign(results.verdict), record.question),
         "",
@@ -134,12 +134,33 @@ fn shortened(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use brownout_measure::record::Verdict;
+
     use super::*;
     use crate::sample;
 
     #[test]
     fn a_run_in_a_terminal() {
         insta::assert_snapshot!(summary_text(&sample::record()));
+    }
+
+    #[test]
+    fn who_expects_nothing_passes_and_says_so() {
+        let mut record = sample::record();
+        record.results.verdict = Verdict::Passed;
+        let line = |record: &RunRecord| summary_text(record).lines().next().map(str::to_owned).unwrap();
+        assert!(line(&record).starts_with("✓ PASSED Who"), "{}", line(&record));
+        record.results.expectations.clear();
+        let unjudged = line(&record);
+        assert!(
+            unjudged.starts_with("✓ PASSED (nothing was expected of it) Who"),
+            "{unjudged}"
+        );
+        let markdown = crate::summary::run_summary(&record);
+        assert!(
+            markdown.starts_with("# ✓ PASSED (nothing was expected of it): "),
+            "{markdown}"
+        );
     }
 
     #[test]

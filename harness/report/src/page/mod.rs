@@ -97,7 +97,7 @@ fn opening(record: &RunRecord) -> Markup {
             h1 { (record.question) }
             p.lead { (results.answer) }
             @if let Some(claim) = &record.claim { p.claim { strong { "Claim under test: " } (claim) } }
-            p.faint { (names::verdict_means(results.verdict)) }
+            p.faint { (names::verdict_means(results)) }
             @if record.interrupted { p.alert { "The run was interrupted: it counts what had fallen due." } }
             nav aria-label="On this page" {
                 a href="#figures" { "Key figures" }
