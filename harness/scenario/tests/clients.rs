@@ -119,7 +119,7 @@ fn a_key_that_would_change_nothing_is_refused_where_it_stands() {
         let error = read(&text, "").expect_err(key);
         let named = key.rsplit('\n').next().and_then(|line| line.split(' ').next()).unwrap();
         assert!(error.to_string().contains(&format!("`{named}")), "{error}");
-        assert_eq!(error.line(), 12 + key.matches("\n").count(), "{error}");
+        assert_eq!(error.line(), 12 + key.matches('\n').count(), "{error}");
         assert!(error.remedy().contains("remove it, or choose another endpoint"));
     }
     let text = format!("{CONSTANT}\nendpoint = \"embeddings\"\noutput = \"text\"\nprompt_tokens = 50");

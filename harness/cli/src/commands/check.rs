@@ -20,7 +20,9 @@ pub fn check(args: &CheckArgs) -> Exit {
     if args.json {
         say!("{}", serde_json::to_string_pretty(&plans).unwrap_or_default());
     } else {
-        plans.iter().for_each(|plan| say!("{}", in_words(plan)));
+        for plan in &plans {
+            say!("{}", in_words(plan));
+        }
     }
     for plan in plans.iter().filter(|plan| plan.expectations.is_empty()) {
         complain!(
