@@ -295,9 +295,9 @@ mod tests {
             for (from, to) in [(base, full), (full, base)] {
                 let (all, wanted) = (complete(from), complete(to));
                 let changes: Vec<Change> = differing_cures(&all, &wanted).into_values().flatten().collect();
-                let mut changed = complete(&changed(from, "all", &changes));
-                changed.insert("preset".to_owned(), wanted["preset"].clone());
-                assert_eq!(changed, wanted, "{} to {}", from.name, to.name);
+                let mut reached = complete(&changed(from, "all", &changes));
+                reached.insert("preset".to_owned(), wanted["preset"].clone());
+                assert_eq!(reached, wanted, "{} to {}", from.name, to.name);
             }
             let ablation = Ablation::of(&plan).unwrap();
             let cures: Vec<&String> = ablation.cures.iter().map(|cure| &cure.name).collect();

@@ -167,6 +167,7 @@ fn deeper_problems(scenario: &Scenario) -> Vec<ScenarioError> {
             );
         }
     }
+    problems.extend(idle_keys(scenario));
     problems.extend(flushes_without_a_cache(scenario));
     problems.extend(foreign_dialect(scenario));
     for (position, expectation) in scenario.plan.expectations.iter().enumerate() {
@@ -177,6 +178,69 @@ fn deeper_problems(scenario: &Scenario) -> Vec<ScenarioError> {
                 error.to_string(),
                 "docs/metrics.md says what each figure means",
             ));
+        }
+    }
+    problems
+}
+
+/// Keys that a scenario writes and that do nothing beside its others. Presets have values for them, so the settings alone
+/// cannot tell.
+fn idle_keys(scenario: &Scenario) -> Vec<ScenarioError> {
+    let mut problems = Vec::new();
+    for (position, variant) in scenario.plan.variants.iter().enumerate() {
+        let written = &variant.service.settings;
+        // Settings that are wrong were refused as such.
+        let Ok(settings) = Settings::from_map(written.clone()) else {
+            continue;
+        };
+        let (hedge, shed, deadline) = (&settings.hedge, &settings.shed, &settings.deadline);
+        let is_beyond = deadline
+            .first_token
+            .zip(deadline.total)
+            .is_some_and(|(first, total)| first > total);
+        let idle = [
+            (
+                "hedge",
+                "budget_ratio",
+                hedge.after.is_none(),
+                "without hedge.after",
+                "write hedge.after too",
+            ),
+            (
+                "shed",
+                "queue",
+                shed.concurrent.is_none(),
+                "without shed.concurrent",
+                "write shed.concurrent too",
+            ),
+            (
+                "shed",
+                "wait",
+                shed.concurrent.is_none(),
+                "without shed.concurrent",
+                "write shed.concurrent too",
+            ),
+            (
+                "deadline",
+                "first_token",
+                is_beyond,
+                "beyond deadline.total",
+                "make it shorter",
+            ),
+        ];
+        for (table, key, is_idle, why, remedy) in idle {
+            let is_on = written
+                .get(table)
+                .and_then(|table| table.get(key))
+                .is_some_and(|value| value != "off");
+            if is_idle && is_on {
+                let path = ["variant", &position.to_string(), "service", table, key];
+                problems.push(scenario.source.error(
+                    scenario.source.locate(&path),
+                    format!("service.{table}.{key}: does nothing {why}"),
+                    format!("{remedy}, or take it out"),
+                ));
+            }
         }
     }
     problems
@@ -250,6 +314,40 @@ mod tests {
             assert_eq!(found.len(), 1, "{service}");
             assert_eq!(found[0].0, line, "{found:?}");
             assert!(found[0].1.contains("v has no shared cache"), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn keys_that_do_nothing_beside_the_others_are_refused_if_they_were_written() {
+        let found = |service: &str| problems(&format!("[[variant]]\nname = \"v\"\nservice = {{ {service} }}\n"));
+        for (service, words) in [
+            (
+                "hedge = { budget_ratio = 0.1 }",
+                "hedge.budget_ratio: does nothing without hedge.after",
+            ),
+            (
+                "shed = { concurrent = \"off\", queue = 9 }",
+                "shed.queue: does nothing without shed.concurrent",
+            ),
+            (
+                "shed = { concurrent = \"off\", wait = \"1s\" }",
+                "shed.wait: does nothing without shed.concurrent",
+            ),
+            (
+                "deadline = { first_token = \"9s\", total = \"8s\" }",
+                "deadline.first_token: does nothing beyond",
+            ),
+        ] {
+            let found = found(&format!("preset = \"resilient\", {service}"));
+            assert_eq!(found.len(), 1, "{service}: {found:?}");
+            assert!(found[0].1.contains(words), "{found:?}");
+        }
+        for fine in [
+            "preset = \"naive\"",
+            "preset = \"resilient\", deadline = { total = \"2s\" }",
+            "preset = \"resilient\", hedge = { after = \"1s\", budget_ratio = 0.1 }",
+        ] {
+            assert_eq!(found(fine), [], "{fine}");
         }
     }
 

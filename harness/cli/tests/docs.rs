@@ -494,8 +494,8 @@ fn fragment(heading: &str) -> String {
 
 /// The decisions and their index.
 fn decisions() -> Vec<PathBuf> {
-    let folder = std::fs::read_dir(root().join("docs/adr")).unwrap();
-    let mut files: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
+    let folder = std::fs::read_dir(root().join("docs/adr")).expect("decisions");
+    let mut files: Vec<PathBuf> = folder.map(|entry| entry.expect("a file").path()).collect();
     files.sort();
     files
 }
