@@ -179,6 +179,14 @@ impl Mount for OnStores {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_cache_that_cannot_be_emptied_is_told() {
+        // Nobody listens on port 1.
+        let stores = OnStores::at(None, Some("redis://127.0.0.1:1/".to_owned())).unwrap();
+        let error = stores.flush(None, Some(Path::new("/tmp/a/naive"))).await.unwrap_err();
+        assert!(error.to_string().contains("the cache could not be emptied"), "{error}");
+    }
+
     #[test]
     fn variants_and_runs_do_not_meet_and_nothing_but_an_address_is_taken_for_one() {
         let names: std::collections::BTreeSet<_> = ["/tmp/a/naive", "/tmp/a/resilient", "/tmp/b/naive"]
