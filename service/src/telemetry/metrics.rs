@@ -17,7 +17,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
 use self::labels::{
-    Answered, Attempted, Build, Cached, Capped, Endpoint, EndpointKind, EndpointModel, Kind, Known, Model, Outcome,
+    Answered, Attempted, Breaker, Build, Cached, Capped, Endpoint, EndpointKind, EndpointModel, Kind, Known, Model, Outcome,
     Provider, Reason, Routed, State, Tokens, Turned, WastedTokens,
 };
 pub(crate) use self::text::Format;
@@ -83,9 +83,9 @@ pub(crate) struct Metrics {
     attempt_duration: Histograms<Provider>,
     routes: Family<Routed, Counter>,
     batch: Histogram,
-    breaker_state: Family<Provider, Gauge>,
+    breaker_state: Family<Breaker, Gauge>,
     breaker_transitions: Family<Turned, Counter>,
-    breaker_refused: Family<Provider, Counter>,
+    breaker_refused: Family<Breaker, Counter>,
     hedges: Family<Outcome, Counter>,
     rescues: Family<Outcome, Counter>,
     structured: Family<Outcome, Counter>,
@@ -324,7 +324,7 @@ impl Metrics {
     }
 
     fn register_breakers(&self, to: &mut Registry) {
-        let help = "Where a provider's circuit breaker stands: 0 closed, 1 half-open, 2 open";
+        let help = "Where a provider's circuit breaker for an operation stands: 0 closed, 1 half-open, 2 open";
         add(to, metric::BREAKER_STATE, help, &self.breaker_state);
         let help = "Circuit breakers that turned, by where they stood then";
         add(to, metric::BREAKER_TRANSITIONS, help, &self.breaker_transitions);
@@ -512,28 +512,30 @@ impl Metrics {
         self.routes.get_or_create(&Routed { provider, reason }).inc();
     }
 
-    /// The circuit breaker of a provider stands so.
-    pub(crate) fn breaker_stands(&self, provider: &str, standing: Standing) {
+    /// The circuit breaker of a provider stands so, for one operation.
+    pub(crate) fn breaker_stands(&self, provider: &str, operation: &'static str, standing: Standing) {
         let provider = self.providers.label(provider);
-        let label = Provider { provider };
+        let label = Breaker { provider, operation };
         self.breaker_state.get_or_create(&label).set(standing.number());
     }
 
     /// The circuit breaker of a provider turned.
-    pub(crate) fn breaker_turned(&self, provider: &str, to: Standing) {
-        self.breaker_stands(provider, to);
+    pub(crate) fn breaker_turned(&self, provider: &str, operation: &'static str, to: Standing) {
+        self.breaker_stands(provider, operation, to);
         let provider = self.providers.label(provider);
         let label = Turned {
             provider,
+            operation,
             to: to.name(),
         };
         self.breaker_transitions.get_or_create(&label).inc();
     }
 
     /// An attempt was not made.
-    pub(crate) fn breaker_refused(&self, provider: &str) {
+    pub(crate) fn breaker_refused(&self, provider: &str, operation: &'static str) {
         let provider = self.providers.label(provider);
-        self.breaker_refused.get_or_create(&Provider { provider }).inc();
+        let label = Breaker { provider, operation };
+        self.breaker_refused.get_or_create(&label).inc();
     }
 
     /// A provider reported what an answer used.

@@ -200,3 +200,28 @@ async fn what_is_no_text_is_refused_and_nobody_is_asked() {
     assert_eq!(unknown.json()["error"]["code"], "model_not_found");
     assert_eq!(calls(&provider).len(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_has_no_embeddings_is_none_the_worse_at_chat() {
+    let script = |_: usize, seen: &Seen| {
+        if seen.body.get("input").is_some() {
+            Reply::Status(404, None)
+        } else {
+            Reply::Whole(ms(1))
+        }
+    };
+    let provider = Provider::new(script);
+    let host = Host::new(&provider, json!({}));
+    assert_eq!(embed(&host, json!("a")).await.status, 502);
+    assert_eq!(embed(&host, json!("b")).await.status, 503, "they are not asked for again");
+    let chat = host.chat().await;
+    assert_eq!((chat.status.as_u16(), &chat.json()["provider"]), (200, &json!("a")));
+    assert_eq!(provider.hosts(), ["a.sim", "a.sim"]);
+    let metrics = host.get("/metrics").await.body;
+    for line in [
+        r#"service_breaker_state{provider="a",operation="chat"} 0"#,
+        r#"service_breaker_state{provider="a",operation="embeddings"} 2"#,
+    ] {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
+    }
+}

@@ -181,9 +181,9 @@ async fn an_open_breaker_answers_at_once_and_says_when_to_come_back() {
     assert_eq!((provider.seen().len(), host.elapsed_ms()), (5, 0));
     let metrics = host.get("/metrics").await.body;
     for line in [
-        r#"service_breaker_state{provider="a"} 2"#,
-        r#"service_breaker_transitions_total{provider="a",to="open"} 1"#,
-        r#"service_breaker_refused_total{provider="a"} 50"#,
+        r#"service_breaker_state{provider="a",operation="chat"} 2"#,
+        r#"service_breaker_transitions_total{provider="a",operation="chat",to="open"} 1"#,
+        r#"service_breaker_refused_total{provider="a",operation="chat"} 50"#,
     ] {
         assert!(metrics.contains(line), "{line}\n{metrics}");
     }

@@ -1,6 +1,7 @@
 //! The breaker of one provider at work: every attempt passes it, and tells it how it ended.
 //!
-//! Does not decide anything; that is [`crate::resilience::breaker`]'s.
+//! Each operation has its own: a provider that has chat models alone refuses every embedding, and is none the worse at
+//! chat for it. Does not decide anything; that is [`crate::resilience::breaker`]'s.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,13 +15,15 @@ use crate::resilience::breaker::{Admit, Breaker, BreakerSettings, Outcome, Stand
 use crate::resilience::classes::Mark;
 use crate::sync::lock;
 use crate::telemetry::Metrics;
+use crate::telemetry::conventions::value;
 
-/// A provider's breaker. Clones share it.
+/// A provider's breaker for one operation. Clones share it.
 #[derive(Clone)]
 pub(super) struct Circuit {
     shared: Arc<Mutex<Shared>>,
     metrics: Metrics,
     provider: String,
+    operation: &'static str,
     clock: Clock,
     seed: u64,
     /// What its jitter is drawn by.
@@ -34,17 +37,17 @@ struct Shared {
 }
 
 impl Circuit {
-    /// The breaker of `provider` in `instance`: replicas that open together must not probe together.
+    /// The breaker of `provider` for `operation` in `instance`: what opens together must not probe together.
     pub(super) fn new(
         settings: BreakerSettings,
         metrics: Metrics,
-        provider: &str,
+        (provider, operation): (&str, &'static str),
         instance: &str,
         clock: Clock,
         seed: u64,
     ) -> Self {
         let told = Standing::Closed;
-        metrics.breaker_stands(provider, told);
+        metrics.breaker_stands(provider, operation, told);
         Self {
             shared: Arc::new(Mutex::new(Shared {
                 breaker: Breaker::new(settings),
@@ -52,9 +55,13 @@ impl Circuit {
             })),
             metrics,
             provider: provider.to_owned(),
+            operation,
             clock,
             seed,
-            key: format!("{instance} {provider}"),
+            key: match operation {
+                value::CHAT => format!("{instance} {provider}"),
+                operation => format!("{instance} {provider} {operation}"),
+            },
         }
     }
 
@@ -67,7 +74,7 @@ impl Circuit {
                 ticket: Some(ticket),
             }),
             Admit::No { retry_in } => {
-                self.metrics.breaker_refused(&self.provider);
+                self.metrics.breaker_refused(&self.provider, self.operation);
                 Err(AttemptFailure::Open { retry_in })
             }
         }
@@ -107,9 +114,10 @@ impl Circuit {
         let from = std::mem::replace(&mut shared.told, to);
         // Told under the lock: what is told last is what is true.
         if from != to {
-            self.metrics.breaker_turned(&self.provider, to);
+            self.metrics.breaker_turned(&self.provider, self.operation, to);
             let (provider, from, to) = (self.provider.as_str(), from.name(), to.name());
-            tracing::info!(provider, from, to, "a circuit breaker turned");
+            let operation = self.operation;
+            tracing::info!(provider, operation, from, to, "a circuit breaker turned");
         }
         drop(shared);
         result

@@ -57,8 +57,10 @@ impl ModelClient {
         seed: u64,
     ) -> Result<Self, ServiceError> {
         let provider = |provider: &ProviderSettings| {
-            let metrics = metrics.clone();
-            let circuit = Circuit::new(settings.breaker, metrics, &provider.name, instance, clock, seed);
+            let circuit = |operation| {
+                let (metrics, of) = (metrics.clone(), (provider.name.as_str(), operation));
+                Circuit::new(settings.breaker, metrics, of, instance, clock, seed)
+            };
             Provider::new(provider, settings.route, circuit)
         };
         let providers: Vec<Provider> = settings.providers.iter().map(provider).collect::<Result<_, _>>()?;
@@ -205,9 +207,9 @@ impl ModelClient {
         }
     }
 
-    /// One visit to a provider, for vectors; none while its breaker is open.
+    /// One visit to a provider, for vectors; none while its breaker for them is open.
     async fn vectors(&self, call: EmbeddingCall<'_>, provider: &Provider) -> Result<EmbeddingAnswer, AttemptFailure> {
-        let mut visit = Visit::begin(&self.metrics, provider, provider.circuit.admit()?);
+        let mut visit = Visit::begin(&self.metrics, provider, provider.embeddings_circuit.admit()?);
         let result = embeddings::vectors(self.upstream.as_ref(), provider, call).await;
         visit.ended(&result);
         result

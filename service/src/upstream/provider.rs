@@ -1,4 +1,4 @@
-//! A provider as the client knows it: its addresses, its model, its key, its prices and its breaker.
+//! A provider as the client knows it: its addresses, its model, its key, its prices and its breakers.
 //!
 //! Sends nothing; that is [`super::attempt`]'s and [`super::stream`]'s.
 
@@ -9,6 +9,7 @@ use super::circuit::Circuit;
 use crate::error::ServiceError;
 use crate::routing::{Pace, RouteSettings};
 use crate::settings::{Price, ProviderSettings};
+use crate::telemetry::conventions::value;
 
 /// A provider, ready to be called.
 pub(super) struct Provider {
@@ -24,7 +25,10 @@ pub(super) struct Provider {
     pub(super) prices: Option<(Price, Price)>,
     /// Tokens that prompt and answer have room in, where that is known.
     pub(super) context_window: Option<u32>,
+    /// The breaker of chat.
     pub(super) circuit: Circuit,
+    /// The breaker of embeddings.
+    pub(super) embeddings_circuit: Circuit,
     /// How soon it begins to answer.
     pub(super) pace: Pace,
 }
@@ -33,7 +37,7 @@ impl Provider {
     pub(super) fn new(
         settings: &ProviderSettings,
         route: RouteSettings,
-        circuit: Circuit,
+        circuit: impl Fn(&'static str) -> Circuit,
     ) -> Result<Self, ServiceError> {
         Ok(Self {
             name: settings.name.clone(),
@@ -46,7 +50,8 @@ impl Provider {
             prices: settings.prompt_price.zip(settings.completion_price),
             pace: Pace::new(route.half_life),
             context_window: settings.context_window,
-            circuit,
+            circuit: circuit(value::CHAT),
+            embeddings_circuit: circuit(value::EMBEDDINGS),
         })
     }
 }

@@ -59,8 +59,15 @@ pub(super) struct Routed {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Breaker {
+    pub(super) provider: String,
+    pub(super) operation: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Turned {
     pub(super) provider: String,
+    pub(super) operation: &'static str,
     pub(super) to: &'static str,
 }
 
