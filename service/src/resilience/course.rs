@@ -93,6 +93,11 @@ impl<'a> Course<'a> {
         self.attempts += 1;
     }
 
+    /// Whether one of the attempts that failed may be billed.
+    pub(crate) const fn may_be_billed(&self) -> bool {
+        self.may_be_billed
+    }
+
     /// An attempt failed. Returns when the next one is due, or with the failure that the call ends with.
     pub(crate) async fn after(&mut self, failure: AttemptFailure) -> Result<(), CallFailure> {
         let class = failure.class();

@@ -1,6 +1,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
+use super::limits::keyed;
 use super::provider::{Fate, Provider, Reply, Seen};
 use super::support::{Answer, Host, ms};
 
@@ -224,4 +225,52 @@ async fn a_provider_that_has_no_embeddings_is_none_the_worse_at_chat() {
     ] {
         assert!(metrics.contains(line), "{line}\n{metrics}");
     }
+}
+
+/// A service whose key has so many micro-dollars, a token costing one; each input is a call.
+fn with_budget(micros: u64) -> Value {
+    let mut service = keyed(&json!({ "budget_usd": micros as f64 / 1e6 }), &json!({}));
+    service["batch"] = json!({ "size": 1 });
+    service["retry"] = json!({ "backoff": "none" });
+    service
+}
+
+async fn paid(host: &Host, input: Value) -> u16 {
+    let body = json!({ "model": "default", "input": input }).to_string();
+    let key = [("authorization", "Bearer key")];
+    let answer = host.send_with(Method::POST, "/v1/embeddings", &key, &body).await;
+    Answer::read(answer).await.status.as_u16()
+}
+
+#[tokio::test(start_paused = true)]
+async fn inputs_that_were_answered_are_paid_for_although_another_one_was_refused() {
+    let script = |_: usize, seen: &Seen| {
+        if seen.body["input"] == json!(["bad"]) {
+            Reply::Status(400, None)
+        } else {
+            Reply::Vectors(ms(50))
+        }
+    };
+    let provider = Provider::new(script);
+    // "bad" and "ok" are 5 + 64 + 2 x 16 tokens at most; "ok" is two.
+    let host = Host::new(&provider, with_budget(101 + 2));
+    for n in 0..2 {
+        assert_eq!(paid(&host, json!(["bad", "ok"])).await, 502, "{n}");
+    }
+    assert_eq!(paid(&host, json!(["bad", "ok"])).await, 402);
+    assert_eq!(provider.seen().len(), 4);
+    let host = Host::new(&provider, with_budget(102));
+    for _ in 0..5 {
+        assert_ne!(paid(&host, json!(["bad", "bad"])).await, 402, "costs nothing");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_at_embeddings_that_may_be_billed_is_paid_for_although_a_later_one_succeeds() {
+    let provider = Provider::new(|n, _| if n == 0 { Reply::Body("{}") } else { Reply::Vectors(ms(1)) });
+    // 1 + 64 + 16 tokens at most.
+    let host = Host::new(&provider, with_budget(81 + 80));
+    assert_eq!(paid(&host, json!("a")).await, 200);
+    assert_eq!(provider.seen().len(), 2);
+    assert_eq!(paid(&host, json!("a")).await, 402, "all that was set aside is gone");
 }

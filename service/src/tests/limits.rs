@@ -40,7 +40,8 @@ fn service(more: &Value) -> Value {
     service
 }
 
-fn keyed(key: &Value, limits: &Value) -> Value {
+/// A service with one key, `key`, that has these limits of its own, and `limits` for all.
+pub(super) fn keyed(key: &Value, limits: &Value) -> Value {
     let mut entry = json!({ "name": "n", "sha256": Digest::of(b"key").to_hex() });
     entry.as_object_mut().unwrap().extend(key.as_object().unwrap().clone());
     service(&json!({ "auth": "required", "keys": [entry], "limits": limits }))

@@ -194,14 +194,15 @@ impl ModelClient {
         AnswerStream::open(upstream, provider, call, witness, self.content_filter, form).await
     }
 
-    /// EmbeddingAnswer for inputs, from the one provider that is asked for them: those of another model could not be compared.
-    pub(crate) async fn embed(&self, call: EmbeddingCall<'_>) -> Result<EmbeddingAnswer, CallFailure> {
+    /// Vectors for inputs, from the one provider that is asked for them: those of another model could not be compared. And
+    /// whether an attempt that failed before may be billed as well.
+    pub(crate) async fn embed(&self, call: EmbeddingCall<'_>) -> Result<(EmbeddingAnswer, bool), CallFailure> {
         let provider = &self.providers[call.provider];
         let chain = Chain::new(std::iter::once(provider.context_window), false);
         let mut course = Course::begin(self.rules(), chain, call.deadline, call.trace, call.request_id);
         loop {
             match self.vectors(call, provider).await {
-                Ok(vectors) => return Ok(vectors),
+                Ok(vectors) => return Ok((vectors, course.may_be_billed())),
                 Err(failure) => course.after(failure).await?,
             }
         }

@@ -39,6 +39,8 @@ pub(super) struct Embedded {
     pub(super) prompt_tokens: u64,
     /// The model, in the provider's word.
     pub(super) model: String,
+    /// Whether somebody may bill for another attempt, one that failed.
+    pub(super) more_may_be_billed: bool,
 }
 
 /// Why there is no vector.
@@ -88,8 +90,9 @@ fn send(app: &Arc<App>, key: Key, batch: Vec<Input>) {
 
 /// Makes the call, or, where a part of it is refused, as many as it takes.
 async fn deliver(app: &App, key: Key, batch: Vec<Input>) {
-    let mut parts = vec![begin(batch)];
-    while let Some(mut part) = parts.pop() {
+    // Each with whether a call that carried it before may be billed.
+    let mut parts = vec![(begin(batch), false)];
+    while let Some((mut part, before)) = parts.pop() {
         part.retain(|input| !input.reply.is_closed());
         if part.is_empty() {
             continue;
@@ -101,12 +104,13 @@ async fn deliver(app: &App, key: Key, batch: Vec<Input>) {
             () = all_have_left(&mut part) => continue,
         };
         match answer {
-            Ok(embedded) => hand_out(part, embedded),
+            Ok(embedded) => hand_out(part, embedded, before),
             Err(failure) if part.len() > 1 && is_refusal(&failure) => {
                 let second = part.split_off(part.len() / 2);
-                parts.extend([second, part]);
+                let before = before || failure.may_be_billed;
+                parts.extend([(second, before), (part, before)]);
             }
-            Err(failure) => tell(part, &failure),
+            Err(failure) => tell(part, &failure, before),
         }
     }
 }
@@ -175,7 +179,7 @@ async fn ask(
         // Of its own: the one that came first must not take the others with it when its time is up.
         deadline: Deadline::start(app.clock, app.settings.deadline),
     };
-    let answer = app.models.embed(call).await?;
+    let (answer, more_may_be_billed) = app.models.embed(call).await?;
     let weights: Vec<u64> = texts.iter().map(|text| text.len() as u64).collect();
     let tokens = shares(answer.prompt_tokens, &weights);
     let embedded = answer
@@ -186,6 +190,7 @@ async fn ask(
             vector,
             prompt_tokens,
             model: answer.model.clone(),
+            more_may_be_billed,
         });
     Ok(embedded.collect())
 }
@@ -196,17 +201,18 @@ async fn all_have_left(part: &mut [Sent]) {
     }
 }
 
-fn hand_out(part: Vec<Sent>, embedded: Vec<Embedded>) {
-    for (input, embedded) in part.into_iter().zip(embedded) {
+fn hand_out(part: Vec<Sent>, embedded: Vec<Embedded>, before: bool) {
+    for (input, mut embedded) in part.into_iter().zip(embedded) {
+        embedded.more_may_be_billed |= before;
         // Who has left does not hear it.
         let _ = input.reply.send(Ok(embedded));
     }
 }
 
-fn tell(part: Vec<Sent>, failure: &CallFailure) {
+fn tell(part: Vec<Sent>, failure: &CallFailure, before: bool) {
     let failed = Failed {
         error: Error::from(failure.last),
-        may_be_billed: failure.may_be_billed,
+        may_be_billed: before || failure.may_be_billed,
     };
     for input in part {
         let _ = input.reply.send(Err(failed.clone()));

@@ -24,13 +24,44 @@ pub(super) async fn embed(
     let _place = app.places.enter(&context.trace, &context.deadline).await?;
     let mut charge = charge(app, context, provider, &texts).await?;
     charge.begin();
-    let done = gathered(app, context, provider, dimensions, texts).await;
-    match &done {
-        Ok(embedded) => charge.used(usage(embedded)),
-        Err(failed) if !failed.may_be_billed => charge.unused(),
-        Err(_) => {}
+    let replies = gathered(app, context, provider, dimensions, texts).await;
+    match bill(&replies) {
+        Bill::Nothing => charge.unused(),
+        Bill::Of(usage) => charge.used(usage),
+        Bill::Unknown => {}
     }
-    done.map_err(|failed| failed.error)
+    let embedded: Result<Vec<Embedded>, Failed> = replies.into_iter().collect();
+    embedded.map_err(|failed| failed.error)
+}
+
+/// What somebody bills for a request.
+#[derive(Debug, PartialEq, Eq)]
+enum Bill {
+    /// No provider began to work on any of its inputs.
+    Nothing,
+    /// What was reported, and nothing else.
+    Of(Usage),
+    /// What was reported, perhaps, and more.
+    Unknown,
+}
+
+/// What came of the other inputs is billed too when one of them fails.
+fn bill(replies: &[Result<Embedded, Failed>]) -> Bill {
+    let may_be_more = |reply: &Result<Embedded, Failed>| match reply {
+        Ok(embedded) => embedded.more_may_be_billed,
+        Err(failed) => failed.may_be_billed,
+    };
+    if replies.iter().any(may_be_more) {
+        return Bill::Unknown;
+    }
+    let embedded = || replies.iter().flatten();
+    if embedded().next().is_none() {
+        return Bill::Nothing;
+    }
+    Bill::Of(Usage {
+        prompt_tokens: embedded().map(|each| each.prompt_tokens).sum(),
+        completion_tokens: 0,
+    })
 }
 
 /// Sets aside what the inputs can cost, of money and of tokens.
@@ -63,21 +94,14 @@ async fn charge(app: &App, context: &Context, provider: usize, texts: &[String])
     Ok(call.funds.attempt(&call, prices).await?)
 }
 
-fn usage(embedded: &[Embedded]) -> Usage {
-    Usage {
-        prompt_tokens: embedded.iter().map(|each| each.prompt_tokens).sum(),
-        completion_tokens: 0,
-    }
-}
-
-/// Puts every input on its way, and waits for all of them.
+/// Puts every input on its way, and waits for what becomes of all of them.
 async fn gathered(
     app: &Arc<App>,
     context: &Context,
     provider: usize,
     dimensions: Option<u32>,
     texts: Vec<String>,
-) -> Result<Vec<Embedded>, Failed> {
+) -> Vec<Result<Embedded, Failed>> {
     let mut waits = Vec::with_capacity(texts.len());
     for text in texts {
         let ((begun, begins), (reply, replies)) = (oneshot::channel(), oneshot::channel());
@@ -103,17 +127,16 @@ async fn gathered(
     called.set(attribute::OPERATION, value::EMBEDDINGS);
     called.set(attribute::PROVIDER_KEY, app.settings.providers[provider].name.clone());
     called.set(attribute::REQUEST_MODEL, model.clone());
-    let mut embedded = Vec::with_capacity(replies.len());
+    let mut came = Vec::with_capacity(replies.len());
     for reply in replies {
         let shutting_down = Failed {
             error: Error::ShuttingDown,
             may_be_billed: true,
         };
-        let one = reply
-            .await
-            .unwrap_or(Err(shutting_down))
-            .inspect_err(|_| called.fail())?;
-        embedded.push(one);
+        came.push(reply.await.unwrap_or(Err(shutting_down)));
     }
-    Ok(embedded)
+    if came.iter().any(Result::is_err) {
+        called.fail();
+    }
+    came
 }
