@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::draws::{Purpose, unit};
-use crate::resilience::classes::Class;
+use crate::resilience::classes::{Class, Verdict};
 use crate::resilience::deadline::Deadline;
 use crate::resilience::fallback::{Chain, Next};
 use crate::resilience::retry::{RetryBudget, RetrySettings};
@@ -100,16 +100,11 @@ impl<'a> Course<'a> {
 
     /// An attempt failed. Returns when the next one is due, or with the failure that the call ends with.
     pub(crate) async fn after(&mut self, failure: AttemptFailure) -> Result<(), CallFailure> {
-        let class = failure.class();
-        // Whoever was passed over was not asked.
-        self.attempts += u32::from(!matches!(class, Class::Open | Class::Unaffordable));
+        self.attempts += u32::from(was_asked(&failure));
         self.may_be_billed |= failure.may_be_billed();
         let now = tokio::time::Instant::now();
-        let floor = match failure {
-            AttemptFailure::Open { retry_in } => retry_in,
-            _ => self.rules.retry.floor(failure.retry_after()),
-        };
-        let next = self.chain.failed(now, floor, self.rules.retry.on.verdict(class));
+        let (floor, verdict) = self.says(&failure);
+        let next = self.chain.failed(now, floor, verdict);
         let floor = match next {
             Next::Nobody => return Err(self.give_up(failure)),
             _ if self.deadline.is_over() => return Err(self.give_up(failure)),
@@ -141,6 +136,28 @@ impl<'a> Course<'a> {
         Ok(())
     }
 
+    /// The attempt at `place` failed beside another one, which is the one that counts. It was announced by
+    /// [`Course::one_more`].
+    pub(crate) fn also_failed(&mut self, place: usize, failure: &AttemptFailure) {
+        self.attempts -= u32::from(!was_asked(failure));
+        self.may_be_billed |= failure.may_be_billed();
+        // What two could not be paid from at a time may be enough for one after the other.
+        if failure.class() != Class::Unaffordable {
+            let (floor, verdict) = self.says(failure);
+            self.chain
+                .also_failed(place, tokio::time::Instant::now(), floor, verdict);
+        }
+    }
+
+    /// What a failure says: for how long its provider is not to be asked again, and what follows.
+    fn says(&self, failure: &AttemptFailure) -> (Duration, Verdict) {
+        let floor = match failure {
+            AttemptFailure::Open { retry_in } => *retry_in,
+            _ => self.rules.retry.floor(failure.retry_after()),
+        };
+        (floor, self.rules.retry.on.verdict(failure.class()))
+    }
+
     /// The call ends with `failure`. What it says about coming back is made true for the whole chain, and bounded.
     fn give_up(&self, failure: AttemptFailure) -> CallFailure {
         let last = match failure {
@@ -155,4 +172,9 @@ impl<'a> Course<'a> {
             may_be_billed: self.may_be_billed,
         }
     }
+}
+
+/// Whether there was an attempt: whoever was passed over was not asked.
+const fn was_asked(failure: &AttemptFailure) -> bool {
+    !matches!(failure.class(), Class::Open | Class::Unaffordable)
 }

@@ -76,16 +76,22 @@ impl Chain {
 
     /// The current provider failed, `verdict` follows from it, and it does not want to be asked again for `floor`.
     pub(crate) fn failed(&mut self, now: Instant, floor: Duration, verdict: Verdict) -> Next {
-        let current = &mut self.candidates[self.at];
-        current.not_before = Some(now + floor);
-        current.out |= !verdict.retried;
-        let window = current.context_window;
+        self.also_failed(self.at, now, floor, verdict);
+        self.next(now)
+    }
+
+    /// So did who stands at `place` and was asked besides. The turn does not change for that.
+    pub(crate) fn also_failed(&mut self, place: usize, now: Instant, floor: Duration, verdict: Verdict) {
+        let failed = &mut self.candidates[place];
+        failed.visited = true;
+        failed.not_before = failed.not_before.max(Some(now + floor));
+        failed.out |= !verdict.retried;
+        let window = failed.context_window;
         match verdict.falls_back {
             FallsBack::ToNext => {}
             FallsBack::No => self.rule_out(|_| true),
             FallsBack::ToLarger => self.rule_out(|other| !is_larger(other.context_window, window)),
         }
-        self.next(now)
     }
 
     /// How long until the first of those who said so may be asked.
@@ -206,6 +212,21 @@ mod tests {
             assert_eq!(chain.current(), 1);
         }
         assert_eq!(chain.failed(now, Duration::ZERO, silent), Next::Nobody);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_asked_besides_and_failed_is_not_visited_again_as_if_it_were_new() {
+        let now = Instant::now();
+        let mut three = chain(3);
+        three.also_failed(1, now, Duration::from_secs(30), BRIEFLY);
+        assert_eq!((three.current(), three.spare()), (0, 2));
+        assert_eq!(three.failed(now, Duration::ZERO, BRIEFLY), Next::Fallback);
+        assert_eq!(three.current(), 2);
+        assert_eq!(three.failed(now, Duration::ZERO, BRIEFLY), Next::Again(Duration::ZERO));
+        assert_eq!(three.current(), 0, "not who asked for half a minute");
+        let mut two = chain(2);
+        two.also_failed(1, now, Duration::ZERO, Class::Silent.verdict());
+        assert_eq!(two.failed(now, Duration::ZERO, Class::Silent.verdict()), Next::Nobody);
     }
 
     #[tokio::test(start_paused = true)]

@@ -18,13 +18,40 @@ pub struct HedgeSettings {
     pub budget_ratio: Option<f64>,
 }
 
-/// Which of two attempts it came to.
+/// One of two attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    First,
+    Second,
+}
+
+/// What two attempts came to.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Raced<T, E> {
-    /// The first; its failure only if the second failed too.
-    First(Result<T, E>),
-    /// The second answered first.
-    Second(T),
+pub(crate) struct Raced<T, E> {
+    /// The one that answered first; the first where none did.
+    pub(crate) which: Which,
+    /// What it came to.
+    pub(crate) result: Result<T, E>,
+    /// How the other one failed, if it had by then.
+    pub(crate) lost: Option<E>,
+}
+
+impl<T, E> Raced<T, E> {
+    const fn first(result: Result<T, E>, lost: Option<E>) -> Self {
+        Self {
+            which: Which::First,
+            result,
+            lost,
+        }
+    }
+
+    const fn second(answer: T, lost: Option<E>) -> Self {
+        Self {
+            which: Which::Second,
+            result: Ok(answer),
+            lost,
+        }
+    }
 }
 
 /// Mechanism: the first attempt, and after a while a second one beside it, if `launch` has one.
@@ -37,27 +64,30 @@ where
     Second: Future<Output = Result<T, E>>,
 {
     let Some(after) = after else {
-        return Raced::First(first.await);
+        return Raced::first(first.await, None);
     };
     let mut first = pin!(first);
     tokio::select! {
         biased;
-        result = &mut first => return Raced::First(result),
+        result = &mut first => return Raced::first(result, None),
         () = tokio::time::sleep(after) => {}
     }
     let Some(second) = launch() else {
-        return Raced::First(first.await);
+        return Raced::first(first.await, None);
     };
     let mut second = pin!(second);
     tokio::select! {
         biased;
         result = &mut first => match result {
-            Ok(answer) => Raced::First(Ok(answer)),
-            Err(failure) => second.await.map_or(Raced::First(Err(failure)), Raced::Second),
+            Ok(answer) => Raced::first(Ok(answer), None),
+            Err(failure) => match second.await {
+                Ok(answer) => Raced::second(answer, Some(failure)),
+                Err(lost) => Raced::first(Err(failure), Some(lost)),
+            },
         },
         result = &mut second => match result {
-            Ok(answer) => Raced::Second(answer),
-            Err(_) => Raced::First(first.await),
+            Ok(answer) => Raced::second(answer, None),
+            Err(lost) => Raced::first(first.await, Some(lost)),
         },
     }
 }
@@ -91,36 +121,44 @@ mod tests {
     async fn who_is_in_time_is_not_hedged_and_who_is_late_is() {
         assert_eq!(
             raced((1000, Ok(1)), Some((0, Ok(2)))).await,
-            (Raced::First(Ok(1)), 1000)
+            (Raced::first(Ok(1), None), 1000)
         );
-        assert_eq!(raced((1001, Ok(1)), Some((0, Ok(2)))).await, (Raced::Second(2), 1000));
-        assert_eq!(raced((9000, Ok(1)), None).await, (Raced::First(Ok(1)), 9000));
+        assert_eq!(
+            raced((1001, Ok(1)), Some((0, Ok(2)))).await,
+            (Raced::second(2, None), 1000)
+        );
+        assert_eq!(raced((9000, Ok(1)), None).await, (Raced::first(Ok(1), None), 9000));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_first_to_answer_wins() {
         assert_eq!(
             raced((1500, Ok(1)), Some((600, Ok(2)))).await,
-            (Raced::First(Ok(1)), 1500)
+            (Raced::first(Ok(1), None), 1500)
         );
-        assert_eq!(raced((1700, Ok(1)), Some((600, Ok(2)))).await, (Raced::Second(2), 1600));
+        assert_eq!(
+            raced((1700, Ok(1)), Some((600, Ok(2)))).await,
+            (Raced::second(2, None), 1600)
+        );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failure_waits_for_the_other_and_is_told_if_both_fail() {
+    async fn a_failure_waits_for_the_other_and_every_failure_is_told() {
         assert_eq!(
             raced((1100, Err("a")), Some((600, Ok(2)))).await,
-            (Raced::Second(2), 1600)
+            (Raced::second(2, Some("a")), 1600)
         );
         assert_eq!(
             raced((2000, Ok(1)), Some((10, Err("b")))).await,
-            (Raced::First(Ok(1)), 2000)
+            (Raced::first(Ok(1), Some("b")), 2000)
         );
-        let both = raced((1100, Err("a")), Some((600, Err("b")))).await;
-        assert_eq!(both, (Raced::First(Err("a")), 1600));
+        for (first, second) in [(1100, 600), (1600, 50)] {
+            let both = raced((first, Err("a")), Some((second, Err("b")))).await;
+            assert_eq!(both, (Raced::first(Err("a"), Some("b")), 1600));
+        }
         assert_eq!(
             raced((500, Err("a")), Some((0, Ok(2)))).await,
-            (Raced::First(Err("a")), 500),
+            (Raced::first(Err("a"), None), 500),
             "not yet hedged"
         );
     }
@@ -139,7 +177,8 @@ mod tests {
             let _told = told;
             attempt(60_000, Ok(1)).await
         };
-        assert_eq!(race(loser, AFTER, || Some(attempt(500, Ok(2)))).await, Raced::Second(2));
+        let raced = race(loser, AFTER, || Some(attempt(500, Ok(2)))).await;
+        assert_eq!(raced, Raced::second(2, None));
         assert_eq!(dropped.get(), Some(1500));
     }
 }

@@ -17,8 +17,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
 use self::labels::{
-    Answered, Attempted, Breaker, Build, Cached, Capped, Endpoint, EndpointKind, EndpointModel, Kind, Known, Model, Outcome,
-    Provider, Reason, Routed, State, Tokens, Turned, WastedTokens,
+    Answered, Attempted, Breaker, Build, Cached, Capped, Endpoint, EndpointKind, EndpointModel, Kind, Known, Model,
+    Outcome, Provider, Reason, Routed, State, Tokens, Turned, WastedTokens,
 };
 pub(crate) use self::text::Format;
 use super::conventions::metric;

@@ -214,7 +214,11 @@ async fn a_provider_that_has_no_embeddings_is_none_the_worse_at_chat() {
     let provider = Provider::new(script);
     let host = Host::new(&provider, json!({}));
     assert_eq!(embed(&host, json!("a")).await.status, 502);
-    assert_eq!(embed(&host, json!("b")).await.status, 503, "they are not asked for again");
+    assert_eq!(
+        embed(&host, json!("b")).await.status,
+        503,
+        "they are not asked for again"
+    );
     let chat = host.chat().await;
     assert_eq!((chat.status.as_u16(), &chat.json()["provider"]), (200, &json!("a")));
     assert_eq!(provider.hosts(), ["a.sim", "a.sim"]);
@@ -267,7 +271,13 @@ async fn inputs_that_were_answered_are_paid_for_although_another_one_was_refused
 
 #[tokio::test(start_paused = true)]
 async fn an_attempt_at_embeddings_that_may_be_billed_is_paid_for_although_a_later_one_succeeds() {
-    let provider = Provider::new(|n, _| if n == 0 { Reply::Body("{}") } else { Reply::Vectors(ms(1)) });
+    let provider = Provider::new(|n, _| {
+        if n == 0 {
+            Reply::Body("{}")
+        } else {
+            Reply::Vectors(ms(1))
+        }
+    });
     // 1 + 64 + 16 tokens at most.
     let host = Host::new(&provider, with_budget(81 + 80));
     assert_eq!(paid(&host, json!("a")).await, 200);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::provider::{Fate, Provider, Reply, stream_of};
+use super::provider::{End, Fate, Provider, Reply, stream_of};
 use super::support::{Host, ms};
 
 #[tokio::test(start_paused = true)]
@@ -68,4 +68,25 @@ async fn the_hedge_budget_bounds_the_load_when_everything_is_late() {
     }
     let hedges = provider.seen().len() - 200;
     assert!((20..=31).contains(&hedges), "{hedges}: a tenth, and the reserve");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_failed_beside_the_first_attempt_is_not_asked_again_as_if_it_were_new() {
+    let provider = Provider::new(|n, _| match n {
+        0 => Reply::Stream(vec![(ms(3000), "data: {\n\n".to_owned())], End::Clean),
+        1 => Reply::Status(503, Some("20")),
+        _ => stream_of(ms(10), ms(10), &["word"]),
+    });
+    let host = Host::new(
+        &provider,
+        json!({ "hedge": { "after": "1s" }, "retry": { "backoff": "none" } }),
+    );
+    let answer = host.stream().await;
+    assert_eq!(answer.events().pop().unwrap().1["provider"], "a");
+    assert_eq!(
+        provider.hosts(),
+        ["a.sim", "b.sim", "a.sim"],
+        "b asked for twenty seconds"
+    );
+    assert_eq!(provider.times(), [0, 1000, 3000]);
 }

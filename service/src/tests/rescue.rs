@@ -263,3 +263,49 @@ async fn an_answer_that_broke_off_before_its_end_marker_is_repeated_and_adds_not
     let answer = Host::new(&provider, json!({})).stream().await;
     assert_eq!((text(&answer), last(&answer).0.as_str()), (WORDS.concat(), "done"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_model_is_not_asked_for_a_rest_when_no_tokens_are_left_for_one() {
+    let provider = Provider::new(|n, _| {
+        if n == 0 {
+            part(6, End::Clean)
+        } else {
+            by_another(&WORDS)
+        }
+    });
+    let host = Host::new(&provider, two(true));
+    let answer = host.complete(json!({ "stream": true, "max_tokens": 6 })).await;
+    assert!(answer.body.ends_with("data: [DONE]\n\n"), "{}", answer.body);
+    let asked = &provider.seen()[1].body;
+    assert_eq!(
+        (asked["messages"].as_array().unwrap().len(), &asked["max_tokens"]),
+        (1, &json!(6)),
+        "all of it again, held against what is there"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_beginning_that_is_refused_for_what_it_says_is_not_asked_about_without_it() {
+    let provider = Provider::new(|n, _| match n {
+        0 => part(3, End::Broken),
+        _ => Reply::Refusal(400, r#"{"error":{"message":"x","code":"content_filter"}}"#),
+    });
+    let answer = Host::new(&provider, two(true)).stream().await;
+    assert_eq!(
+        (last(&answer).0.as_str(), provider.hosts()),
+        ("error", vec!["a.sim".to_owned(), "b.sim".to_owned()])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_beginning_that_is_refused_is_an_attempt() {
+    let provider = Provider::new(|n, seen| match n {
+        0 => part(3, End::Broken),
+        _ if seen.body["messages"].as_array().unwrap().len() > 1 => Reply::Status(400, None),
+        _ => Reply::Status(503, None),
+    });
+    let mut settings = two(true);
+    settings["retry"] = json!({ "max_attempts": 3, "base": "1ms", "cap": "1ms" });
+    Host::new(&provider, settings).stream().await;
+    assert_eq!(provider.hosts(), ["a.sim", "b.sim", "b.sim"], "no fourth");
+}

@@ -69,12 +69,13 @@ impl Call {
         }
     }
 
-    /// How many tokens an answer may still have that goes on from what is there. `None`: there is no limit, or none is
-    /// left.
+    /// How many tokens an answer may still have that goes on from what is there. `None`: there is no limit.
     pub(crate) fn tokens_left(&self) -> Option<u32> {
-        self.prompt
-            .max_tokens?
-            .checked_sub(self.begun.pieces)
-            .filter(|left| *left > 0)
+        Some(self.prompt.max_tokens?.saturating_sub(self.begun.pieces))
+    }
+
+    /// Whether there is a beginning to go on from, and room for more. No model can be asked for a rest of no tokens.
+    pub(crate) fn can_go_on(&self) -> bool {
+        !self.begun.text.is_empty() && self.tokens_left() != Some(0)
     }
 }

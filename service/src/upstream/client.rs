@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -14,13 +15,13 @@ use super::openai::Completion;
 use super::provider::Provider;
 use super::stream::AnswerStream;
 use super::witness::Witness;
-use super::{AttemptFailure, Upstream};
+use super::{AttemptFailure, Reason, Upstream};
 use crate::clock::Clock;
 use crate::error::ServiceError;
 use crate::resilience::course::{CallFailure, Course, Rules};
 use crate::resilience::fallback::Chain;
 use crate::resilience::filtered::ContentFilter;
-use crate::resilience::hedge::{HedgeSettings, Raced, race};
+use crate::resilience::hedge::{HedgeSettings, Raced, Which, race};
 use crate::resilience::retry::{RetryBudget, RetrySettings};
 use crate::routing::{Kind, Outlook};
 use crate::settings::{ProviderSettings, Settings};
@@ -32,6 +33,19 @@ const DEFAULT_MODEL: &str = "default";
 /// Nobody has that model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct UnknownModel;
+
+/// Policy: whether the same question may fare better without the beginning of its answer. What a filter refuses, or an
+/// account without money, it refuses either way.
+const fn may_be_the_beginnings_fault(failure: &AttemptFailure) -> bool {
+    matches!(
+        failure,
+        AttemptFailure::Status {
+            status: 400 | 422,
+            reason: Reason::Unsaid | Reason::ContextLength,
+            ..
+        }
+    )
+}
 
 /// Calls the providers of one instance.
 pub(crate) struct ModelClient {
@@ -119,8 +133,13 @@ impl ModelClient {
     /// A streamed answer whose first token is here.
     pub(crate) async fn open(&self, call: &Call, course: &mut Course<'_>) -> Result<AnswerStream, CallFailure> {
         loop {
-            let visit = |place: usize| self.stream(call, self.at(call, place)).boxed();
-            match self.hedged(call, course, visit).await {
+            let refused = AtomicU32::new(0);
+            let visit = |place: usize| self.stream(call, self.at(call, place), &refused).boxed();
+            let opened = self.hedged(call, course, visit).await;
+            for _ in 0..refused.load(Ordering::Relaxed) {
+                course.one_more();
+            }
+            match opened {
                 Ok(stream) => return Ok(stream),
                 Err(failure) => self.next(call, course, failure).await?,
             }
@@ -145,14 +164,19 @@ impl ModelClient {
                 visit(spare)
             })
         };
-        match race(visit(place), self.hedge.after, launch).await {
-            Raced::First(result) => result,
-            Raced::Second(answer) => {
-                self.metrics.hedged("won");
-                course.went_to(spare);
-                Ok(answer)
-            }
+        let Raced { which, result, lost } = race(visit(place), self.hedge.after, launch).await;
+        let other = match which {
+            Which::First => spare,
+            Which::Second => place,
+        };
+        if which == Which::Second {
+            self.metrics.hedged("won");
+            course.went_to(spare);
         }
+        if let Some(failure) = lost {
+            course.also_failed(other, &failure);
+        }
+        result
     }
 
     /// One visit to a provider, for a whole answer; none while its breaker is open.
@@ -174,11 +198,19 @@ impl ModelClient {
     }
 
     /// One visit to a provider, for the first token of a stream. A model that does not take the beginning of its answer
-    /// from somebody else is asked from the beginning: what it said to the other question is nobody's failure.
-    async fn stream(&self, call: &Call, provider: &Provider) -> Result<AnswerStream, AttemptFailure> {
-        if provider.prefill && !call.begun.text.is_empty() {
+    /// from somebody else is asked from the beginning: what it said to the other question is nobody's failure, but an
+    /// attempt, and counted in `refused`.
+    async fn stream(
+        &self,
+        call: &Call,
+        provider: &Provider,
+        refused: &AtomicU32,
+    ) -> Result<AnswerStream, AttemptFailure> {
+        if provider.prefill && call.can_go_on() {
             match self.open_as(call, provider, Form::Rest).await {
-                Err(AttemptFailure::Status { status: 400 | 422, .. }) => {}
+                Err(failure) if may_be_the_beginnings_fault(&failure) => {
+                    refused.fetch_add(1, Ordering::Relaxed);
+                }
                 answer => return answer,
             }
         }
