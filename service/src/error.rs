@@ -426,7 +426,7 @@ impl Error {
             // Whole seconds, rounded up: coming back a moment too early only costs another refusal.
             let seconds = after.as_millis().div_ceil(1000).max(1) as u64;
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-            // What OpenAI's clients read first: a second is long where a place is free in fifty milliseconds.
+            // What OpenAI's clients read first: a second is long where a place is free in two hundred milliseconds.
             if let Self::Shed { .. } | Self::LimitUsedUp { .. } = self {
                 let millis = after.as_micros().div_ceil(1000).max(1) as u64;
                 headers.insert(RETRY_AFTER_MS, HeaderValue::from(millis));

@@ -27,6 +27,9 @@ pub struct ShedSettings {
     pub wait: Duration,
 }
 
+/// Whoever is told to come back sooner than this comes back to the same line.
+const SOONEST: Duration = Duration::from_millis(100);
+
 /// Policy: who has a place, who waits, in the order in which they came, and how long a place is kept. Pure.
 #[derive(Debug)]
 struct Line {
@@ -35,7 +38,7 @@ struct Line {
     at_work: u32,
     waiting: VecDeque<u64>,
     tickets: u64,
-    /// How long a place is kept, as a moving average: an eighth of every new one.
+    /// How long a place is kept, as a moving average: an eighth of every new one. 0 before the first.
     kept_us: u64,
 }
 
@@ -83,17 +86,18 @@ impl Line {
         }
     }
 
-    /// A call comes that may wait for `patience` and has `left` until its deadline.
-    fn come(&mut self, patience: Duration, left: Option<Duration>) -> Admission {
+    /// A call comes that may wait for `patience` and has `left` until its deadline; the place that was kept longest so far
+    /// was for `oldest`.
+    fn come(&mut self, patience: Duration, left: Option<Duration>, oldest: Duration) -> Admission {
         if self.at_work < self.places {
             self.at_work += 1;
             return Admission::Place;
         }
-        let wait = self.wait();
+        let wait = self.wait(oldest);
         if self.waiting.len() >= self.queue {
             return Admission::Refused(Reason::Full, wait);
         }
-        let kept = Duration::from_micros(self.kept_us);
+        let kept = Duration::from_micros(self.kept_us(oldest));
         if wait > patience || left.is_some_and(|left| wait + kept > left) {
             return Admission::Refused(Reason::TooLate, wait);
         }
@@ -103,12 +107,20 @@ impl Line {
     }
 
     /// How long whoever comes now is likely to wait.
-    fn wait(&self) -> Duration {
+    fn wait(&self, oldest: Duration) -> Duration {
         let turns = self.waiting.len() as u64 + 1;
-        Duration::from_micros(self.kept_us.saturating_mul(turns) / u64::from(self.places))
+        Duration::from_micros(self.kept_us(oldest).saturating_mul(turns) / u64::from(self.places))
     }
 
-    /// A place is given back that was kept for so long. Returns who has it now.
+    /// How long a place is kept. While none has been given back, one takes at least as long as the oldest has taken so far.
+    const fn kept_us(&self, oldest: Duration) -> u64 {
+        match self.kept_us {
+            0 => oldest.as_micros() as u64,
+            known => known,
+        }
+    }
+
+    /// A place is given back that was kept for so long, or for no work at all. Returns who has it now.
     fn done(&mut self, kept: Option<Duration>) -> Option<u64> {
         if let Some(kept) = kept {
             let kept_us = kept.as_micros() as u64;
@@ -143,9 +155,26 @@ struct State {
     line: Line,
     /// Whom to tell that its turn has come.
     calls: BTreeMap<u64, oneshot::Sender<()>>,
+    /// Since when places are kept, in the order in which they were taken.
+    since: BTreeMap<u64, Instant>,
+    taken: u64,
 }
 
 impl State {
+    /// For how long the place that was taken first is kept.
+    fn oldest(&self) -> Duration {
+        self.since
+            .first_key_value()
+            .map_or(Duration::ZERO, |(_, at)| at.elapsed())
+    }
+
+    /// A place is taken, under this number.
+    fn take(&mut self) -> u64 {
+        self.taken += 1;
+        self.since.insert(self.taken, Instant::now());
+        self.taken
+    }
+
     fn done(&mut self, kept: Option<Duration>) {
         if let Some(next) = self.line.done(kept)
             && let Some(call) = self.calls.remove(&next)
@@ -163,6 +192,8 @@ impl Places {
             Arc::new(Mutex::new(State {
                 line: Line::new(places, settings.queue),
                 calls: BTreeMap::new(),
+                since: BTreeMap::new(),
+                taken: 0,
             }))
         };
         Self {
@@ -181,7 +212,8 @@ impl Places {
         let (tell, turn) = oneshot::channel();
         let admission = {
             let mut state = lock(state);
-            let admission = state.line.come(self.settings.wait, left);
+            let oldest = state.oldest();
+            let admission = state.line.come(self.settings.wait, left, oldest);
             if let Admission::Waits(ticket) = admission {
                 state.calls.insert(ticket, tell);
             }
@@ -204,21 +236,26 @@ impl Places {
                 drop(span);
                 if !matches!(come, Ok(Ok(()))) {
                     drop(waiting);
-                    let after = lock(state).line.wait();
+                    let state = lock(state);
+                    let after = state.line.wait(state.oldest());
+                    drop(state);
                     return Err(self.refused(Reason::Waited, after));
                 }
                 waiting.over();
             }
         }
+        let number = lock(state).take();
         Ok(Place(Some(Taken {
             state: Arc::clone(state),
-            since: Instant::now(),
+            number,
+            trace: trace.clone(),
             _in_use: Counted::begin(&self.metrics.places_in_use),
         })))
     }
 
     fn refused(&self, reason: Reason, retry_after: Duration) -> Error {
         self.metrics.shed(reason.name());
+        let retry_after = retry_after.max(SOONEST);
         Error::Shed { retry_after }
     }
 }
@@ -253,13 +290,18 @@ pub(crate) struct Place(#[expect(dead_code, reason = "kept for its end")] Option
 
 struct Taken {
     state: Arc<Mutex<State>>,
-    since: Instant,
+    number: u64,
+    trace: Trace,
     _in_use: Counted,
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        lock(&self.state).done(Some(self.since.elapsed()));
+        let mut state = lock(&self.state);
+        let since = state.since.remove(&self.number);
+        // What was refused before a provider was asked says nothing about how long an answer takes.
+        let worked = since.filter(|_| self.trace.was_asked());
+        state.done(worked.map(|since| since.elapsed()));
     }
 }
 
@@ -278,39 +320,56 @@ mod tests {
     #[test]
     fn those_who_wait_are_served_in_the_order_in_which_they_came() {
         let mut line = Line::new(1, 3);
-        assert_eq!(line.come(LONG, None), Admission::Place);
-        assert_eq!(line.come(LONG, None), Admission::Waits(1));
-        assert_eq!(line.come(LONG, None), Admission::Waits(2));
-        assert_eq!(line.come(LONG, None), Admission::Waits(3));
-        assert_eq!(line.come(LONG, None), Admission::Refused(Reason::Full, Duration::ZERO));
+        assert_eq!(line.come(LONG, None, Duration::ZERO), Admission::Place);
+        assert_eq!(line.come(LONG, None, Duration::ZERO), Admission::Waits(1));
+        assert_eq!(line.come(LONG, None, Duration::ZERO), Admission::Waits(2));
+        assert_eq!(line.come(LONG, None, Duration::ZERO), Admission::Waits(3));
+        assert_eq!(
+            line.come(LONG, None, Duration::ZERO),
+            Admission::Refused(Reason::Full, Duration::ZERO)
+        );
         assert!(line.leave(2));
         assert_eq!(line.done(Some(millis(80))), Some(1));
         assert_eq!(line.done(None), Some(3));
         assert!(!line.leave(3), "its turn has come");
         assert_eq!(line.done(None), None);
-        assert_eq!(line.come(LONG, None), Admission::Place);
+        assert_eq!(line.come(LONG, None, Duration::ZERO), Admission::Place);
     }
 
     #[test]
     fn who_could_not_be_served_before_its_deadline_is_told_so_at_once() {
         let mut line = Line::new(2, 100);
-        assert_eq!(line.come(LONG, None), Admission::Place);
+        assert_eq!(line.come(LONG, None, Duration::ZERO), Admission::Place);
         assert_eq!(line.done(Some(millis(1000))), None);
         assert_eq!(
-            (line.come(LONG, None), line.come(LONG, None)),
+            (
+                line.come(LONG, None, Duration::ZERO),
+                line.come(LONG, None, Duration::ZERO)
+            ),
             (Admission::Place, Admission::Place)
         );
         // Half a second until one of two places is free, and a second at work.
         assert_eq!(
-            line.come(LONG, Some(millis(1499))),
+            line.come(LONG, Some(millis(1499)), Duration::ZERO),
             Admission::Refused(Reason::TooLate, millis(500))
         );
-        assert_eq!(line.come(LONG, Some(millis(1500))), Admission::Waits(1));
+        assert_eq!(line.come(LONG, Some(millis(1500)), Duration::ZERO), Admission::Waits(1));
         assert_eq!(
-            line.come(millis(999), None),
+            line.come(millis(999), None, Duration::ZERO),
             Admission::Refused(Reason::TooLate, millis(1000))
         );
-        assert_eq!(line.come(millis(1000), None), Admission::Waits(2));
+        assert_eq!(line.come(millis(1000), None, Duration::ZERO), Admission::Waits(2));
+    }
+
+    #[test]
+    fn while_no_place_has_been_given_back_the_oldest_says_how_long_one_is_kept() {
+        let mut line = Line::new(1, 0);
+        assert_eq!(line.come(LONG, None, Duration::ZERO), Admission::Place);
+        let refused = |wait| Admission::Refused(Reason::Full, millis(wait));
+        assert_eq!(line.come(LONG, None, millis(7000)), refused(7000));
+        assert_eq!(line.done(Some(millis(9000))), None);
+        assert_eq!(line.come(LONG, None, Duration::ZERO), Admission::Place);
+        assert_eq!(line.come(LONG, None, millis(20)), refused(9000));
     }
 
     proptest! {
@@ -324,7 +383,7 @@ mod tests {
             let (mut at_work, mut waiting) = (0_u32, Vec::new());
             for (step, which) in steps {
                 match step {
-                    0 => match line.come(LONG, None) {
+                    0 => match line.come(LONG, None, Duration::ZERO) {
                         Admission::Place => at_work += 1,
                         Admission::Waits(ticket) => waiting.push(ticket),
                         Admission::Refused(..) => prop_assert_eq!(waiting.len(), queue as usize),

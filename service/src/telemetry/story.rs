@@ -13,6 +13,8 @@ use crate::upstream::Usage;
 pub(super) struct Story {
     pub(super) timing: Timing,
     client_left: AtomicBool,
+    /// Whether a provider was asked.
+    asked: AtomicBool,
     /// What the head of the answer says besides.
     pub(super) said: Mutex<Vec<(&'static str, String)>>,
     /// Those who wait for what is done here, besides its own client.
@@ -41,6 +43,14 @@ impl Story {
     /// What is done here is done for that one too.
     pub(super) fn shared_with(&self, other: &Arc<Self>) {
         lock(&self.others).push(Arc::clone(other));
+    }
+
+    pub(super) fn asks(&self) {
+        self.asked.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn was_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// A piece of text came from `provider`.

@@ -224,6 +224,16 @@ impl Trace {
         self.story.has_client_left()
     }
 
+    /// A provider is asked.
+    pub(crate) fn asks(&self) {
+        self.story.asks();
+    }
+
+    /// Whether a provider was asked.
+    pub(crate) fn was_asked(&self) -> bool {
+        self.story.was_asked()
+    }
+
     /// A piece of an answer came from `provider`.
     pub(crate) fn piece(&self, provider: &str) {
         self.story.piece(provider);

@@ -190,6 +190,26 @@ async fn an_open_breaker_answers_at_once_and_says_when_to_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_probe_whose_client_leaves_after_the_first_token_closes_the_breaker() {
+    for (reads, state) in [(ms(1500), 0), (ms(500), 1)] {
+        let provider = Provider::new(|n, _| match n {
+            0..5 => Reply::Status(503, None),
+            _ => stream_of(ms(1000), secs(1), &["one", " two", " three"]),
+        });
+        let host = Host::new(&provider, down());
+        for _ in 0..5 {
+            host.chat().await;
+        }
+        tokio::time::sleep(secs(12)).await;
+        let _ = tokio::time::timeout(reads, host.stream()).await;
+        assert_eq!(provider.seen().len(), 6);
+        let metrics = host.get("/metrics").await.body;
+        let line = format!(r#"service_breaker_state{{provider="a",operation="chat"}} {state}"#);
+        assert!(metrics.contains(&line), "{reads:?}: {metrics}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_open_breaker_is_passed_over_without_an_attempt_and_without_a_retry() {
     let provider = Provider::new(first(Reply::Status(500, None)));
     let host = Host::new(&provider, json!({ "retry": { "max_attempts": 1 } }));

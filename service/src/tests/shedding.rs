@@ -105,3 +105,46 @@ async fn a_place_is_held_until_the_last_piece_and_given_back_by_whoever_leaves()
     assert_eq!(provider.most_at_once(), 1);
     assert!(matches!(provider.fates()[0], Fate::HungUp(_)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_is_shed_before_anything_is_finished_is_not_told_to_come_back_at_once() {
+    let provider = Provider::new(|_, _| Reply::Whole(secs(20)));
+    let host = host(&provider, &json!({ "concurrent": 1, "queue": 0 }));
+    let working = tokio::spawn(host.post("/chat"));
+    tokio::time::sleep(ms(1)).await;
+    assert_eq!(host.chat().await.header("retry-after-ms"), "100");
+    tokio::time::sleep(secs(4)).await;
+    assert_eq!(
+        host.chat().await.header("retry-after-ms"),
+        "4001",
+        "what it took so far"
+    );
+    working.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_reaches_no_provider_says_nothing_about_how_long_an_answer_takes() {
+    let provider = Provider::new(|n, _| match n {
+        0 => Reply::Whole(secs(10)),
+        1 => Reply::Status(401, None),
+        _ => Reply::Whole(secs(20)),
+    });
+    let providers = json!([{ "name": "a", "base_url": "http://a.sim", "model": "m" }]);
+    let shed = json!({ "concurrent": 1, "queue": 0 });
+    let host = Host::new(
+        &provider,
+        json!({ "shed": shed, "providers": providers, "database": { "query_time": "1ms" } }),
+    );
+    assert_eq!(host.chat().await.status, 200);
+    assert_eq!(host.chat().await.status, 502);
+    // Refused within a millisecond, because the breaker is open.
+    for _ in 0..50 {
+        assert_eq!(host.chat().await.problem().1, "providers-unavailable");
+    }
+    tokio::time::sleep(secs(200)).await;
+    let working = tokio::spawn(host.post("/chat"));
+    tokio::time::sleep(secs(3)).await;
+    let after: u64 = host.chat().await.header("retry-after-ms").parse().unwrap();
+    assert!(after >= 8000, "{after}");
+    working.abort();
+}

@@ -77,6 +77,7 @@ impl Witness {
         stream: bool,
     ) -> Self {
         charge.begin();
+        call.trace.asks();
         let mut span = call.trace.client_span(attempt_name(&provider.model));
         span.set(attribute::OPERATION, value::CHAT);
         span.set(attribute::PROVIDER, value::OPENAI);
@@ -230,6 +231,10 @@ impl Drop for Witness {
     fn drop(&mut self) {
         if self.outcome == "cancelled" {
             self.span.set(attribute::CANCELLED, true);
+            // Whoever has begun to answer is well, as far as anybody stayed to see.
+            if self.pieces > 0 {
+                self.admission.succeeded();
+            }
         }
         let took = Instant::now() - self.began;
         self.metrics.attempt(&self.provider, self.outcome, took);

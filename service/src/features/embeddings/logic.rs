@@ -25,6 +25,9 @@ pub(super) async fn embed(
     let mut charge = charge(app, context, provider, &texts).await?;
     charge.begin();
     let replies = gathered(app, context, provider, dimensions, texts).await;
+    if replies.iter().any(Result::is_ok) {
+        context.trace.asks();
+    }
     match bill(&replies) {
         Bill::Nothing => charge.unused(),
         Bill::Of(usage) => charge.used(usage),
