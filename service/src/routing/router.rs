@@ -3,7 +3,7 @@
 //! First the policy ranks all providers; whoever a request asks for by name goes before them. Then comes what no policy
 //! overrules: a provider without room for the prompt is left out, and so is one that the purse does not cover; one
 //! whose room is doubtful goes last, as does one that is failing where others may stand in for it. When the purse is low,
-//! the cheapest is first.
+//! the cheapest is first. Where nobody may stand in for anybody, the first is the only one.
 
 use std::time::Duration;
 
@@ -106,8 +106,12 @@ impl<'a> Decision<'a> {
         let mut order = self.covered(&roomy);
         // Stable: among equals the ranking stands.
         order.sort_by_key(|place| self.demerits(*place));
+        let cause = self.cause(&ranked, &roomy, &order);
+        if !self.router.fallback {
+            order.truncate(1);
+        }
         let names: Vec<&str> = order.iter().map(|place| self.name(*place)).collect();
-        let reason = Reason::new(self.cause(&ranked, &roomy, &order), &names);
+        let reason = Reason::new(cause, &names);
         Ok(Route { order, reason })
     }
 

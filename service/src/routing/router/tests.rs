@@ -131,6 +131,20 @@ fn who_is_named_goes_first_and_alone_where_nobody_may_stand_in() {
 }
 
 #[test]
+fn where_nobody_may_stand_in_only_the_first_is_told_with_the_reason_that_it_has_among_all() {
+    let long = Wanted {
+        prompt_bytes: 80_000,
+        ..SMALL
+    };
+    assert_eq!(
+        told(&router_alone(), long, &[], None),
+        "window: code (small has no room for 20100 tokens)"
+    );
+    let dear = router(&json!({ "policy": "order" }), false);
+    assert_eq!(told(&dear, SMALL, &[], Some(870)), "budget: small (0.00087 USD left)");
+}
+
+#[test]
 fn who_fails_goes_last_and_is_not_left_out() {
     let router = router(&json!({ "policy": "cost" }), true);
     let mut outlook = begins_in([0; 3]);
@@ -139,8 +153,9 @@ fn who_fails_goes_last_and_is_not_left_out() {
         told(&router, SMALL, &outlook, None),
         "health: code (small is failing), then large, small"
     );
-    assert!(
-        told(&router_alone(), SMALL, &outlook, None).starts_with("cost: small"),
+    assert_eq!(
+        told(&router_alone(), SMALL, &outlook, None),
+        "cost: small 0.000075 USD",
         "with fallback off nobody stands in for it"
     );
     outlook.fill(Outlook {
@@ -212,6 +227,7 @@ proptest! {
                     let covered = purse.is_none_or(|left| router.candidates[*place].worst(load).unwrap() <= left);
                     prop_assert!(covered || order.len() == 1);
                 }
+                prop_assert!(fallback || order.len() == 1);
                 if !fallback && named.is_some() {
                     prop_assert_eq!(&order, &[named.unwrap()]);
                 }
