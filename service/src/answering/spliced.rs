@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::resilience::course::Course;
 use crate::resilience::deadline::Phase;
 use crate::resilience::rescue::{Diverged, Rescue, Splice};
-use crate::upstream::{AnswerStream, AttemptFailure, Begun, Call, Piece, StreamEnd};
+use crate::upstream::{AnswerStream, AttemptFailure, Begun, Call, Piece, StreamEnd, estimate};
 
 /// The answer to `call`, piece by piece.
 pub(super) async fn pieces(app: &App, call: &Call, out: Out<'_>) -> Result<StreamEnd, Error> {
@@ -36,7 +36,7 @@ struct Story<'a> {
     model: String,
     /// There if what breaks off may be continued.
     splice: Option<Splice>,
-    /// Pieces that have gone out.
+    /// Tokens that have gone out, at least.
     sent: u32,
 }
 
@@ -116,7 +116,7 @@ impl Story<'_> {
         let given = self.splice.as_ref().and_then(Splice::given);
         given.map_or_else(Begun::default, |text| Begun {
             text: text.to_owned(),
-            pieces: self.sent,
+            tokens: self.sent,
         })
     }
 
@@ -156,7 +156,8 @@ impl Story<'_> {
         if text.is_empty() {
             return Ok(());
         }
-        self.sent += 1;
+        let tokens = estimate::least_in_piece(text.len());
+        self.sent = self.sent.saturating_add(u32::try_from(tokens).unwrap_or(u32::MAX));
         let sent = self.out.send(Event::Delta(text));
         Ok(call.deadline.within(Phase::Total, sent).await?)
     }

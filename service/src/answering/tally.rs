@@ -99,12 +99,12 @@ impl Drop for Tally {
         if self.trace.name() == span::JOB {
             return;
         }
-        let Some((pieces, provider)) = self.trace.pieces().filter(|_| self.open.is_some()) else {
+        let Some((tokens, provider)) = self.trace.came().filter(|_| self.open.is_some()) else {
             return;
         };
         let usage = Usage {
             prompt_tokens: self.prompt_tokens,
-            completion_tokens: pieces,
+            completion_tokens: tokens,
         };
         // The request's own time may be what is over.
         let limits = Deadlines {

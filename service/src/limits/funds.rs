@@ -262,7 +262,7 @@ enum Bill {
     Nothing,
     /// The provider has been asked, and nobody knows what it made of that.
     Unknown,
-    /// So many pieces came before the provider broke off.
+    /// So many tokens came at most before the provider broke off.
     Came(u64),
     /// The provider said what it used.
     Used(Usage),
@@ -289,9 +289,9 @@ impl Charge {
         self.is(Bill::Nothing);
     }
 
-    /// The provider broke off after so many pieces.
-    pub(crate) const fn came(&mut self, pieces: u64) {
-        self.is(Bill::Came(pieces));
+    /// The provider broke off after so many tokens at most.
+    pub(crate) const fn came(&mut self, tokens: u64) {
+        self.is(Bill::Came(tokens));
     }
 
     const fn is(&mut self, bill: Bill) {
@@ -307,7 +307,8 @@ impl Paying {
         let tokens = match self.bill {
             Bill::Nothing => Some((0, 0)),
             Bill::Unknown => None,
-            Bill::Came(pieces) => Some((size.likely, pieces)),
+            // No more than it was asked for.
+            Bill::Came(tokens) => Some((size.likely, tokens.min(size.max_tokens.into()))),
             Bill::Used(usage) => Some((usage.prompt_tokens, usage.completion_tokens)),
         };
         let claims = want.limits.iter().zip(&want.demand.claims);

@@ -19,7 +19,8 @@ pub(super) struct Story {
     pub(super) said: Mutex<Vec<(&'static str, String)>>,
     /// Those who wait for what is done here, besides its own client.
     others: Mutex<Vec<Arc<Self>>>,
-    pieces: AtomicU64,
+    /// Tokens in the pieces that came.
+    tokens: AtomicU64,
     told: Mutex<Told>,
 }
 
@@ -53,17 +54,17 @@ impl Story {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// A piece of text came from `provider`.
-    pub(super) fn piece(&self, provider: &str) {
-        if self.pieces.fetch_add(1, Ordering::Relaxed) == 0 {
+    /// A piece of text came from `provider`, of about so many tokens.
+    pub(super) fn piece(&self, provider: &str, tokens: u64) {
+        if self.tokens.fetch_add(tokens, Ordering::Relaxed) == 0 {
             lock(&self.told).provider = Some(provider.to_owned());
         }
     }
 
-    /// Pieces that came so far, of all attempts, and who sent the first.
-    pub(super) fn pieces(&self) -> Option<(u64, String)> {
+    /// About how many tokens came so far, of all attempts, and who sent the first.
+    pub(super) fn came(&self) -> Option<(u64, String)> {
         let provider = lock(&self.told).provider.clone()?;
-        Some((self.pieces.load(Ordering::Relaxed), provider))
+        Some((self.tokens.load(Ordering::Relaxed), provider))
     }
 
     pub(super) fn used(&self, usage: Usage, provenance: Provenance) {

@@ -234,14 +234,14 @@ impl Trace {
         self.story.was_asked()
     }
 
-    /// A piece of an answer came from `provider`.
-    pub(crate) fn piece(&self, provider: &str) {
-        self.story.piece(provider);
+    /// A piece of an answer came from `provider`, of about so many tokens.
+    pub(crate) fn piece(&self, provider: &str, tokens: u64) {
+        self.story.piece(provider, tokens);
     }
 
-    /// How many pieces came so far, of all attempts, and who sent the first. `None` before it.
-    pub(crate) fn pieces(&self) -> Option<(u64, String)> {
-        self.story.pieces()
+    /// About how many tokens came so far, of all attempts, and who sent the first. `None` before it.
+    pub(crate) fn came(&self) -> Option<(u64, String)> {
+        self.story.came()
     }
 
     /// What the request used is known now.

@@ -247,6 +247,14 @@ async fn what_a_client_used_that_left_is_known_or_estimated_or_said_to_be_unknow
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_came_in_large_pieces_is_estimated_by_its_length() {
+    let long = "word ".repeat(40);
+    let reply = stream_of(ms(1000), ms(1000), &[long.as_str(), "never read"]);
+    let (_, host) = left(json!({ "disconnect": "cancel" }), "/chat/stream", 1500, reply).await;
+    assert_eq!(accounts(&host).await.completion_tokens, 50);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_left_is_a_499_and_has_no_duration() {
     let (_, host) = left(json!({}), "/chat", 1000, Reply::Whole(secs(3))).await;
     for line in [

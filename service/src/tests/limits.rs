@@ -290,6 +290,22 @@ async fn a_stream_that_its_provider_breaks_off_costs_what_came() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_tokens_in_one_piece_that_breaks_off_are_not_charged_as_one() {
+    let packed = word(&"many words in one piece ".repeat(20));
+    let half = Reply::Stream(vec![(ms(1), packed)], End::Broken);
+    // The question as a guess, and all 50 tokens that were asked for. Two of these, and one whole most fits.
+    let budget = 2 * (6 + 64 + 50 * 10) + MOST - 1;
+    let provider = Provider::new(move |_, _| half.clone());
+    let mut service = keyed(&json!({ "budget_usd": budget as f64 / 1e6 }), &json!({}));
+    service["rescue"] = json!("off");
+    let host = Host::new(&provider, service);
+    for n in 0..2 {
+        assert_eq!(ask(&host, "/chat/stream").await.status, 200, "{n}");
+    }
+    assert_eq!(ask(&host, "/chat/stream").await.status, 402);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_that_cannot_be_paid_for_is_not_taken_on() {
     let provider = Provider::new(|_, _| Reply::Whole(ms(1)));
     let job = async |budget: u64| {

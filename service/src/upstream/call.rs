@@ -43,8 +43,8 @@ pub(crate) struct Call {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Begun {
     pub(crate) text: String,
-    /// The pieces in which it came: about as many as it has tokens.
-    pub(crate) pieces: u32,
+    /// How many tokens it has, at least.
+    pub(crate) tokens: u32,
 }
 
 impl Call {
@@ -71,7 +71,7 @@ impl Call {
 
     /// How many tokens an answer may still have that goes on from what is there. `None`: there is no limit.
     pub(crate) fn tokens_left(&self) -> Option<u32> {
-        Some(self.prompt.max_tokens?.saturating_sub(self.begun.pieces))
+        Some(self.prompt.max_tokens?.saturating_sub(self.begun.tokens))
     }
 
     /// Whether there is a beginning to go on from, and room for more. No model can be asked for a rest of no tokens.

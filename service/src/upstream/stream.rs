@@ -113,8 +113,8 @@ impl AnswerStream {
                 Err(failure)
             }
             Ok((chunks, opening)) => {
-                if opening.first.is_some() {
-                    witness.piece();
+                if let Some(first) = &opening.first {
+                    witness.piece(first);
                 }
                 let silent = opening.over;
                 let mut stream = Self {
@@ -156,7 +156,7 @@ impl AnswerStream {
         }
         let next = self.read().await;
         match &next {
-            Ok(Piece::Delta(_)) => self.witness.piece(),
+            Ok(Piece::Delta(text)) => self.witness.piece(text),
             Ok(Piece::End(end)) => self.witness.answered(end),
             Err(AttemptFailure::Filtered { .. }) => {}
             Err(failure) => self.witness.failed(failure),

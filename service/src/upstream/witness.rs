@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::AttemptFailure;
 use super::call::Call;
 use super::circuit::Admission;
 use super::openai::{Completion, Usage};
 use super::provider::Provider;
 use super::stream::StreamEnd;
+use super::{AttemptFailure, estimate};
 use crate::limits::Charge;
 use crate::routing::{Kind, Try};
 use crate::settings::Price;
@@ -63,9 +63,11 @@ pub(super) struct Witness {
     outcome: &'static str,
     began: Instant,
     first_token: Option<Instant>,
-    /// Pieces of text that came, and those of them that came when the client had left.
-    pieces: u64,
-    late_pieces: u64,
+    /// Tokens in the pieces of text that came, about; those of them that came when the client had left; and how many they
+    /// are at most, for money.
+    tokens: u64,
+    late_tokens: u64,
+    most_tokens: u64,
 }
 
 impl Witness {
@@ -114,8 +116,9 @@ impl Witness {
             outcome: "cancelled",
             began,
             first_token: None,
-            pieces: 0,
-            late_pieces: 0,
+            tokens: 0,
+            late_tokens: 0,
+            most_tokens: 0,
         }
     }
 
@@ -125,11 +128,13 @@ impl Witness {
     }
 
     /// A piece of a streamed answer came.
-    pub(super) fn piece(&mut self) {
-        self.pieces += 1;
-        self.trace.piece(&self.provider);
+    pub(super) fn piece(&mut self, text: &str) {
+        let tokens = estimate::in_piece(text.len());
+        self.tokens += tokens;
+        self.most_tokens += estimate::most_in_piece(text.len());
+        self.trace.piece(&self.provider, tokens);
         if self.trace.has_client_left() {
-            self.late_pieces += 1;
+            self.late_tokens += tokens;
         }
         if self.first_token.is_none() {
             self.first_token = Some(Instant::now());
@@ -163,10 +168,10 @@ impl Witness {
         }
         // Nobody was there for all of it, or for the last part. Of a part only the pieces can be counted.
         match answer.usage {
-            Some(usage) if self.late_pieces == self.pieces => {
+            Some(usage) if self.late_tokens == self.tokens => {
                 self.metrics.wasted(Wasted::Abandoned, false, usage.completion_tokens);
             }
-            _ => self.metrics.wasted(Wasted::Abandoned, true, self.late_pieces),
+            _ => self.metrics.wasted(Wasted::Abandoned, true, self.late_tokens),
         }
     }
 
@@ -185,16 +190,16 @@ impl Witness {
         self.admission.failed(failure);
         if !failure.may_be_billed() {
             self.charge.unused();
-        } else if self.pieces > 0 && failure.is_their_end() {
-            self.charge.came(self.pieces);
+        } else if self.tokens > 0 && failure.is_their_end() {
+            self.charge.came(self.most_tokens);
         }
         self.span.fail();
         if let AttemptFailure::Status { status, .. } = failure {
             self.span.set(attribute::STATUS, *status);
         }
         self.span.set(attribute::ERROR, self.outcome);
-        if self.pieces > 0 {
-            self.metrics.wasted(Wasted::Truncated, true, self.pieces);
+        if self.tokens > 0 {
+            self.metrics.wasted(Wasted::Truncated, true, self.tokens);
         }
     }
 
@@ -232,7 +237,7 @@ impl Drop for Witness {
         if self.outcome == "cancelled" {
             self.span.set(attribute::CANCELLED, true);
             // Whoever has begun to answer is well, as far as anybody stayed to see.
-            if self.pieces > 0 {
+            if self.tokens > 0 {
                 self.admission.succeeded();
             }
         }
