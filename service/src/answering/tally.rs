@@ -1,7 +1,8 @@
 //! The tally of one answer: what it used is written down however the request ends. Paying for it is [`crate::limits`]'s.
 //!
-//! Complete: by the provider's own report. Dropped before that, by its client or at its deadline: by the pieces that came, and said to be an
-//! estimate. A whole answer that was left shows no piece on the way: then there is nothing to write.
+//! All attempts count, not only the one that answered. Complete: by the providers' own reports; where an attempt has none,
+//! and where the answer is dropped before that, by its client or at its deadline: by the pieces that came, and said to be
+//! an estimate. A whole answer that was left shows no piece on the way: then there is nothing to write.
 
 use std::time::Duration;
 
@@ -14,9 +15,6 @@ use crate::telemetry::Trace;
 use crate::telemetry::conventions::span;
 use crate::upstream::{Call, Usage};
 
-/// Bytes of a prompt to a token, where only an estimate is wanted.
-const BYTES_PER_TOKEN: usize = 4;
-
 /// How long it may take to write down what an answer used that was left.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
@@ -27,7 +25,6 @@ pub(super) struct Tally {
     trace: Trace,
     clock: Clock,
     deadline: Deadline,
-    prompt_tokens: u64,
 }
 
 /// Where it is to be written down.
@@ -51,7 +48,6 @@ impl Tally {
             trace: call.trace.clone(),
             clock: app.clock,
             deadline: call.deadline,
-            prompt_tokens: call.prompt.bytes().div_ceil(BYTES_PER_TOKEN) as u64,
         }
     }
 
@@ -60,9 +56,11 @@ impl Tally {
         self.open = None;
     }
 
-    /// The answer is complete, and `provider` reported `usage`. Written down to the end, whoever leaves meanwhile.
+    /// The answer is complete, and `provider` reported `usage` for its attempt. What all attempts used is written down to the end, whoever leaves meanwhile.
     pub(super) async fn settle(mut self, usage: Usage, provider: &str) {
-        if let Some(writing) = self.write(usage, provider.to_owned(), Provenance::Authoritative, self.deadline) {
+        let attempts = self.trace.attempts_used();
+        let (usage, provenance) = attempts.unwrap_or((usage, Provenance::Authoritative));
+        if let Some(writing) = self.write(usage, provider.to_owned(), provenance, self.deadline) {
             self.tasks.finish(writing).await;
         }
     }
@@ -99,12 +97,9 @@ impl Drop for Tally {
         if self.trace.name() == span::JOB {
             return;
         }
-        let Some((tokens, provider)) = self.trace.came().filter(|_| self.open.is_some()) else {
+        let begun_by = self.trace.begun_by().filter(|_| self.open.is_some());
+        let Some((provider, (usage, _))) = begun_by.zip(self.trace.attempts_used()) else {
             return;
-        };
-        let usage = Usage {
-            prompt_tokens: self.prompt_tokens,
-            completion_tokens: tokens,
         };
         // The request's own time may be what is over.
         let limits = Deadlines {

@@ -76,9 +76,10 @@ pub struct UsageRow {
 /// Where the numbers of a usage row come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Provenance {
-    /// The provider's own report.
+    /// The providers' own reports, of every attempt.
     Authoritative,
-    /// Counted here, by the pieces that came: whoever waited left before the report.
+    /// In part or all of it counted here, by the pieces that came: whoever waited left before the report, or an attempt
+    /// broke off.
     Estimated,
 }
 

@@ -1,6 +1,6 @@
 //! What all holders of a trace know of its request: where its time went, whether its client is there, what it used.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::timing::Timing;
@@ -19,8 +19,8 @@ pub(super) struct Story {
     pub(super) said: Mutex<Vec<(&'static str, String)>>,
     /// Those who wait for what is done here, besides its own client.
     others: Mutex<Vec<Arc<Self>>>,
-    /// Tokens in the pieces that came.
-    tokens: AtomicU64,
+    /// Whether a piece of text came.
+    begun: AtomicBool,
     told: Mutex<Told>,
 }
 
@@ -28,6 +28,8 @@ pub(super) struct Story {
 struct Told {
     provider: Option<String>,
     usage: Option<(Usage, Provenance)>,
+    /// Of all attempts that have ended.
+    attempts: Option<(Usage, Provenance)>,
 }
 
 impl Story {
@@ -54,17 +56,36 @@ impl Story {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// A piece of text came from `provider`, of about so many tokens.
-    pub(super) fn piece(&self, provider: &str, tokens: u64) {
-        if self.tokens.fetch_add(tokens, Ordering::Relaxed) == 0 {
+    /// A piece of text came from `provider`.
+    pub(super) fn piece(&self, provider: &str) {
+        if !self.begun.swap(true, Ordering::Relaxed) {
             lock(&self.told).provider = Some(provider.to_owned());
         }
     }
 
-    /// About how many tokens came so far, of all attempts, and who sent the first.
-    pub(super) fn came(&self) -> Option<(u64, String)> {
-        let provider = lock(&self.told).provider.clone()?;
-        Some((self.tokens.load(Ordering::Relaxed), provider))
+    /// Who sent the first piece.
+    pub(super) fn begun_by(&self) -> Option<String> {
+        lock(&self.told).provider.clone()
+    }
+
+    /// An attempt used so much. The sum is an estimate if one of them is.
+    pub(super) fn attempt_used(&self, usage: Usage, provenance: Provenance) {
+        let mut told = lock(&self.told);
+        let (sum, known) = told.attempts.unwrap_or((Usage::default(), Provenance::Authoritative));
+        let sum = Usage {
+            prompt_tokens: sum.prompt_tokens.saturating_add(usage.prompt_tokens),
+            completion_tokens: sum.completion_tokens.saturating_add(usage.completion_tokens),
+        };
+        let provenance = if known == Provenance::Authoritative {
+            provenance
+        } else {
+            known
+        };
+        told.attempts = Some((sum, provenance));
+    }
+
+    pub(super) fn attempts_used(&self) -> Option<(Usage, Provenance)> {
+        lock(&self.told).attempts
     }
 
     pub(super) fn used(&self, usage: Usage, provenance: Provenance) {
@@ -73,5 +94,30 @@ impl Story {
 
     pub(super) fn usage(&self) -> Option<(Usage, Provenance)> {
         lock(&self.told).usage
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_of_attempts_is_an_estimate_if_one_of_them_is() {
+        let story = Story::default();
+        assert_eq!(story.attempts_used(), None);
+        let of = |completion_tokens| Usage {
+            prompt_tokens: 3,
+            completion_tokens,
+        };
+        let sum = |completion_tokens| Usage {
+            prompt_tokens: completion_tokens,
+            completion_tokens,
+        };
+        story.attempt_used(of(2), Provenance::Authoritative);
+        story.attempt_used(of(4), Provenance::Authoritative);
+        assert_eq!(story.attempts_used(), Some((sum(6), Provenance::Authoritative)));
+        story.attempt_used(of(1), Provenance::Estimated);
+        story.attempt_used(of(5), Provenance::Authoritative);
+        assert_eq!(story.attempts_used(), Some((sum(12), Provenance::Estimated)));
     }
 }

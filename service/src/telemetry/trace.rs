@@ -234,14 +234,24 @@ impl Trace {
         self.story.was_asked()
     }
 
-    /// A piece of an answer came from `provider`, of about so many tokens.
-    pub(crate) fn piece(&self, provider: &str, tokens: u64) {
-        self.story.piece(provider, tokens);
+    /// A piece of an answer came from `provider`.
+    pub(crate) fn piece(&self, provider: &str) {
+        self.story.piece(provider);
     }
 
-    /// About how many tokens came so far, of all attempts, and who sent the first. `None` before it.
-    pub(crate) fn came(&self) -> Option<(u64, String)> {
-        self.story.came()
+    /// Who sent the first piece of an answer. `None` before it.
+    pub(crate) fn begun_by(&self) -> Option<String> {
+        self.story.begun_by()
+    }
+
+    /// An attempt has ended that somebody may bill for, and used so much.
+    pub(crate) fn attempt_used(&self, usage: Usage, provenance: Provenance) {
+        self.story.attempt_used(usage, provenance);
+    }
+
+    /// What all attempts that have ended used: an estimate if that of one of them is.
+    pub(crate) fn attempts_used(&self) -> Option<(Usage, Provenance)> {
+        self.story.attempts_used()
     }
 
     /// What the request used is known now.

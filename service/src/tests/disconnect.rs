@@ -35,7 +35,7 @@ async fn leave_host(host: &Host, path: &str, patience: u64) {
 }
 
 /// What the accounts say of everybody together.
-async fn accounts(host: &Host) -> Session {
+pub(super) async fn accounts(host: &Host) -> Session {
     let mut connection = host.stores.database.acquire().await.unwrap();
     connection.session("anonymous/default").await.unwrap()
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::disconnect::accounts;
 use super::provider::{End, Fate, Provider, Reply, ending, stream_of, word};
 use super::support::{Answer, Host, ms, secs};
 
@@ -308,4 +309,25 @@ async fn a_beginning_that_is_refused_is_an_attempt() {
     settings["retry"] = json!({ "max_attempts": 3, "base": "1ms", "cap": "1ms" });
     Host::new(&provider, settings).stream().await;
     assert_eq!(provider.hosts(), ["a.sim", "b.sim", "b.sim"], "no fourth");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_accounts_have_what_all_attempts_used_and_the_client_is_told_of_the_one_that_answered() {
+    let provider = Provider::new(|n, _| if n == 0 { part(3, End::Broken) } else { complete() });
+    let host = Host::new(&provider, json!({}));
+    let answer = host.stream().await;
+    let told = answer.events().into_iter().find(|(name, _)| name == "usage").unwrap();
+    assert_eq!(told.1["completion_tokens"], 2);
+    // Three pieces before the break, and the two tokens that were reported.
+    assert_eq!(accounts(&host).await.completion_tokens, 3 + 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_packed_beginning_counts_by_its_length_for_what_is_left() {
+    let packed = "word ".repeat(30);
+    let first = Reply::Stream(vec![(ms(10), word(&packed))], End::Broken);
+    let provider = Provider::new(move |n, _| if n == 0 { first.clone() } else { by_another(&[" end"]) });
+    Host::new(&provider, two(true)).stream().await;
+    // 150 bytes are no fewer than 25 tokens, of 50.
+    assert_eq!(provider.seen()[1].body["max_tokens"], 25);
 }

@@ -145,3 +145,15 @@ async fn what_became_of_answers_with_a_form_is_counted() {
         assert!(metrics.contains(&line), "{metrics}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_repaired_is_accounted_for_with_the_one_before_it() {
+    let host = Host::new(&garbage_once(), json!({}));
+    let answer = ask(&host, "/chat", &days()).await;
+    assert_eq!(
+        answer.json()["usage"]["completion_tokens"],
+        2,
+        "of the answer that is there"
+    );
+    assert_eq!(super::disconnect::accounts(&host).await.completion_tokens, 2 + 2);
+}

@@ -15,6 +15,7 @@ use super::{AttemptFailure, estimate};
 use crate::limits::Charge;
 use crate::routing::{Kind, Try};
 use crate::settings::Price;
+use crate::storage::Provenance;
 use crate::telemetry::conventions::{attempt_name, attribute, event, value};
 use crate::telemetry::{Metrics, Span, Trace, Wasted};
 
@@ -63,6 +64,8 @@ pub(super) struct Witness {
     outcome: &'static str,
     began: Instant,
     first_token: Option<Instant>,
+    /// Tokens of what was asked, about, until it is known what the attempt used, or that it used nothing.
+    prompt_tokens: Option<u64>,
     /// Tokens in the pieces of text that came, about; those of them that came when the client had left; and how many they
     /// are at most, for money.
     tokens: u64,
@@ -116,6 +119,7 @@ impl Witness {
             outcome: "cancelled",
             began,
             first_token: None,
+            prompt_tokens: Some(estimate::likely(call.prompt.bytes() + call.begun.text.len())),
             tokens: 0,
             late_tokens: 0,
             most_tokens: 0,
@@ -132,7 +136,7 @@ impl Witness {
         let tokens = estimate::in_piece(text.len());
         self.tokens += tokens;
         self.most_tokens += estimate::most_in_piece(text.len());
-        self.trace.piece(&self.provider, tokens);
+        self.trace.piece(&self.provider);
         if self.trace.has_client_left() {
             self.late_tokens += tokens;
         }
@@ -157,6 +161,8 @@ impl Witness {
         self.span.set(attribute::FINISH_REASONS, reasons);
         if let Some(usage) = answer.usage {
             self.charge.used(usage);
+            self.prompt_tokens = None;
+            self.trace.attempt_used(usage, Provenance::Authoritative);
             self.span.set(attribute::INPUT_TOKENS, usage.prompt_tokens);
             self.span.set(attribute::OUTPUT_TOKENS, usage.completion_tokens);
             self.metrics.used(&self.model, usage);
@@ -190,6 +196,7 @@ impl Witness {
         self.admission.failed(failure);
         if !failure.may_be_billed() {
             self.charge.unused();
+            self.prompt_tokens = None;
         } else if self.tokens > 0 && failure.is_their_end() {
             self.charge.came(self.most_tokens);
         }
@@ -240,6 +247,13 @@ impl Drop for Witness {
             if self.tokens > 0 {
                 self.admission.succeeded();
             }
+        }
+        if let Some(prompt_tokens) = self.prompt_tokens {
+            let usage = Usage {
+                prompt_tokens,
+                completion_tokens: self.tokens,
+            };
+            self.trace.attempt_used(usage, Provenance::Estimated);
         }
         let took = Instant::now() - self.began;
         self.metrics.attempt(&self.provider, self.outcome, took);
