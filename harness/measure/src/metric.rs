@@ -31,6 +31,8 @@ const DERIVED: [&str; 7] = [
 
 /// The price of an answer that was worth having: known of whole runs, which have a bill.
 const PER_VALID: &str = "cost_per_valid_usd";
+/// What a cache gives back for what is paid: known of whole runs too.
+const HITS: &str = "hits_per_1000_tokens";
 
 /// A path that leads to no figure of a run record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -140,6 +142,9 @@ pub fn resolve(record: &VariantRecord, path: &str, phase: Option<&str>) -> Resul
         PER_VALID => record
             .cost_per_valid_usd()
             .ok_or_else(|| format!("{} gave no valid answer", record.name)),
+        HITS => record
+            .hits_per_1000_tokens()
+            .ok_or_else(|| format!("{} was billed nothing", record.name)),
         _ => derived(path, requests, &value)
             .or_else(|| find(&value, path))
             .ok_or_else(|| format!("{} has no value for {path}", record.name)),
@@ -226,7 +231,7 @@ fn find(value: &Value, path: &str) -> Option<f64> {
 
 /// Whether every record has a figure there; one that may be missing from a run still counts.
 fn leads_to_a_figure(record: &Value, path: &str) -> bool {
-    let of_whole_runs = [("recovery_s", "recovery_s"), (PER_VALID, "cost_usd")];
+    let of_whole_runs = [("recovery_s", "recovery_s"), (PER_VALID, "cost_usd"), (HITS, "unasked")];
     let is_known = |(known, part): (&str, &str)| path == known && record.get(part).is_some();
     if DERIVED.contains(&path) || of_whole_runs.into_iter().any(is_known) {
         return true;
@@ -270,7 +275,7 @@ fn figures_of(record: &Value) -> Vec<String> {
     let mut figures: Vec<String> = DERIVED.iter().map(|figure| (*figure).to_owned()).collect();
     figures.extend(ERROR_KEYS.iter().map(|key| format!("errors.{key}")));
     if record.get("recovery_s").is_some() {
-        figures.extend(["recovery_s", PER_VALID].map(str::to_owned));
+        figures.extend(["recovery_s", PER_VALID, HITS].map(str::to_owned));
     }
     collect(record, "", &mut figures);
     figures

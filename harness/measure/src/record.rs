@@ -283,6 +283,13 @@ impl VariantRecord {
         let valid = self.requests.valid();
         (valid > 0).then(|| self.cost_usd / valid as f64)
     }
+
+    /// Answers that came from a cache for every thousand tokens that were paid for, prompts and what nobody asked for
+    /// included; `None` if nothing was paid for.
+    pub fn hits_per_1000_tokens(&self) -> Option<f64> {
+        let paid = self.tokens.prompt + self.tokens.billed + self.unasked.prompt + self.unasked.billed;
+        (paid > 0).then(|| 1_000.0 * self.requests.from_cache as f64 / paid as f64)
+    }
 }
 
 /// A latency distribution with its histogram.

@@ -67,6 +67,7 @@ pub fn name(metric: &str) -> &str {
         "goodput_rps" => "valid answers per second",
         "cost_usd" => "cost",
         "cost_per_valid_usd" => "cost of a valid answer",
+        "hits_per_1000_tokens" => "answers from the cache per 1,000 tokens paid for",
         "attempts.per_prompt_max" => "most attempts at one prompt",
         path => path,
     }

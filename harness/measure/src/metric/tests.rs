@@ -64,6 +64,13 @@ fn a_valid_answer_is_whole_and_not_withheld_and_has_a_price() {
     let nothing = resolve(&record, "cost_per_valid_usd", None);
     assert!(nothing.is_err_and(|why| why.contains("no valid answer")));
     assert!(metric_exists("clients.a.requests.valid").is_ok());
+    record.requests.from_cache = 3;
+    (record.tokens.prompt, record.tokens.billed) = (700, 500);
+    (record.unasked.prompt, record.unasked.billed) = (100, 200);
+    assert_eq!(resolve(&record, "hits_per_1000_tokens", None), Ok(2.0));
+    (record.tokens, record.unasked) = Default::default();
+    let nothing = resolve(&record, "hits_per_1000_tokens", None);
+    assert!(nothing.unwrap_err().ends_with("was billed nothing"));
     for unknown in ["clients.a.cost_per_valid_usd", "clients.a.goodput_rps"] {
         assert!(metric_exists(unknown).is_err(), "{unknown}");
     }
