@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::structured::{SCHEMA_BYTES, SCHEMA_DEPTH, depth};
+use crate::structured;
 
 /// What the answer is to look like.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
@@ -38,7 +38,8 @@ struct NamedSchema {
     #[garde(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
-    /// At most 64 KiB, nested at most 32 deep, and complete in itself: nothing that it refers to is fetched.
+    /// At most 64 KiB, nested at most 32 deep, with references and alternatives that come to at most 10,000 steps, and
+    /// complete in itself: nothing that it refers to is fetched.
     #[garde(custom(bounded))]
     #[schema(value_type = Option<Object>)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,10 +68,5 @@ fn there_for(kind: FormatKind) -> impl FnOnce(&Option<NamedSchema>, &()) -> gard
 #[expect(clippy::ref_option, reason = "garde hands the field as it is")]
 fn bounded<C>(schema: &Option<Map<String, Value>>, _: &C) -> garde::Result {
     let Some(schema) = schema else { return Ok(()) };
-    let long = serde_json::to_string(schema).map_or(usize::MAX, |text| text.len());
-    let deep = 1 + schema.values().map(depth).max().unwrap_or(0);
-    if long > SCHEMA_BYTES || deep > SCHEMA_DEPTH {
-        return Err(garde::Error::new("is longer than 64 KiB or nested more than 32 deep"));
-    }
-    Ok(())
+    structured::bounded(&Value::Object(schema.clone())).map_err(garde::Error::new)
 }
