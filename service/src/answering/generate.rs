@@ -37,14 +37,14 @@ pub(super) async fn generate(app: &App, call: Call, session: String, id: String,
     })
 }
 
-/// Whether `provider` has the model that was to be asked first.
+/// Whether `provider` has the model that is to answer, rather than one that stands in for it while it fails or is too dear.
 fn first_choice(app: &App, call: &Call, provider: &str) -> bool {
     let providers = &app.settings.providers;
-    let first = call.route.order.first().and_then(|at| providers.get(*at));
     let answered = providers.iter().find(|one| one.name == provider);
-    first
+    providers
+        .get(call.route.preferred)
         .zip(answered)
-        .is_some_and(|(first, answered)| first.model == answered.model)
+        .is_some_and(|(preferred, answered)| preferred.model == answered.model)
 }
 
 /// The form that the answer is held against.

@@ -47,6 +47,8 @@ pub enum Policy {
 pub(crate) struct Route {
     /// Places in the settings' list of providers, the preferred one first. Never empty.
     pub(crate) order: Vec<usize>,
+    /// Who would be the first if nobody were failing and money were no matter: what others answer is a makeshift.
+    pub(crate) preferred: usize,
     /// Why in this order.
     pub(crate) reason: Reason,
 }
@@ -56,6 +58,7 @@ impl Route {
     pub(crate) fn only(place: usize, name: &str) -> Self {
         Self {
             order: vec![place],
+            preferred: place,
             reason: Reason::asked(name),
         }
     }

@@ -112,21 +112,38 @@ impl<'a> Decision<'a> {
         }
         let names: Vec<&str> = order.iter().map(|place| self.name(*place)).collect();
         let reason = Reason::new(cause, &names);
-        Ok(Route { order, reason })
+        Ok(Route {
+            order,
+            preferred: self.preferred(),
+            reason,
+        })
     }
 
     /// By policy, and the one that was named before all others; alone, where nobody may stand in for it.
     fn ranked(self) -> Vec<usize> {
+        let mut places = self.ranked_by(self.policy());
+        if let Some(named) = self.wanted.named {
+            places.retain(|place| *place != named && self.router.fallback);
+            places.insert(0, named);
+        }
+        places
+    }
+
+    /// Who is to answer, whatever the purse and the health of providers: who was named, else the first by the settings'
+    /// policy that has room. Room is a matter of the question alone.
+    fn preferred(self) -> usize {
+        let ranked = self.ranked_by(self.router.settings.policy);
+        let roomiest = ranked.into_iter().min_by_key(|place| self.room(*place));
+        self.wanted.named.or(roomiest).unwrap_or_default()
+    }
+
+    fn ranked_by(self, policy: Policy) -> Vec<usize> {
         let mut places: Vec<usize> = (0..self.router.candidates.len()).collect();
-        match self.policy() {
+        match policy {
             Policy::Order => {}
             Policy::Cost => places.sort_by_key(|place| self.expected_nanos(*place).unwrap_or(u64::MAX)),
             Policy::Latency => places.sort_by_key(|place| (self.state(*place).begins_in, self.lot(*place))),
             Policy::Task => places.sort_by_key(|place| self.candidate(*place).distance(self.wanted.task)),
-        }
-        if let Some(named) = self.wanted.named {
-            places.retain(|place| *place != named && self.router.fallback);
-            places.insert(0, named);
         }
         places
     }

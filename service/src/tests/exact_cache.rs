@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::provider::{End, Provider, Reply, ending, stream_of, word};
 use super::support::{Answer, Host, ms, question, secs};
+use crate::settings::Digest;
 
 fn caching(more: &Value) -> Value {
     let mut cache = json!({ "exact": true, "ttl": "60s" });
@@ -199,6 +200,68 @@ async fn what_a_substitute_says_is_not_kept() {
         ("miss", &json!("a"))
     );
     assert_eq!(host.chat().await.header("x-cache"), "hit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_substitute_says_is_not_kept_either_while_its_principal_is_known_to_fail() {
+    let service = json!({
+        "cache": { "exact": true }, "retry": { "max_attempts": 2 }, "breaker": { "failures": 2, "cooldown": "60s" },
+        "providers": [
+            { "name": "a", "base_url": "http://a.sim", "model": "large" },
+            { "name": "b", "base_url": "http://b.sim", "model": "small" },
+        ],
+    });
+    let provider = Provider::new(|_, seen| match seen.body["model"].as_str() {
+        Some("large") => Reply::Status(503, None),
+        _ => Reply::Whole(ms(1)),
+    });
+    let host = Host::new(&provider, service);
+    let asked_of = |model: &str| {
+        provider
+            .seen()
+            .iter()
+            .filter(|seen| seen.body["model"] == model)
+            .count()
+    };
+    for n in 1..=5 {
+        let answer = host.chat().await;
+        assert_eq!(
+            (answer.header("x-cache"), &answer.json()["provider"]),
+            ("miss", &json!("b")),
+            "{n}"
+        );
+    }
+    assert_eq!((asked_of("large"), asked_of("small")), (2, 5), "its breaker is open");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_can_pay_for_less_keeps_no_cheap_answer_under_a_dear_name() {
+    let provider = |name: &str, model: &str, price: f64| {
+        json!({ "name": name, "base_url": format!("http://{name}.sim"), "model": model,
+            "prompt_usd_per_million": price, "completion_usd_per_million": price })
+    };
+    let key = |name: &str, budget: Value| json!({ "name": name, "tenant": "t", "sha256": Digest::of(name.as_bytes()).to_hex(), "budget_usd": budget });
+    // A question of 17 bytes and 50 tokens costs 15,000 micro-dollars and more of the dear one.
+    let service = json!({
+        "cache": { "exact": true }, "auth": "required",
+        "providers": [provider("a", "large", 100.0), provider("b", "small", 0.1)],
+        "keys": [key("poor", json!(0.001)), key("rich", json!(1000))],
+    });
+    let told = Provider::new(|_, seen| Reply::Says(ms(1), seen.body["model"].as_str().unwrap().to_owned()));
+    let host = Host::new(&told, service);
+    let mut body = question();
+    body["model"] = json!("large");
+    for (who, said) in [("poor", "small"), ("rich", "large"), ("poor", "large")] {
+        let bearer = format!("Bearer {who}");
+        let sent = host.send_with(
+            Method::POST,
+            "/v1/chat/completions",
+            &[("authorization", &bearer)],
+            &body.to_string(),
+        );
+        let answer = Answer::read(sent.await).await.json();
+        assert_eq!(answer["choices"][0]["message"]["content"], said, "{who}: {answer}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

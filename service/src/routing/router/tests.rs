@@ -184,6 +184,42 @@ fn a_low_purse_asks_the_cheapest_and_never_whom_it_does_not_cover() {
 }
 
 #[test]
+fn who_is_preferred_is_so_however_it_does_and_whatever_is_left_to_spend() {
+    let router = router(&json!({ "policy": "order" }), true);
+    let failing = [Outlook {
+        failing: true,
+        ..Outlook::default()
+    }; 1];
+    let preferred = |wanted, outlook: &[Outlook], purse: Option<u64>| {
+        let route = router.decide(wanted, outlook, purse.map(Usd::from_micros)).unwrap();
+        (route.order[0], route.preferred)
+    };
+    let named = Wanted {
+        named: Some(2),
+        ..SMALL
+    };
+    assert_eq!(preferred(SMALL, &[], None), (0, 0));
+    assert_eq!(preferred(SMALL, &failing, None), (1, 0), "another stands in");
+    assert_eq!(preferred(SMALL, &[], Some(2_000)), (1, 0), "a cheaper one stands in");
+    assert_eq!(
+        preferred(named, &[], Some(500)),
+        (1, 2),
+        "for the one that was named, too"
+    );
+    let long = Wanted {
+        named: None,
+        prompt_bytes: 80_000,
+        ..SMALL
+    };
+    let by_cost = self::router(&json!({ "policy": "cost" }), true);
+    assert_eq!(
+        by_cost.decide(long, &[], None).unwrap().preferred,
+        2,
+        "who has no room is nobody's choice"
+    );
+}
+
+#[test]
 fn equals_are_drawn_by_lot_for_each_request_and_alike_for_the_same_one() {
     let router = router(&json!({ "policy": "latency" }), true);
     let first = |request_id: &str| router.decide(Wanted { request_id, ..SMALL }, &[], None).unwrap().order[0];
@@ -216,7 +252,7 @@ proptest! {
         let purse = purse.map(Usd::from_micros);
         match router.decide(wanted, &outlook, purse) {
             Err(none) => prop_assert!(none.needed > none.window || load.least > none.window),
-            Ok(Route { order, reason }) => {
+            Ok(Route { order, reason, .. }) => {
                 prop_assert!(!order.is_empty());
                 let mut once = order.clone();
                 once.sort_unstable();
