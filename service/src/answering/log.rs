@@ -30,7 +30,8 @@ pub(super) struct Log {
 
 #[derive(Debug, Default)]
 struct State {
-    model: Option<String>,
+    /// Whose words they are: from which piece on, counted from the first. One for each model that took over.
+    models: Vec<(usize, String)>,
     /// Pieces that were forgotten, and those that were not.
     forgotten: usize,
     pieces: VecDeque<Arc<str>>,
@@ -45,7 +46,7 @@ struct State {
 /// What a reader has read.
 #[derive(Debug, Clone, Copy, Default)]
 struct Read {
-    model: bool,
+    models: usize,
     pieces: usize,
     usage: bool,
 }
@@ -124,7 +125,7 @@ impl State {
 
     fn say(&mut self, event: Event, most: usize) {
         match event {
-            Event::Begin { model } => self.model = Some(model),
+            Event::Begin { model } => self.models.push((self.forgotten + self.pieces.len(), model)),
             Event::Delta(text) => {
                 self.bytes += text.len() + PIECE;
                 self.pieces.push_back(text.into());
@@ -148,15 +149,18 @@ impl State {
 
     fn next(&mut self, reader: u64) -> Option<Found> {
         let read = self.readers.get_mut(&reader)?;
-        if let Some(model) = self.model.as_ref().filter(|_| !read.model) {
-            read.model = true;
+        let change = self.models.get(read.models);
+        if let Some((_, model)) = change.filter(|(from, _)| *from <= read.pieces) {
+            read.models += 1;
             let model = model.clone();
             return Some(Found::Event(Event::Begin { model }));
         }
         let Some(at) = read.pieces.checked_sub(self.forgotten) else {
             return Some(Found::Lost);
         };
-        let unread = self.pieces.len() - at;
+        // No piece holds the words of two.
+        let until = change.map_or(self.pieces.len(), |(from, _)| from - self.forgotten);
+        let unread = until - at;
         if unread > 0 {
             let taken = if unread > STEP { unread } else { 1 };
             read.pieces += taken;
@@ -225,6 +229,30 @@ mod tests {
     }
 
     #[test]
+    fn every_reader_is_told_whose_words_they_are_where_another_model_takes_over() {
+        let begin = |model: &str| Event::Begin {
+            model: model.to_owned(),
+        };
+        let (log, first) = Log::with_reader();
+        let mut along = Vec::new();
+        let mut say = |event: Event| {
+            log.say(event);
+            along.extend(said(&log, first));
+        };
+        say(begin("m1"));
+        for _ in 0..20 {
+            say(delta("x"));
+        }
+        say(begin("m2"));
+        let late = log.board().unwrap();
+        for _ in 0..20 {
+            say(delta("y"));
+        }
+        assert_eq!(along.concat(), format!("<m1>{}<m2>{}", "x".repeat(20), "y".repeat(20)));
+        assert_eq!(said(&log, late), ["<m1>", &"x".repeat(20), "<m2>", &"y".repeat(20)]);
+    }
+
+    #[test]
     fn who_falls_behind_the_bound_is_cut_off_and_who_keeps_up_is_not() {
         let mut state = State {
             readers: BTreeMap::from([(1, Read::default()), (2, Read::default())]),
@@ -243,10 +271,22 @@ mod tests {
         assert!(matches!(next, Some(Found::Event(Event::Delta(text))) if text == whole));
     }
 
+    fn begin(n: usize) -> Event {
+        Event::Begin { model: n.to_string() }
+    }
+
+    fn heard(event: Event) -> String {
+        match event {
+            Event::Begin { model } => format!("<{model}>"),
+            Event::Delta(text) => text,
+            _ => String::new(),
+        }
+    }
+
     proptest! {
         #[test]
         fn every_reader_reads_all_of_it_once_in_order_whenever_it_comes(
-            steps in proptest::collection::vec((0_usize..4, 0_usize..5), 1..150),
+            steps in proptest::collection::vec((0_usize..5, 0_usize..5), 1..150),
         ) {
             let (log, _) = Log::with_reader();
             let (mut all, mut readers) = (String::new(), Vec::new());
@@ -256,10 +296,14 @@ mod tests {
                     1 if !readers.is_empty() => {
                         let who = who % readers.len();
                         let (reader, read) = &mut readers[who];
-                        if let Some(Found::Event(Event::Delta(text))) = log.next(*reader) {
-                            read.push_str(&text);
+                        if let Some(Found::Event(event)) = log.next(*reader) {
+                            read.push_str(&heard(event));
                         }
                         prop_assert!(all.starts_with(&*read));
+                    }
+                    2 => {
+                        all.push_str(&heard(begin(n)));
+                        log.say(begin(n));
                     }
                     _ => {
                         let text = format!("{n} ");
@@ -270,8 +314,8 @@ mod tests {
             }
             log.end(Err(Error::Truncated));
             for (reader, mut read) in readers {
-                while let Some(Found::Event(Event::Delta(text))) = log.next(reader) {
-                    read.push_str(&text);
+                while let Some(Found::Event(event)) = log.next(reader) {
+                    read.push_str(&heard(event));
                 }
                 prop_assert_eq!(&read, &all);
             }

@@ -227,6 +227,14 @@ async fn heartbeats_keep_a_stream_alive_while_it_is_held_back() {
 
 #[tokio::test(start_paused = true)]
 async fn chunks_carry_the_name_of_the_model_whose_words_they_are() {
+    for cache in [json!({}), json!({ "exact": true, "coalesce": true })] {
+        let mut settings = two(false);
+        settings["cache"] = cache;
+        chunks_carry_names(settings).await;
+    }
+}
+
+async fn chunks_carry_names(settings: Value) {
     let provider = Provider::new(|n, _| {
         if n == 0 {
             part(3, End::Broken)
@@ -234,9 +242,7 @@ async fn chunks_carry_the_name_of_the_model_whose_words_they_are() {
             by_another(&WORDS)
         }
     });
-    let answer = Host::new(&provider, two(false))
-        .complete(json!({ "stream": true }))
-        .await;
+    let answer = Host::new(&provider, settings).complete(json!({ "stream": true })).await;
     let chunks: Vec<Value> = answer
         .data()
         .iter()
