@@ -42,6 +42,7 @@ use crate::webhooks::WebhookSettings;
 
 pub use self::cures::{Change, cure_of, differing_cures};
 pub use self::entries::{Digest, KeySettings, NoTask, Price, ProviderSettings, Task, Usd};
+pub(crate) use self::entries::{Prices, cost};
 pub use self::write::Secrets;
 
 /// All settings of an instance.

@@ -27,8 +27,17 @@ pub(crate) struct Flights {
 
 #[derive(Default)]
 struct Open {
-    flights: BTreeMap<(Key, Mode), (u64, Weak<Flight>)>,
+    flights: BTreeMap<(Sharing, Mode), (u64, Weak<Flight>)>,
     begun: u64,
+}
+
+/// What has to be equal for a call to be shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Sharing {
+    pub(super) key: Key,
+    /// Whether the answer has a bound that the question does not set: who has no limits gets no answer that is cut off by
+    /// somebody else's.
+    pub(super) bounded: bool,
 }
 
 /// A call under way.
@@ -44,7 +53,7 @@ struct Flight {
 /// Where a flight can be found.
 struct Listed {
     flights: Weak<Flights>,
-    under: (Key, Mode),
+    under: (Sharing, Mode),
     number: u64,
 }
 
@@ -65,11 +74,12 @@ pub(super) enum Boarded {
 }
 
 impl Flights {
-    /// Joins the call for `key`, or begins it with `call` for somebody with that trace and deadline. Who wants the whole answer may read a stream along; who wants a
-    /// stream would learn nothing before the end from a call for the whole.
+    /// Joins the call under `sharing`, or begins it with `call` for somebody with that trace and deadline. Who wants the
+    /// whole answer may read a stream along; who wants a stream would learn nothing before the end from a call for the
+    /// whole.
     pub(super) fn board<F>(
         self: &Arc<Self>,
-        key: Key,
+        sharing: Sharing,
         mode: Mode,
         trace: &Trace,
         deadline: &Deadline,
@@ -86,7 +96,7 @@ impl Flights {
             Mode::Whole => &[Mode::Stream, Mode::Whole],
         };
         for mode in joinable {
-            let known = open.flights.get(&(key, *mode));
+            let known = open.flights.get(&(sharing, *mode));
             if let Some(flight) = known.and_then(|(_, flight)| flight.upgrade()) {
                 let reader = flight.lasts(deadline).then(|| Reader::joining(&flight)).flatten();
                 if let Some(reader) = reader {
@@ -99,13 +109,13 @@ impl Flights {
         open.begun += 1;
         let listed = Listed {
             flights: Arc::downgrade(self),
-            under: (key, mode),
+            under: (sharing, mode),
             number: open.begun,
         };
         let number = listed.number;
         let reader = Reader::begin(Some(listed), trace, deadline, call);
         open.flights
-            .insert((key, mode), (number, Arc::downgrade(&reader.flight)));
+            .insert((sharing, mode), (number, Arc::downgrade(&reader.flight)));
         Boarded::Led(reader)
     }
 

@@ -25,6 +25,7 @@ pub(super) fn route(
         named,
         task,
         prompt_bytes: prompt.bytes(),
+        messages: prompt.messages.len(),
         max_tokens: prompt.max_tokens,
         request_id: &context.request_id,
     };

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::flight::{Boarded, Flights, Reader};
+use super::flight::{Boarded, Flights, Reader, Sharing};
 use super::log::{Found, Log};
 use super::models::Done;
 use super::out::Out;
@@ -28,6 +28,8 @@ pub(super) struct Asker<'a> {
     pub(super) deadline: &'a Deadline,
     /// The name of the answer.
     pub(super) id: &'a str,
+    /// Whether the answer has a bound that the question does not set.
+    pub(super) bounded: bool,
 }
 
 /// Answers `question`, its pieces going to `out`, with the call that is under way for an equal one, or with `call`.
@@ -47,9 +49,13 @@ where
     if !app.settings.cache.coalesce || question.freshness.fresh {
         return read(Flights::alone(trace, deadline, call), &asker, out, &mut false).await;
     }
+    let sharing = Sharing {
+        key: question.key,
+        bounded: asker.bounded,
+    };
     let mut again = false;
     loop {
-        let joined = match app.flights.board(question.key, out.mode(), trace, deadline, &call) {
+        let joined = match app.flights.board(sharing, out.mode(), trace, deadline, &call) {
             Boarded::Led(reader) => {
                 app.metrics.coalesced(if again { "led_again" } else { "led" });
                 trace.say(header::CACHE, MISS.to_owned());

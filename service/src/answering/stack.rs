@@ -18,7 +18,7 @@ use super::shared::{self, Asker};
 use crate::app::App;
 use crate::error::Error;
 use crate::features::Context;
-use crate::upstream::{Begun, Call};
+use crate::upstream::{Begun, Call, Prompt};
 
 /// The session of requests that name none.
 const NO_SESSION: &str = "default";
@@ -57,6 +57,7 @@ pub(super) async fn run(
         trace: &context.trace,
         deadline: &context.deadline,
         id: &id,
+        bounded: is_bounded(app, context, &ask.prompt),
     };
     shared::answer(asker, &question, out, call).await
 }
@@ -69,14 +70,20 @@ pub(super) async fn put(app: &Arc<App>, context: &Context, ask: Ask, id: String,
         task,
         session,
     } = ask;
-    let _place = app.places.enter(&context.trace, &context.deadline).await?;
+    let place = app.places.enter(&context.trace, &context.deadline).await?;
     let purse = app.limits.purse(&context.caller).await;
     let route = route(app, context, &prompt, (named, task.as_deref(), purse), out)?;
+    if is_bounded(app, context, &prompt) {
+        prompt.max_tokens = Some(app.router.longest_answer(&route, prompt.bytes()));
+    }
     let funds = app
         .limits
         .reserve(&context.caller, &prompt, &route, &context.trace, &context.deadline)
         .await?;
-    prompt.max_tokens = funds.max_tokens().or(prompt.max_tokens);
+    let _place = app
+        .places
+        .left_for(place, funds.turn(&context.trace), &context.trace, &context.deadline)
+        .await?;
     let session = context.caller.owned(session.as_deref().unwrap_or(NO_SESSION));
     let call = Call {
         prompt,
@@ -89,4 +96,9 @@ pub(super) async fn put(app: &Arc<App>, context: &Context, ask: Ask, id: String,
     };
     // On the heap: the attempts of a call are a large future, and most of the steps above end before it.
     Box::pin(generate(app, call, session, id, out)).await
+}
+
+/// Whether the answer to `prompt` needs a bound that the question does not set: what is set aside for it has to have one.
+fn is_bounded(app: &App, context: &Context, prompt: &Prompt) -> bool {
+    prompt.max_tokens.is_none() && app.limits.counts(&context.caller)
 }

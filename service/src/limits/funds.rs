@@ -10,17 +10,11 @@ use super::gate::{Limit, Limited, take};
 use super::keeper::{Held, Keeper};
 use super::{Claim, Demand, Rule};
 use crate::resilience::deadline::Phase;
-use crate::settings::Price;
+use crate::settings::{Prices, cost};
 use crate::sync::lock;
 use crate::telemetry::conventions::span;
 use crate::telemetry::{Metrics, Trace};
 use crate::upstream::{AttemptFailure, Call, Prompt, Usage, estimate};
-
-/// Tokens that a request with a limit on tokens or money asks for when it does not say: what is set aside has to have a
-/// bound, and the model has to be told of it.
-const TOKENS: u32 = 4096;
-/// Tokens that the form of a message adds to its text, at most.
-const FORM_OF_MESSAGE: u64 = 16;
 
 /// How much one attempt can come to.
 #[derive(Debug, Clone, Copy)]
@@ -51,8 +45,8 @@ impl Size {
     fn with(bytes: usize, messages: usize, prompt: &Prompt) -> Self {
         Self {
             likely: estimate::ample(bytes),
-            most: estimate::at_most(bytes) + FORM_OF_MESSAGE * messages as u64,
-            max_tokens: prompt.max_tokens.unwrap_or(TOKENS),
+            most: estimate::at_most(bytes, messages),
+            max_tokens: prompt.max_tokens.unwrap_or(estimate::LONGEST_ANSWER),
         }
     }
 
@@ -61,23 +55,15 @@ impl Size {
         self.likely + u64::from(self.max_tokens)
     }
 
-    /// What it takes from a budget.
-    pub(super) fn micro_dollars(self, prices: (Price, Price)) -> u64 {
-        cost(prices, self.most, self.max_tokens.into())
+    /// What it takes from a budget at these prices.
+    pub(super) fn micro_dollars(self, prices: Prices) -> u64 {
+        cost(prices, self.most, self.max_tokens.into()).micros()
     }
 
     /// Whether what was set aside for this one is enough for `other`.
     const fn covers(self, other: Self) -> bool {
         self.most >= other.most && self.max_tokens >= other.max_tokens
     }
-}
-
-/// In micro-dollars, rounded up: a fraction of one is one.
-fn cost((prompt, completion): (Price, Price), prompt_tokens: u64, completion_tokens: u64) -> u64 {
-    let nanos = prompt
-        .nanos_for(prompt_tokens)
-        .saturating_add(completion.nanos_for(completion_tokens));
-    nanos.div_ceil(1000)
 }
 
 /// What is asked for, and by which limits.
@@ -92,13 +78,19 @@ pub(super) struct Want {
 pub(super) struct Terms {
     /// Each with its account.
     pub(super) rules: Vec<(Limit, String, Rule)>,
-    /// Of whoever may be asked the dearest.
-    pub(super) prices: (Price, Price),
+    /// Of whoever may be asked.
+    pub(super) prices: Vec<Prices>,
     pub(super) patience: Duration,
     pub(super) lapse: Duration,
 }
 
 impl Terms {
+    /// The prices of whoever is the dearest for an attempt of this size.
+    fn dearest(&self, size: Size) -> Prices {
+        let all = self.prices.iter().copied();
+        all.max_by_key(|prices| size.micro_dollars(*prices)).unwrap_or_default()
+    }
+
     /// What an attempt of this size asks for. A request counts once, however many attempts it takes.
     fn want(&self, size: Size, is_first: bool) -> Arc<Want> {
         let is_wanted = |limit: Limit| is_first || limit != Limit::ServiceRequests;
@@ -106,7 +98,7 @@ impl Terms {
         let (limits, claims) = wanted
             .map(|(limit, account, rule)| {
                 let amount = match (rule, limit) {
-                    (Rule::Budget(_), _) => size.micro_dollars(self.prices),
+                    (Rule::Budget(_), _) => size.micro_dollars(self.dearest(size)),
                     (Rule::Rate(_), Limit::ServiceRequests | Limit::KeyRequests) => 1,
                     (Rule::Rate(_), _) => size.tokens(),
                 };
@@ -141,7 +133,8 @@ struct Open {
     keeper: Keeper,
     metrics: Metrics,
     terms: Terms,
-    max_tokens: u32,
+    /// How long its turn is away, until that was waited for.
+    turn: Duration,
     /// What no attempt uses at the moment.
     idle: Mutex<Option<Grant>>,
     /// Nobody kept count when the request began: its attempts are not counted either.
@@ -149,7 +142,7 @@ struct Open {
 }
 
 impl Funds {
-    /// The funds of a request whose first attempt is of `size`: set aside, and its turn waited for.
+    /// The funds of a request whose first attempt is of `size`: set aside. Its turn is yet to be waited for.
     pub(super) async fn open(
         keeper: Keeper,
         metrics: Metrics,
@@ -167,26 +160,25 @@ impl Funds {
             size,
             is_begun: false,
         });
-        // Held by the funds before the wait: whoever leaves in it gives it back.
-        let open = Arc::new(Open {
+        Ok(Self(Some(Arc::new(Open {
             keeper,
             metrics,
             terms,
-            max_tokens: size.max_tokens,
+            turn: after,
             idle: Mutex::new(grant),
             is_unlimited,
-        });
-        wait(&open.keeper, trace, after).await;
-        Ok(Self(Some(open)))
+        }))))
     }
 
-    /// The bound that the answer needs for what is set aside to suffice, where it does not have one.
-    pub(crate) fn max_tokens(&self) -> Option<u32> {
-        self.0.as_ref().map(|open| open.max_tokens)
+    /// The wait for the turn of what is set aside, where there is one. Whoever leaves in it gives everything back.
+    pub(crate) fn turn(&self, trace: &Trace) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let open = self.0.as_ref().filter(|open| !open.turn.is_zero())?;
+        let (open, trace) = (Arc::clone(open), trace.clone());
+        Some(async move { wait(&open.keeper, &trace, open.turn).await })
     }
 
     /// Pays for one attempt of `call` at a provider with these prices.
-    pub(crate) async fn attempt(&self, call: &Call, prices: Option<(Price, Price)>) -> Result<Charge, AttemptFailure> {
+    pub(crate) async fn attempt(&self, call: &Call, prices: Option<Prices>) -> Result<Charge, AttemptFailure> {
         let Some(open) = self.0.as_ref().filter(|open| !open.is_unlimited) else {
             return Ok(Charge(None));
         };
@@ -195,8 +187,8 @@ impl Funds {
         };
         let charge = Charge(Some(Paying {
             open: Arc::clone(open),
+            prices: prices.unwrap_or_else(|| open.terms.dearest(grant.size)),
             grant: Some(grant),
-            prices: prices.unwrap_or(open.terms.prices),
             bill: Bill::Nothing,
         }));
         let turn = wait(&open.keeper, &call.trace, after);
@@ -251,7 +243,7 @@ pub(crate) struct Charge(Option<Paying>);
 struct Paying {
     open: Arc<Open>,
     grant: Option<Grant>,
-    prices: (Price, Price),
+    prices: Prices,
     bill: Bill,
 }
 
@@ -314,7 +306,7 @@ impl Paying {
         let claims = want.limits.iter().zip(&want.demand.claims);
         let used = claims.map(|(_, claim)| match (claim.rule, tokens) {
             (_, None) => claim.amount,
-            (Rule::Budget(_), Some((prompt, completion))) => cost(self.prices, prompt, completion),
+            (Rule::Budget(_), Some((prompt, completion))) => cost(self.prices, prompt, completion).micros(),
             (Rule::Rate(_), Some((prompt, completion))) => prompt.saturating_add(completion),
         });
         with_requests(want, used.collect(), true)

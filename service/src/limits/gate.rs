@@ -13,7 +13,7 @@ use crate::access::Caller;
 use crate::error::Error;
 use crate::resilience::deadline::Deadline;
 use crate::routing::Route;
-use crate::settings::{KeySettings, Price, ProviderSettings, Settings, Usd};
+use crate::settings::{KeySettings, Prices, ProviderSettings, Settings, Usd};
 use crate::telemetry::conventions::span;
 use crate::telemetry::{Metrics, Trace};
 use crate::upstream::Prompt;
@@ -75,7 +75,7 @@ pub(crate) struct Limits {
     service: Vec<(Limit, Rate)>,
     keys: BTreeMap<String, KeyLimits>,
     /// What a token of a prompt and one of an answer cost, by provider.
-    prices: Vec<(Price, Price)>,
+    prices: Vec<Prices>,
     metrics: Metrics,
 }
 
@@ -153,8 +153,13 @@ impl Limits {
         Some(Usd::from_micros(left))
     }
 
-    /// Before it costs anything: sets aside what the first attempt at `prompt` along `route` can cost at most, and waits for
-    /// its turn.
+    /// Whether anything is set aside for `caller`'s calls.
+    pub(crate) fn counts(&self, caller: &Caller) -> bool {
+        let own = |key: &KeyLimits| key.tokens.is_some() || key.budget.is_some();
+        !self.service.is_empty() || self.keys.get(&caller.name).is_some_and(own)
+    }
+
+    /// Before it costs anything: sets aside what the first attempt at `prompt` along `route` can cost at most.
     pub(crate) async fn reserve(
         &self,
         caller: &Caller,
@@ -163,15 +168,12 @@ impl Limits {
         trace: &Trace,
         deadline: &Deadline,
     ) -> Result<Funds, Error> {
-        let key = self.keys.get(&caller.name);
-        let (tokens, budget) = (key.and_then(|key| key.tokens), key.and_then(|key| key.budget));
-        if self.service.is_empty() && tokens.is_none() && budget.is_none() {
+        if !self.counts(caller) {
             return Ok(Funds::default());
         }
+        let key = self.keys.get(&caller.name);
+        let (tokens, budget) = (key.and_then(|key| key.tokens), key.and_then(|key| key.budget));
         let along = route.order.iter().filter_map(|place| self.prices.get(*place));
-        let dearest = along.fold((Price::default(), Price::default()), |most, of| {
-            (most.0.max(of.0), most.1.max(of.1))
-        });
         let own = [
             tokens.map(|rate| (Limit::KeyTokens, Rule::Rate(rate))),
             budget.map(|rule| (Limit::KeyBudget, Rule::Budget(rule))),
@@ -180,7 +182,7 @@ impl Limits {
         let all = own.into_iter().flatten().chain(service);
         let terms = Terms {
             rules: all.map(|(limit, rule)| (limit, account(limit, caller), rule)).collect(),
-            prices: dearest,
+            prices: along.copied().collect(),
             patience: deadline.left(self.settings.wait),
             lapse: self.settings.lapse,
         };
@@ -193,7 +195,7 @@ impl Limits {
         let Some(rule) = self.keys.get(&caller.name).and_then(|key| key.budget) else {
             return Ok(());
         };
-        let cost = |prices: &(Price, Price)| Size::of(prompt).micro_dollars(*prices);
+        let cost = |prices: &Prices| Size::of(prompt).micro_dollars(*prices);
         let amount = self.prices.iter().map(cost).min().unwrap_or_default();
         let want = Want {
             limits: vec![Limit::KeyBudget],

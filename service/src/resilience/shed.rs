@@ -253,6 +253,20 @@ impl Places {
         })))
     }
 
+    /// Gives `place` up while `wait` lasts, where there is one, and takes another then: who waits is not at work.
+    pub(crate) async fn left_for(
+        &self,
+        place: Place,
+        wait: Option<impl Future<Output = ()>>,
+        trace: &Trace,
+        deadline: &Deadline,
+    ) -> Result<Place, Error> {
+        let Some(wait) = wait else { return Ok(place) };
+        drop(place);
+        wait.await;
+        self.enter(trace, deadline).await
+    }
+
     fn refused(&self, reason: Reason, retry_after: Duration) -> Error {
         self.metrics.shed(reason.name());
         let retry_after = retry_after.max(SOONEST);
@@ -286,7 +300,7 @@ impl Drop for Waiting<'_> {
 
 /// A place among the calls at work. Given back when it is dropped.
 #[must_use = "a place is kept until it is dropped"]
-pub(crate) struct Place(#[expect(dead_code, reason = "kept for its end")] Option<Taken>);
+pub(crate) struct Place(Option<Taken>);
 
 struct Taken {
     state: Arc<Mutex<State>>,

@@ -1,17 +1,16 @@
 //! A provider as the router knows it: its name, its prices, its room, and what it is good for.
 
-use crate::settings::{Price, ProviderSettings, Task, Usd};
+use crate::settings::{Prices, ProviderSettings, Task, Usd, cost};
+use crate::upstream::estimate;
 
 /// Tokens of an answer, when costs are weighed against each other. Answers are rarely as long as they may be.
 const EXPECTED_ANSWER: u64 = 300;
-/// Tokens of an answer for which nobody named a bound, when the worst is thought of.
-const LONGEST_ANSWER: u64 = 4096;
 
 /// A provider that may be asked.
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
     pub(super) name: String,
-    prices: Option<(Price, Price)>,
+    prices: Option<Prices>,
     window: Option<u64>,
     tasks: Vec<Task>,
 }
@@ -73,13 +72,27 @@ impl Candidate {
     /// What `load` is expected to cost, in billionths of a dollar; unknown where a price is.
     pub(super) fn expected_nanos(&self, load: Load) -> Option<u64> {
         let answer = load.answer.unwrap_or(EXPECTED_ANSWER).min(EXPECTED_ANSWER);
-        self.nanos(load.likely, answer)
+        let (per_prompt, per_answer) = self.prices?;
+        Some(
+            per_prompt
+                .nanos_for(load.likely)
+                .saturating_add(per_answer.nanos_for(answer)),
+        )
+    }
+
+    /// Tokens that the window leaves for the answer to a prompt of so many bytes: what is left if its tokens are short, but
+    /// as many as an answer usually has if they probably are.
+    pub(super) fn answer_room(&self, prompt_bytes: usize) -> u64 {
+        let Some(window) = self.window else { return u64::MAX };
+        let sure = window.saturating_sub(estimate::ample(prompt_bytes));
+        let likely = window.saturating_sub(estimate::likely(prompt_bytes));
+        sure.max(likely.min(EXPECTED_ANSWER)).max(1)
     }
 
     /// What `load` can cost at most; unknown where a price is.
     pub(super) fn worst(&self, load: Load) -> Option<Usd> {
-        let nanos = self.nanos(load.most, load.answer.unwrap_or(LONGEST_ANSWER))?;
-        Some(Usd::from_micros(nanos.div_ceil(1000)))
+        let answer = load.answer.unwrap_or(estimate::LONGEST_ANSWER.into());
+        Some(cost(self.prices?, load.most, answer))
     }
 
     /// How far it is from what `task` asks for: 0 if it lists the task, 1 if it lists none, 2 if it lists only others.
@@ -90,14 +103,5 @@ impl Candidate {
             _ if self.tasks.is_empty() => 1,
             _ => 2,
         }
-    }
-
-    fn nanos(&self, prompt: u64, answer: u64) -> Option<u64> {
-        let (per_prompt, per_answer) = self.prices?;
-        Some(
-            per_prompt
-                .nanos_for(prompt)
-                .saturating_add(per_answer.nanos_for(answer)),
-        )
     }
 }

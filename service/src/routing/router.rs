@@ -25,6 +25,7 @@ pub(crate) struct Wanted<'a> {
     /// What it says that it is for.
     pub(crate) task: Option<&'a str>,
     pub(crate) prompt_bytes: usize,
+    pub(crate) messages: usize,
     pub(crate) max_tokens: Option<u32>,
     /// Names the request where chance decides.
     pub(crate) request_id: &'a str,
@@ -78,13 +79,21 @@ impl Router {
         };
         decision.route()
     }
+
+    /// The bound of an answer for which nobody named one, from the first of `route`: so that its window is not said to be
+    /// too small because of a bound that nobody asked for.
+    pub(crate) fn longest_answer(&self, route: &Route, prompt_bytes: usize) -> u32 {
+        let first = route.order.first().and_then(|place| self.candidates.get(*place));
+        let room = first.map_or(u64::MAX, |first| first.answer_room(prompt_bytes));
+        u32::try_from(room).map_or(estimate::LONGEST_ANSWER, |room| room.min(estimate::LONGEST_ANSWER))
+    }
 }
 
 fn load(wanted: Wanted<'_>) -> Load {
     Load {
         least: estimate::at_least(wanted.prompt_bytes),
         likely: estimate::likely(wanted.prompt_bytes),
-        most: estimate::at_most(wanted.prompt_bytes),
+        most: estimate::at_most(wanted.prompt_bytes, wanted.messages),
         answer: wanted.max_tokens.map(u64::from),
     }
 }

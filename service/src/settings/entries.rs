@@ -161,6 +161,17 @@ impl Price {
     }
 }
 
+/// What a token of a prompt and one of an answer cost.
+pub(crate) type Prices = (Price, Price);
+
+/// What so many tokens of a prompt and of an answer cost: a fraction of a millionth of a dollar is one.
+pub(crate) const fn cost((prompt, completion): Prices, prompt_tokens: u64, completion_tokens: u64) -> Usd {
+    let nanos = prompt
+        .nanos_for(prompt_tokens)
+        .saturating_add(completion.nanos_for(completion_tokens));
+    Usd::from_micros(nanos.div_ceil(1000))
+}
+
 /// A quantity that is written as a plain number of some unit.
 pub(super) trait Amount: Copy + 'static {
     /// What to write.

@@ -1,9 +1,11 @@
 use futures::future::join_all;
+use http::Method;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::provider::{Fate, Provider, Reply, stream_of};
 use super::support::{Answer, Host, ms, secs};
+use crate::settings::Digest;
 
 fn sharing() -> Value {
     json!({ "cache": { "coalesce": true }, "retry": { "max_attempts": 1 }, "fallback": false })
@@ -60,6 +62,38 @@ async fn equal_questions_at_the_same_time_are_one_call_and_all_hear_all_of_it() 
         metrics.contains(r#"service_coalesced_total{outcome="joined"} 19"#),
         "{metrics}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_no_limits_gets_no_answer_that_was_bounded_for_somebody_who_has() {
+    let key = |name: &str, more: Value| {
+        let mut key = json!({ "name": name, "tenant": "t", "sha256": Digest::of(name.as_bytes()).to_hex() });
+        key.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        key
+    };
+    let mut service = sharing();
+    service["auth"] = json!("required");
+    service["keys"] = json!([
+        key("bounded", json!({ "tokens_per_minute": 100_000 })),
+        key("free", json!({}))
+    ]);
+    let provider = Provider::new(|_, _| Reply::Whole(secs(1)));
+    let host = Host::new(&provider, service);
+    let ask = async |who: &str, max_tokens: Value| {
+        let body = json!({ "messages": [{ "role": "user", "content": "hello" }], "max_tokens": max_tokens });
+        let bearer = format!("Bearer {who}");
+        let sent = host.send_with(Method::POST, "/chat", &[("authorization", &bearer)], &body.to_string());
+        assert_eq!(Answer::read(sent.await).await.status, 200);
+    };
+    tokio::join!(ask("bounded", Value::Null), ask("free", Value::Null));
+    let bounds: Vec<Value> = provider
+        .seen()
+        .iter()
+        .map(|seen| seen.body["max_tokens"].clone())
+        .collect();
+    assert_eq!(bounds, [json!(4096), Value::Null]);
+    tokio::join!(ask("bounded", json!(50)), ask("free", json!(50)));
+    assert_eq!(provider.seen().len(), 3, "the same bound, asked for by both");
 }
 
 #[tokio::test(start_paused = true)]

@@ -172,6 +172,58 @@ async fn who_may_wait_gets_its_turn_in_order_and_who_leaves_gives_it_back() {
     assert_eq!(provider.times()[4], 4000, "the turn of the one who left");
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_its_turn_holds_no_place() {
+    let mut service = keyed(
+        &json!({ "requests_per_minute": 600 }),
+        &json!({ "requests_per_minute": 60, "burst": "1s", "wait": "10s" }),
+    );
+    service["shed"] = json!({ "concurrent": 1, "queue": 10, "wait": "1s" });
+    let provider = Provider::new(|_, _| Reply::Whole(ms(1)));
+    let host = Host::new(&provider, service);
+    let statuses = join_all((0..5).map(|_| chat(&host))).await;
+    assert!(
+        statuses.iter().all(|answer| answer.status == 200),
+        "none of them is in another's way"
+    );
+    assert_eq!(provider.times(), [0, 1000, 2000, 3000, 4000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bound_that_nobody_asked_for_leaves_room_for_the_prompt() {
+    let mut service = keyed(&json!({ "tokens_per_minute": 1_000_000 }), &json!({}));
+    for place in 0..2 {
+        service["providers"][place]["context_window"] = json!(8_192);
+    }
+    let provider = Provider::new(|_, _| Reply::Whole(ms(1)));
+    let host = Host::new(&provider, service);
+    // About 5,000 tokens, at most 6,731; the rest of the window is the answer's. Then one that hardly fits at all.
+    for (bytes, bound) in [(200, 4_096), (20_000, 8_192 - 6_731), (32_000, 192)] {
+        let body = json!({ "messages": [{ "role": "user", "content": "x".repeat(bytes) }] }).to_string();
+        let sent = host.send_with(Method::POST, "/chat", &[("authorization", "Bearer key")], &body);
+        assert_eq!(Answer::read(sent.await).await.status, 200);
+        assert_eq!(provider.seen().last().unwrap().body["max_tokens"], bound, "{bytes}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_of_a_budget_goes_to_whoever_is_cheap_enough() {
+    // The dear one can cost `MOST`, of which 80 are the form of the question; the cheap one a tenth.
+    let mut service = keyed(&json!({ "budget_usd": (MOST - 1) as f64 / 1e6 }), &json!({}));
+    service["providers"][1]["prompt_usd_per_million"] = json!(0.1);
+    service["providers"][1]["completion_usd_per_million"] = json!(1);
+    let provider = Provider::new(|_, _| Reply::Whole(ms(1)));
+    let host = Host::new(&provider, service);
+    let answer = chat(&host).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["provider"]), (200, &json!("b")));
+    // What one of them asks for a prompt and the other for an answer is nobody's price.
+    let mut service = keyed(&json!({ "budget_usd": MOST as f64 / 1e6 }), &json!({}));
+    service["providers"][1]["prompt_usd_per_million"] = json!(6);
+    service["providers"][1]["completion_usd_per_million"] = json!(1);
+    let host = Host::new(&provider, service);
+    assert_eq!(chat(&host).await.status, 200);
+}
+
 /// Asks until the money is gone, all at once and then one by one; what was spent, in micro-dollars.
 async fn spend_all(hosts: &[Host]) -> u64 {
     let spending = (0..CLIENTS).map(async |n| {

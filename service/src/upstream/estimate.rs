@@ -15,13 +15,18 @@ const LIKELY: u64 = 4;
 const LONG: u64 = 6;
 /// Bytes of the longest word that is one token in most vocabularies.
 const WORD: usize = 16;
-/// Tokens that a dialogue's form adds to its text, at most.
+/// Tokens that a dialogue's form adds to its text, at most; and each of its messages.
 const FORM: u64 = 64;
+const FORM_OF_MESSAGE: u64 = 16;
 
-/// A text of so many bytes has no more tokens than this, its form included: no vocabulary makes two tokens of one byte,
-/// and in some scripts it comes close to one.
-pub(crate) const fn at_most(bytes: usize) -> u64 {
-    bytes as u64 + FORM
+/// Tokens of an answer for which nobody named a bound. What is set aside for it has to have one, and the model has to be
+/// told of it.
+pub(crate) const LONGEST_ANSWER: u32 = 4096;
+
+/// A text of so many bytes in so many messages has no more tokens than this, its form included: no vocabulary makes two
+/// tokens of one byte, and in some scripts it comes close to one.
+pub(crate) const fn at_most(bytes: usize, messages: usize) -> u64 {
+    bytes as u64 + FORM + FORM_OF_MESSAGE * messages as u64
 }
 
 /// A text of so many bytes rarely has more tokens than this, its form included. For what is made good afterwards.

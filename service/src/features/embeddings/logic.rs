@@ -8,7 +8,6 @@ use super::batch::{Embedded, Failed, Input};
 use crate::app::App;
 use crate::error::Error;
 use crate::features::Context;
-use crate::limits::Charge;
 use crate::routing::Route;
 use crate::telemetry::conventions::{attribute, embedding_name, span, value};
 use crate::upstream::{Begun, Call, Message, Prompt, Role, Usage};
@@ -21,8 +20,20 @@ pub(super) async fn embed(
     dimensions: Option<u32>,
     texts: Vec<String>,
 ) -> Result<Vec<Embedded>, Error> {
-    let _place = app.places.enter(&context.trace, &context.deadline).await?;
-    let mut charge = charge(app, context, provider, &texts).await?;
+    let place = app.places.enter(&context.trace, &context.deadline).await?;
+    let call = funded(app, context, provider, &texts).await?;
+    let _place = app
+        .places
+        .left_for(
+            place,
+            call.funds.turn(&context.trace),
+            &context.trace,
+            &context.deadline,
+        )
+        .await?;
+    let settings = &app.settings.providers[provider];
+    let prices = settings.prompt_price.zip(settings.completion_price);
+    let mut charge = call.funds.attempt(&call, prices).await?;
     charge.begin();
     let replies = gathered(app, context, provider, dimensions, texts).await;
     if replies.iter().any(Result::is_ok) {
@@ -67,8 +78,8 @@ fn bill(replies: &[Result<Embedded, Failed>]) -> Bill {
     })
 }
 
-/// Sets aside what the inputs can cost, of money and of tokens.
-async fn charge(app: &App, context: &Context, provider: usize, texts: &[String]) -> Result<Charge, Error> {
+/// A call for which is set aside what the inputs can cost, of money and of tokens.
+async fn funded(app: &App, context: &Context, provider: usize, texts: &[String]) -> Result<Call, Error> {
     let said = |text: &String| Message {
         role: Role::User,
         content: text.clone(),
@@ -84,7 +95,7 @@ async fn charge(app: &App, context: &Context, provider: usize, texts: &[String])
         .limits
         .reserve(&context.caller, &prompt, &route, &context.trace, &context.deadline)
         .await?;
-    let call = Call {
+    Ok(Call {
         prompt,
         route,
         request_id: context.request_id.clone(),
@@ -92,9 +103,7 @@ async fn charge(app: &App, context: &Context, provider: usize, texts: &[String])
         deadline: context.deadline,
         funds,
         begun: Begun::default(),
-    };
-    let prices = settings.prompt_price.zip(settings.completion_price);
-    Ok(call.funds.attempt(&call, prices).await?)
+    })
 }
 
 /// Puts every input on its way, and waits for what becomes of all of them.

@@ -26,6 +26,7 @@ const SMALL: Wanted<'static> = Wanted {
     named: None,
     task: None,
     prompt_bytes: 400,
+    messages: 0,
     max_tokens: Some(100),
     request_id: "r",
 };
@@ -247,7 +248,7 @@ proptest! {
             .into_iter()
             .map(|(millis, failing)| Outlook { begins_in: Duration::from_millis(millis), failing })
             .collect();
-        let wanted = Wanted { named, task: Some("code"), prompt_bytes: bytes, max_tokens, request_id: "r" };
+        let wanted = Wanted { named, task: Some("code"), prompt_bytes: bytes, messages: 1, max_tokens, request_id: "r" };
         let load = load(wanted);
         let purse = purse.map(Usd::from_micros);
         match router.decide(wanted, &outlook, purse) {
