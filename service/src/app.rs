@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::answering::Flights;
-use crate::cache::{CacheSettings, CacheStore, CacheStoreKind, Caches, Exact, MemoryCache, Semantic, Wording};
+use crate::cache::{CacheStore, CacheStoreKind, Caches, Exact, Key, MemoryCache, Semantic, Wording};
 use crate::clock::Clock;
 use crate::designs::{AtWork, Backlog, Lookout, Workers};
 use crate::draws::Ids;
@@ -132,7 +132,7 @@ impl App {
             shutdown.clone(),
         );
         let dependencies = Dependencies::new(stores.database.as_ref(), &jobs, settings.design, settings.health, clock);
-        let caches = caches(&settings.cache, stores.cache, &metrics, clock);
+        let caches = caches(&settings, stores.cache, &metrics, clock);
         let app = Self {
             dependencies,
             caches,
@@ -169,7 +169,9 @@ impl App {
 }
 
 /// The caches that the settings switch on; `shared` is the store that all instances have together.
-fn caches(settings: &CacheSettings, shared: Arc<dyn CacheStore>, metrics: &Metrics, clock: Clock) -> Caches {
+fn caches(settings: &Settings, shared: Arc<dyn CacheStore>, metrics: &Metrics, clock: Clock) -> Caches {
+    let origin = Key::of_origin(settings);
+    let settings = &settings.cache;
     let exact = settings.exact.then(|| {
         let store = match settings.store {
             CacheStoreKind::Memory => Arc::new(MemoryCache::new(settings)),
@@ -180,5 +182,5 @@ fn caches(settings: &CacheSettings, shared: Arc<dyn CacheStore>, metrics: &Metri
     let semantic = settings
         .semantic
         .then(|| Semantic::new(Arc::new(Wording::new()), settings, metrics.clone(), clock));
-    Caches::new(exact, semantic, metrics.clone())
+    Caches::new(exact, semantic, origin, metrics.clone())
 }

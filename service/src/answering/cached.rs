@@ -18,6 +18,7 @@ pub(super) fn question(app: &App, context: &Context, ask: &Ask) -> Option<Questi
     }
     let named = ask.named.and_then(|at| app.settings.providers.get(at));
     let asked = Asked {
+        origin: app.caches.origin,
         tenant: Some(&context.caller.tenant),
         model: named.map(|provider| provider.model.as_str()),
         task: ask.task.as_deref(),

@@ -62,6 +62,7 @@ async fn ask(app: &Arc<App>, context: &Context, text: &str) -> Result<(), Error>
         session: None,
     };
     let asked = Asked {
+        origin: app.caches.origin,
         tenant: None,
         model: None,
         task: None,

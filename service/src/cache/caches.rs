@@ -11,6 +11,8 @@ use crate::telemetry::Metrics;
 pub(crate) struct Caches {
     pub(crate) exact: Option<Exact>,
     pub(crate) semantic: Option<Semantic>,
+    /// Where the answers of this instance come from.
+    pub(crate) origin: Key,
     /// Answers that the service asked for itself, for all tenants. As many as the settings name questions.
     common: Mutex<BTreeMap<Key, Kept>>,
     metrics: Metrics,
@@ -25,10 +27,11 @@ pub(crate) struct Hit {
 }
 
 impl Caches {
-    pub(crate) fn new(exact: Option<Exact>, semantic: Option<Semantic>, metrics: Metrics) -> Self {
+    pub(crate) fn new(exact: Option<Exact>, semantic: Option<Semantic>, origin: Key, metrics: Metrics) -> Self {
         Self {
             exact,
             semantic,
+            origin,
             common: Mutex::default(),
             metrics,
         }
@@ -54,12 +57,17 @@ impl Caches {
         Some(Hit { kept, from })
     }
 
-    /// Keeps an answer for the tenant who asked.
+    /// Keeps an answer for the tenant who asked. Who wanted a new one did not look, so that nobody knows yet what was meant.
     pub(crate) async fn keep(&self, question: &Question, meaning: Option<Meaning>, kept: Kept) {
         if let Some(exact) = &self.exact {
             exact.keep(&question.key, &kept).await;
         }
-        if let Some((semantic, meaning)) = self.semantic.as_ref().zip(meaning) {
+        let Some(semantic) = &self.semantic else { return };
+        let meaning = match meaning {
+            None => semantic.meaning(question).await,
+            known => known,
+        };
+        if let Some(meaning) = meaning {
             semantic.keep(question, meaning, kept);
         }
     }

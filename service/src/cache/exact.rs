@@ -62,8 +62,7 @@ impl Exact {
 
     /// What the store says, unless it fails, takes too long or is left alone.
     async fn asked<T>(&self, step: impl Future<Output = Result<T, CacheError>>) -> Option<T> {
-        let now_us = self.clock.now_unix_us();
-        if self.rests_until_us.load(Ordering::Relaxed) > now_us {
+        if !self.may_ask() {
             return None;
         }
         match self.clock.timeout(self.timeout, step).await {
@@ -77,6 +76,20 @@ impl Exact {
             Err(_late) => self.rest("it did not answer within cache.timeout"),
         }
         None
+    }
+
+    /// Whether the store is to be asked: after a rest by one caller, for all who come while that one waits.
+    fn may_ask(&self) -> bool {
+        let (now_us, until_us) = (self.clock.now_unix_us(), self.rests_until_us.load(Ordering::Relaxed));
+        if until_us == 0 {
+            return true;
+        }
+        let next_us = now_us + (self.timeout + REST).as_micros() as u64;
+        let claim = || {
+            let claimed = &self.rests_until_us;
+            claimed.compare_exchange(until_us, next_us, Ordering::Relaxed, Ordering::Relaxed)
+        };
+        until_us <= now_us && claim().is_ok()
     }
 
     fn rest(&self, why: &str) {
@@ -200,5 +213,28 @@ mod tests {
             cache.clock.sleep(REST).await;
             assert!(cache.find(&key).await.is_some(), "{sick:?} has passed");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_still_hangs_after_a_rest_holds_up_one_of_those_who_come_together() {
+        let (cache, mood) = cache();
+        let key = named("m");
+        *lock(&mood) = (Mood::Silent, 0);
+        assert_eq!(cache.find(&key).await, None);
+        for round in 1..=3 {
+            cache.clock.sleep(REST).await;
+            let began = cache.clock.now();
+            let waits = futures::future::join_all((0..20).map(async |_| {
+                cache.find(&key).await;
+                (cache.clock.now() - began).as_millis()
+            }));
+            let held_up = waits.await.into_iter().filter(|waited| *waited > 0).count();
+            assert_eq!((held_up, lock(&mood).1), (1, 1 + round));
+        }
+        lock(&mood).0 = Mood::Well;
+        cache.clock.sleep(REST).await;
+        cache.find(&key).await;
+        cache.keep(&key, &answer()).await;
+        assert!(cache.find(&key).await.is_some(), "all of them ask again");
     }
 }

@@ -3,6 +3,8 @@
 //! Every part is written with its length in front and hashed, so no two questions can come to the same key by being cut
 //! at another place. Does not compare meanings.
 
+mod origin;
+
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
@@ -11,7 +13,7 @@ use super::Kept;
 use crate::upstream::{Message, Options, Prompt, Role};
 
 /// Of the form of keys. Raise it when a part is added: what was kept under the old form is then never found.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// The name of a question: equal for equal questions of a tenant, for all practical purposes never otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +38,7 @@ impl Key {
 
     fn over(of: &str, asked: Asked<'_>, messages: &[Message]) -> Self {
         let Asked {
+            origin,
             tenant,
             model,
             task,
@@ -47,6 +50,7 @@ impl Key {
             options,
         } = prompt;
         let mut sum = Sum::begin(of);
+        sum.0.update(origin.0);
         sum.perhaps(tenant.as_ref(), |sum, tenant| sum.text(tenant));
         sum.perhaps(model.as_ref(), |sum, model| sum.text(model));
         sum.perhaps(task.as_ref(), |sum, task| sum.text(task));
@@ -60,6 +64,8 @@ impl Key {
 /// What is asked, with all that the answer depends on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked<'a> {
+    /// Where the answer is to come from.
+    pub(crate) origin: Key,
     /// Who asks; nobody: the service itself, for all.
     pub(crate) tenant: Option<&'a str>,
     /// The model that is asked for by name; without one the service chooses.
@@ -235,6 +241,7 @@ impl Question {
 #[cfg(test)]
 pub(super) fn named(name: &str) -> Key {
     Key::of(Asked {
+        origin: Key([0; 32]),
         tenant: Some("t"),
         model: Some(name),
         task: None,
@@ -316,6 +323,7 @@ mod tests {
 
     const fn asked(prompt: &Prompt) -> Asked<'_> {
         Asked {
+            origin: Key([0; 32]),
             tenant: Some("t"),
             model: Some("m"),
             task: None,
@@ -329,6 +337,10 @@ mod tests {
         let base = asked(&same);
         assert_eq!(Key::of(base), key(&prompt()));
         let of_others = [
+            Asked {
+                origin: Key([1; 32]),
+                ..base
+            },
             Asked {
                 tenant: Some("t2"),
                 ..base
@@ -350,7 +362,7 @@ mod tests {
             },
         ];
         let mut seen: BTreeSet<Key> = of_others.into_iter().map(Key::of).chain([Key::of(base)]).collect();
-        assert_eq!(seen.len(), 7);
+        assert_eq!(seen.len(), 8);
         for (name, changed) in changed() {
             assert!(seen.insert(key(&changed)), "{name}");
         }

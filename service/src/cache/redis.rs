@@ -15,6 +15,8 @@ use crate::storage::OpenError;
 
 /// What keys begin with when the settings name nothing.
 const NAMESPACE: &str = "brownout";
+/// Of the form of what is kept. Raise it when [`Kept`] changes: what was kept in the old form is then never found.
+const VERSION: u32 = 1;
 /// Longest wait for a connection, and for the answer to one command. Above `cache.timeout`, which ends waits sooner.
 const CONNECT_TIME: Duration = Duration::from_secs(3);
 const RESPONSE_TIME: Duration = Duration::from_secs(3);
@@ -49,7 +51,7 @@ impl RedisCache {
     }
 
     fn name(&self, key: &Key) -> String {
-        format!("{}{key}", self.prefix)
+        format!("{}{VERSION}:{key}", self.prefix)
     }
 }
 
@@ -57,12 +59,12 @@ impl RedisCache {
 impl CacheStore for RedisCache {
     async fn get(&self, key: &Key, _now_us: u64) -> Result<Option<Kept>, CacheError> {
         let mut command = ::redis::cmd("GET");
-        let found: Option<String> = command
+        let found: Option<Vec<u8>> = command
             .arg(self.name(key))
             .query_async(&mut self.connection.clone())
             .await?;
-        let read = |text: String| serde_json::from_str(&text).map_err(|error| CacheError(Box::new(error)));
-        found.map(read).transpose()
+        // What cannot be read is no answer, and nothing is wrong with the server that has it.
+        Ok(found.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
     async fn put(&self, key: &Key, kept: &Kept, now_us: u64, until_us: u64) -> Result<(), CacheError> {
@@ -133,6 +135,12 @@ mod tests {
         assert_eq!(other.get(&long, 0).await.unwrap(), None);
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(two.get(&short, 0).await.unwrap(), None);
+        for unreadable in [&b"{}"[..], b"{", b"\xff\xfe"] {
+            let mut set = ::redis::cmd("SET");
+            set.arg(one.name(&short)).arg(unreadable);
+            let () = set.query_async(&mut one.connection.clone()).await.unwrap();
+            assert_eq!(one.get(&short, 0).await.unwrap(), None, "a miss, and no failure");
+        }
         other.clear().await.unwrap();
         assert!(two.get(&long, 0).await.unwrap().is_some());
         two.clear().await.unwrap();

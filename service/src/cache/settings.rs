@@ -12,7 +12,7 @@ pub struct CacheSettings {
     pub ttl: Duration,
     /// Answers that are kept in memory.
     pub entries: u32,
-    /// Bytes of answers that are kept in memory.
+    /// Bytes of answers that are kept in memory, by each of the caches.
     pub bytes: u32,
     /// Who asks for more variety than this temperature wants another answer each time; absent: nobody does.
     pub max_temperature: Option<f64>,

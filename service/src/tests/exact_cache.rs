@@ -294,5 +294,13 @@ async fn replicas_share_answers_where_they_are_told_to() {
         one.chat().await;
         two.chat().await;
         assert_eq!(provider.seen().len(), calls, "{store}");
+        let mut elsewhere = one.app.settings.clone();
+        elsewhere.providers[0].base_url = "http://elsewhere.sim/v1".to_owned();
+        let other = Host::with(&provider, elsewhere, one.stores.replica());
+        assert_eq!(
+            other.chat().await.header("x-cache"),
+            "miss",
+            "another deployment on the same server"
+        );
     }
 }

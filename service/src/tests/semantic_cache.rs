@@ -49,6 +49,18 @@ async fn the_same_in_other_words_has_the_same_answer_until_it_lapses() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_wants_a_new_answer_renews_the_one_that_others_get() {
+    let host = Host::new(&counting(), meaning(&json!({})));
+    assert_eq!(asked(&host, ASKED).await, "miss answer 0");
+    let body = json!({ "messages": [{ "role": "user", "content": ASKED }] }).to_string();
+    for (said, n) in [("no-cache", 1), ("no-store", 2)] {
+        let sent = host.send_with(Method::POST, "/chat", &[("cache-control", said)], &body);
+        assert_eq!(Answer::read(sent.await).await.json()["content"], format!("answer {n}"));
+        assert_eq!(asked(&host, AGAIN).await, "semantic answer 1", "{said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_the_last_question_is_compared_and_all_else_has_to_be_equal() {
     let host = Host::new(&counting(), meaning(&json!({})));
     let said =

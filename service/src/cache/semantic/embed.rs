@@ -34,6 +34,11 @@ impl Vector {
         Self(numbers)
     }
 
+    /// What it takes in memory, in bytes.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.0.len() * size_of::<f32>()
+    }
+
     /// The cosine of the angle between two points: 1 is the same direction.
     pub(crate) fn cosine(&self, other: &Self) -> f64 {
         // In lanes, which processors do at once: one running sum would wait for itself at every step.

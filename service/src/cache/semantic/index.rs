@@ -1,11 +1,15 @@
 //! So many questions of each tenant with their answers, and the nearest one to a new question.
 //!
-//! Every question is looked at: with the bound that there is, that takes less than a millisecond. Pure: it is told the time.
+//! Every question is looked at: with the bound that there is, that takes less than a millisecond. All tenants together have
+//! so many bytes; the oldest question of them all goes when there is no room. Pure: it is told the time.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{Meaning, Vector};
 use crate::cache::{Kept, Key};
+
+/// What the marks of a question take in memory, about, in bytes: the words of a text that is short.
+const MARKS: usize = 2 << 10;
 
 /// A question that was answered.
 #[derive(Debug, Clone)]
@@ -18,30 +22,92 @@ pub(super) struct Entry {
     pub(super) until_us: u64,
 }
 
+impl Entry {
+    const fn bytes(&self) -> usize {
+        size_of::<Self>() + MARKS + self.meaning.vector.bytes() + self.kept.bytes()
+    }
+}
+
 /// Questions by the tenant who asked them.
 #[derive(Debug)]
 pub(super) struct Index {
     most: usize,
-    tenants: BTreeMap<Option<String>, VecDeque<Entry>>,
+    most_bytes: usize,
+    tenants: BTreeMap<Option<String>, VecDeque<(u64, Entry)>>,
+    /// All questions of tenants in the order in which they were asked. The service's own are none of these: they stay.
+    order: BTreeMap<u64, String>,
+    bytes: usize,
+    turn: u64,
 }
 
 impl Index {
-    /// Room for `most` questions of each tenant.
-    pub(super) const fn new(most: usize) -> Self {
+    /// Room for `most` questions of each tenant, and for `most_bytes` of all tenants.
+    pub(super) const fn new(most: usize, most_bytes: usize) -> Self {
         Self {
             most,
+            most_bytes,
             tenants: BTreeMap::new(),
+            order: BTreeMap::new(),
+            bytes: 0,
+            turn: 0,
         }
     }
 
-    /// Remembers a question of `tenant`, in the place of the same one. The oldest goes when there is no room.
+    /// Remembers a question of `tenant`, in the place of the same one. The oldest goes when there is no room; one that is
+    /// larger than all the room there is, is not remembered.
     pub(super) fn put(&mut self, tenant: Option<&str>, entry: Entry, now_us: u64) {
-        let entries = self.tenants.entry(tenant.map(str::to_owned)).or_default();
-        entries.retain(|known| known.key != entry.key && known.until_us > now_us);
-        if entries.len() >= self.most {
-            entries.pop_front();
+        self.forget_lapsed(now_us);
+        let name = tenant.map(str::to_owned);
+        if let Some(entries) = self.tenants.get(&name) {
+            let same = entries.iter().find(|(_, known)| known.key == entry.key);
+            let oldest = entries.front().filter(|_| entries.len() >= self.most);
+            if let Some(turn) = same.or(oldest).map(|(turn, _)| *turn) {
+                self.remove(&name, turn);
+            }
         }
-        entries.push_back(entry);
+        if tenant.is_some() && entry.bytes() > self.most_bytes {
+            return;
+        }
+        self.turn += 1;
+        if let Some(tenant) = tenant {
+            self.bytes += entry.bytes();
+            self.order.insert(self.turn, tenant.to_owned());
+        }
+        self.tenants.entry(name).or_default().push_back((self.turn, entry));
+        while self.bytes > self.most_bytes {
+            let Some((turn, tenant)) = self.order.first_key_value() else {
+                return;
+            };
+            let (turn, tenant) = (*turn, Some(tenant.clone()));
+            self.remove(&tenant, turn);
+        }
+    }
+
+    /// Forgets what has lapsed. All last equally long, so that is at the front.
+    pub(super) fn forget_lapsed(&mut self, now_us: u64) {
+        while let Some((turn, tenant)) = self.order.first_key_value() {
+            let (turn, tenant) = (*turn, Some(tenant.clone()));
+            let found = self.tenants.get(&tenant).and_then(|entries| entries.front());
+            if found.is_some_and(|(_, entry)| entry.until_us > now_us) {
+                return;
+            }
+            self.remove(&tenant, turn);
+        }
+    }
+
+    fn remove(&mut self, tenant: &Option<String>, turn: u64) {
+        let Some(entries) = self.tenants.get_mut(tenant) else {
+            return;
+        };
+        if let Ok(at) = entries.binary_search_by_key(&turn, |(turn, _)| *turn)
+            && let Some((_, entry)) = entries.remove(at)
+            && self.order.remove(&turn).is_some()
+        {
+            self.bytes -= entry.bytes();
+        }
+        if entries.is_empty() {
+            self.tenants.remove(tenant);
+        }
     }
 
     /// The nearest question of `tenant` in `partition` that `fits`, by how near it is.
@@ -56,6 +122,7 @@ impl Index {
         let entries = self.tenants.get(&tenant.map(str::to_owned))?;
         let there = entries
             .iter()
+            .map(|(_, entry)| entry)
             .filter(|entry| entry.partition == *partition && entry.until_us > now_us);
         let near = there.map(|entry| (entry.meaning.vector.cosine(to), entry));
         let fitting = near.filter(|(nearness, entry)| fits(entry, *nearness));
@@ -99,7 +166,7 @@ mod tests {
 
     #[test]
     fn the_nearest_of_the_tenants_own_that_has_not_lapsed_is_found() {
-        let mut index = Index::new(10);
+        let mut index = Index::new(10, usize::MAX);
         index.put(Some("a"), entry("near", [1.0, 0.2], 100), 0);
         index.put(Some("a"), entry("nearer", [1.0, 0.1], 50), 0);
         index.put(Some("a"), entry("far", [0.0, 1.0], 100), 0);
@@ -114,14 +181,56 @@ mod tests {
 
     #[test]
     fn the_oldest_goes_first_and_the_same_question_is_there_once() {
-        let mut index = Index::new(2);
+        let mut index = Index::new(2, usize::MAX);
         for name in ["one", "two", "one", "three"] {
             index.put(Some("a"), entry(name, [1.0, 0.0], 100), 0);
         }
         let names: Vec<&str> = index.tenants[&Some("a".to_owned())]
             .iter()
-            .map(|entry| entry.kept.content.as_str())
+            .map(|(_, entry)| entry.kept.content.as_str())
             .collect();
         assert_eq!(names, ["one", "three"]);
+    }
+
+    #[test]
+    fn all_tenants_together_have_so_many_bytes_and_the_oldest_goes_whoever_asked_it() {
+        let one = entry("1", [1.0, 0.0], 100).bytes();
+        let mut index = Index::new(10, 3 * one);
+        index.put(None, entry("0", [1.0, 0.0], u64::MAX), 0);
+        for (n, tenant) in ["a", "b", "c", "a", "b"].into_iter().enumerate() {
+            index.put(Some(tenant), entry(&(n + 1).to_string(), [1.0, 0.0], 100), 0);
+            assert!(index.bytes <= 3 * one);
+        }
+        let kept: Vec<&str> = index
+            .tenants
+            .values()
+            .flatten()
+            .map(|(_, of)| of.kept.content.as_str())
+            .collect();
+        assert_eq!(kept, ["0", "4", "5", "3"], "the service's own stays");
+        let mut large = entry("6", [1.0, 0.0], 100);
+        large.kept.content = "x".repeat(3 * one);
+        index.put(Some("d"), large, 0);
+        assert_eq!(
+            (index.order.len(), index.bytes),
+            (3, 3 * one),
+            "one that is too large costs nobody's"
+        );
+    }
+
+    #[test]
+    fn what_has_lapsed_is_forgotten_whoever_looks() {
+        let mut index = Index::new(10, usize::MAX);
+        for (n, tenant) in ["a", "b", "a"].into_iter().enumerate() {
+            index.put(Some(tenant), entry(&n.to_string(), [1.0, 0.0], 100 + n as u64), 0);
+        }
+        index.forget_lapsed(101);
+        assert_eq!(
+            (index.order.len(), index.tenants.len()),
+            (1, 1),
+            "no trace of the other tenant"
+        );
+        index.forget_lapsed(102);
+        assert_eq!((index.bytes, index.tenants.len()), (0, 0));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - `words`, `embed`: a question as its words, and as a point. `marks`, `template`: what has to agree however near two points
 //!   are.
-//! - `index`: so many questions of each tenant, and the nearest one. Pure.
+//! - `index`: so many questions of each tenant, so many bytes of all, and the nearest one. Pure.
 //!
 //! Only the last question of a conversation is compared by meaning. Who asks, of which model, with which options and after
 //! which turns has to be equal, as for the exact cache. In the memory of each instance.
@@ -56,7 +56,7 @@ impl Semantic {
             embedder,
             opposites: Opposites::new(&english),
             english,
-            index: Mutex::new(Index::new(settings.questions as usize)),
+            index: Mutex::new(Index::new(settings.questions as usize, settings.bytes as usize)),
             threshold: settings.threshold.unwrap_or(1.0),
             guards: settings.guards,
             ttl_us: settings.ttl.as_micros() as u64,
@@ -76,7 +76,8 @@ impl Semantic {
     /// The answer to the nearest question of the same tenant that is near enough, or of the service's own.
     pub(crate) fn find(&self, question: &Question, meaning: &Meaning) -> Option<Kept> {
         let now_us = self.clock.now_unix_us();
-        let index = lock(&self.index);
+        let mut index = lock(&self.index);
+        index.forget_lapsed(now_us);
         let nearest = |tenant, partition, own: bool| {
             index.nearest(tenant, partition, &meaning.vector, now_us, |entry, nearness| {
                 nearness >= self.threshold
