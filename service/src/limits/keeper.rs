@@ -72,6 +72,25 @@ pub(super) struct Held {
     is_own: bool,
 }
 
+/// What the store said, on its way to who asked. What is granted and not picked up is given back.
+struct Told {
+    asked: Option<Result<Verdict, LimitStoreError>>,
+    keeper: Arc<Shared>,
+    store: Arc<dyn LimitStore>,
+    demand: Arc<Demand>,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if let Some(Ok(Verdict::Granted { id, .. })) = self.asked
+            && self.demand.lapse.is_some()
+        {
+            let nothing = vec![0; self.demand.claims.len()];
+            self.keeper.settle_at(&self.store, id, &self.demand, nothing);
+        }
+    }
+}
+
 impl Keeper {
     pub(crate) fn new(
         settings: LimitSettings,
@@ -150,13 +169,7 @@ impl Keeper {
     pub(super) fn settle(&self, held: &Held, demand: &Arc<Demand>, used: Vec<u64>) {
         let keeper = &self.0;
         match &keeper.store {
-            Some(store) if !held.is_own => {
-                // Without a runtime the process is at its end: it lapses.
-                if tokio::runtime::Handle::try_current().is_ok() {
-                    let settling = Arc::clone(keeper).settled(Arc::clone(store), held.id, Arc::clone(demand), used);
-                    keeper.tasks.spawn(settling);
-                }
-            }
+            Some(store) if !held.is_own => keeper.settle_at(store, held.id, demand, used),
             _ => keeper
                 .own
                 .settle_now(held.id, demand, &used, keeper.clock.now_unix_us()),
@@ -191,16 +204,20 @@ impl Shared {
                 // An end in good order does not wait for a store that is silent.
                 () = keeper.shutdown_and_timeout() => return,
             };
-            if let Err(Ok(Verdict::Granted { id, .. })) = tell.send(asked)
-                && demand.lapse.is_some()
-            {
-                let nothing = vec![0; demand.claims.len()];
-                keeper.settled(store, id, demand, nothing).await;
-            }
+            // To nobody, where nobody waits any more.
+            let _ = tell.send(Told {
+                asked: Some(asked),
+                keeper,
+                store,
+                demand,
+            });
         });
         match self.clock.timeout(self.settings.timeout, told).await {
-            Ok(Ok(Ok(verdict))) => Ok(verdict),
-            Ok(Ok(Err(error))) => Err(error.to_string()),
+            Ok(Ok(mut told)) => match told.asked.take() {
+                Some(Ok(verdict)) => Ok(verdict),
+                Some(Err(error)) => Err(error.to_string()),
+                None => Err(LATE.to_owned()),
+            },
             Ok(Err(_ended)) => Err("this instance is ending".to_owned()),
             Err(_late) => Err(LATE.to_owned()),
         }
@@ -209,6 +226,14 @@ impl Shared {
     async fn shutdown_and_timeout(&self) {
         self.shutdown.cancelled().await;
         self.clock.sleep(self.settings.timeout).await;
+    }
+
+    /// Settles at the store, as soon as it answers. Without a runtime the process is at its end: it lapses.
+    fn settle_at(self: &Arc<Self>, store: &Arc<dyn LimitStore>, id: u64, demand: &Arc<Demand>, used: Vec<u64>) {
+        if tokio::runtime::Handle::try_current().is_ok() {
+            let settling = Arc::clone(self).settled(Arc::clone(store), id, Arc::clone(demand), used);
+            self.tasks.spawn(settling);
+        }
     }
 
     /// Settles at the store, as often as it takes.
@@ -278,5 +303,50 @@ fn answer(verdict: Verdict, is_own: bool) -> Answer {
     match verdict {
         Verdict::Granted { id, after } => Answer::Granted(Held { id, is_own }, after),
         Verdict::Refused { claim, wait } => Answer::Refused { claim, wait },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::limits::{Claim, Rule};
+    use crate::settings::{Preset, Settings, Usd};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_granted_to_who_leaves_before_it_looks_is_given_back() {
+        let settings = LimitSettings {
+            store: LimitStorage::Shared,
+            ..Settings::preset(Preset::Resilient).limits
+        };
+        let keeper = Keeper::new(
+            settings,
+            Arc::new(MemoryLimits::default()),
+            Clock::starting_at(1_000_000),
+            Metrics::default(),
+            Tasks::default(),
+            CancellationToken::new(),
+        );
+        let rule = Allowance::new(Usd::from_micros(100), Duration::from_hours(1));
+        let demand = Arc::new(Demand {
+            claims: vec![Claim {
+                account: "a".to_owned(),
+                rule: Rule::Budget(rule),
+                amount: 60,
+            }],
+            patience: Duration::ZERO,
+            lapse: Some(Duration::from_mins(10)),
+        });
+        let mut asking = Box::pin(keeper.reserve(&demand));
+        assert!(futures::poll!(&mut asking).is_pending());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(keeper.left("a", rule).await, Some(40), "granted, and nobody has looked");
+        drop(asking);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(keeper.left("a", rule).await, Some(100));
+        assert!(matches!(keeper.reserve(&demand).await, Answer::Granted(..)));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(keeper.left("a", rule).await, Some(40), "who looks has it");
     }
 }
