@@ -155,7 +155,7 @@ impl Stores {
 
 /// Where Redis is, for those who cannot do without.
 fn redis(settings: &Settings) -> Result<&SecretString, OpenError> {
-    settings.redis_url.as_ref().ok_or(OpenError::Address {
+    settings.redis_url.as_ref().ok_or(OpenError::Missing {
         key: "redis_url",
         example: "redis://:PASSWORD@HOST:6379/0",
     })

@@ -187,9 +187,19 @@ fn check_says_what_would_run_and_shows_no_secret() {
             "prompt_usd_per_million": 1, "completion_usd_per_million": 1}]"#;
         command.env("BROWNOUT_SERVICE__PROVIDERS", secret);
         command.env("BROWNOUT_SERVICE__DATABASE_URL", "postgres://u:sk-secret@h/db");
-        command.output().unwrap()
+        command
     };
-    let good: Output = check("service/example-production.toml");
+    let example = "service/example-production.toml";
+    let bad = check(example).output().unwrap();
+    assert_eq!(bad.status.code(), Some(2));
+    assert!(
+        text(&bad.stderr).contains("redis_url is missing"),
+        "{}",
+        text(&bad.stderr)
+    );
+    let mut check = check(example);
+    check.env("BROWNOUT_SERVICE__REDIS_URL", "redis://:sk-secret@h:6379");
+    let good: Output = check.output().unwrap();
     let said = text(&good.stdout);
     assert_eq!(good.status.code(), Some(0), "{}", text(&good.stderr));
     for word in [

@@ -23,7 +23,7 @@ pub struct CacheSettings {
     /// Whether an answer is given again to who asks the same in other words.
     pub semantic: bool,
     /// How near two questions have to be, as a cosine: 1 is the same direction.
-    pub threshold: Option<f64>,
+    pub threshold: f64,
     /// Whether two questions have to agree in numbers, denials, names and opposites besides.
     pub guards: bool,
     /// Questions of each tenant that are compared.

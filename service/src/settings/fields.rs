@@ -31,6 +31,8 @@ pub(super) trait Visitor {
     fn count(&mut self, key: &'static str, range: RangeInclusive<u32>, value: &mut u32);
     /// A ratio from 0 to 1 that may be absent: `"off"`.
     fn ratio(&mut self, key: &'static str, value: &mut Option<f64>);
+    /// A ratio from 0 to 1.
+    fn share(&mut self, key: &'static str, value: &mut f64);
     /// Yes or no.
     fn flag(&mut self, key: &'static str, value: &mut bool);
     /// One of a few words.
@@ -379,7 +381,7 @@ fn work<V: Visitor>(settings: &mut Settings, visitor: &mut V) {
         table.choice("store", &mut cache.store);
         table.duration("timeout", &mut cache.timeout);
         table.flag("semantic", &mut cache.semantic);
-        table.ratio("threshold", &mut cache.threshold);
+        table.share("threshold", &mut cache.threshold);
         table.flag("guards", &mut cache.guards);
         table.count("questions", 1..=10_000, &mut cache.questions);
         table.texts("warm", QUESTIONS, &mut cache.warm);

@@ -259,7 +259,7 @@ fn common(preset: Preset) -> Settings {
             store: CacheStoreKind::Memory,
             timeout: millis(50),
             semantic: false,
-            threshold: Some(0.55),
+            threshold: 0.55,
             guards: true,
             questions: 1_000,
             warm: Vec::new(),

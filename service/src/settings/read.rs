@@ -23,7 +23,10 @@ pub(super) fn load(
 ) -> Result<Settings, SettingsError> {
     let mut map = path.map_or_else(|| Ok(Map::new()), from_file)?;
     merge(&mut map, from_env(env));
-    from_map(map)
+    checked(map, |settings, problems| {
+        rules::check(settings, problems);
+        rules::check_stores(settings, problems);
+    })
 }
 
 /// The settings in a file. Its text is never quoted in an error: it may hold keys.
@@ -96,6 +99,14 @@ fn insert(map: &mut Map<String, Value>, keys: &str, value: Value) {
 
 /// See [`Settings::from_map`].
 pub(super) fn from_map(map: Map<String, Value>) -> Result<Settings, SettingsError> {
+    checked(map, rules::check)
+}
+
+/// Settings whose values are valid each, and together by `rules`.
+fn checked(
+    map: Map<String, Value>,
+    rules: impl FnOnce(&Settings, &mut Vec<SettingsProblem>),
+) -> Result<Settings, SettingsError> {
     let mut reader = Reader::new(String::new(), map);
     let mut preset = Preset::Resilient;
     if let Some(word) = reader.map.get("preset").and_then(Value::as_str) {
@@ -105,7 +116,7 @@ pub(super) fn from_map(map: Map<String, Value>) -> Result<Settings, SettingsErro
     fields::visit(&mut settings, &mut reader);
     reader.refuse_unknown();
     let mut problems = reader.problems;
-    rules::check(&settings, &mut problems);
+    rules(&settings, &mut problems);
     if problems.is_empty() {
         Ok(settings)
     } else {
@@ -224,6 +235,13 @@ impl Visitor for Reader {
             given => given.as_f64().filter(|read| (0.0..=1.0).contains(read)).map(Some),
         };
         if let Some(read) = self.read(key, "write a number from 0 to 1, or \"off\" for no bound", read) {
+            *value = read;
+        }
+    }
+
+    fn share(&mut self, key: &'static str, value: &mut f64) {
+        let read = |given: &Value| given.as_f64().filter(|read| (0.0..=1.0).contains(read));
+        if let Some(read) = self.read(key, "write a number from 0 to 1", read) {
             *value = read;
         }
     }

@@ -6,8 +6,8 @@ use http::Uri;
 use secrecy::ExposeSecret;
 
 use super::{Auth, Digest, KeySettings, ProviderSettings, QueueStore, Settings, SettingsProblem};
-use crate::cache::CacheSettings;
-use crate::limits::Rate;
+use crate::cache::{CacheSettings, CacheStoreKind};
+use crate::limits::{LimitStorage, Rate};
 use crate::storage::Place;
 
 /// Longest question that the service asks at its start, in bytes.
@@ -34,6 +34,22 @@ pub(super) fn check(settings: &Settings, problems: &mut Vec<SettingsProblem>) {
         .contradictions(settings.jobs.lease, settings.jobs.expiry);
     for (key, problem) in webhooks {
         rules.check(false, &format!("webhooks.{key}"), &problem);
+    }
+}
+
+/// Adds which stores are wanted and not named. For what opens them itself: on the virtual clock the host brings them.
+pub(super) fn check_stores(settings: &Settings, problems: &mut Vec<SettingsProblem>) {
+    let mut rules = Rules(problems);
+    let shared = [
+        ("limits.store", settings.limits.store == LimitStorage::Shared),
+        ("cache.store", settings.cache.store == CacheStoreKind::Shared),
+    ];
+    for (key, is_shared) in shared {
+        rules.check(
+            !is_shared || settings.redis_url.is_some(),
+            key,
+            "is to be shared, in Redis, and redis_url is missing; name the server, or write \"memory\"",
+        );
     }
 }
 
@@ -101,9 +117,9 @@ impl Rules<'_> {
 
     fn caches(&mut self, cache: &CacheSettings) {
         self.check(
-            !cache.semantic || cache.threshold.is_some(),
+            !cache.semantic || cache.threshold > 0.0,
             "cache.threshold",
-            "is off, and cache.semantic compares by it; write a number below 1, such as 0.7",
+            "is 0, so that any two questions would be the same one to cache.semantic; write a number above 0, such as 0.7",
         );
         for (n, text) in cache.warm.iter().enumerate() {
             self.check(
@@ -173,6 +189,11 @@ impl Rules<'_> {
                     "does not fit: write 1 to 64 letters, digits, dots, hyphens or underscores",
                 );
             }
+            self.check(
+                settings.auth == Auth::Required || key.budget.is_none(),
+                &at("budget_usd"),
+                "is never kept: auth is \"off\", so nobody shows a key; write auth = \"required\", or take the budget out",
+            );
             let same_name = names.insert(&key.name, n).filter(|_| !key.name.is_empty());
             self.check(
                 same_name.is_none(),

@@ -155,6 +155,50 @@ fn addresses_keep_their_passwords_to_themselves() {
 }
 
 #[test]
+fn what_is_shared_has_to_be_somewhere_unless_the_host_brings_it() {
+    let shared = |key: &str| json!({ key: { "store": "shared" } });
+    for key in ["limits", "cache"] {
+        assert!(Settings::from_map(map(shared(key))).is_ok(), "on the virtual clock");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("service.toml");
+        std::fs::write(&path, toml::to_string(&shared(key)).unwrap()).unwrap();
+        let refused = Settings::load(Some(&path), []).unwrap_err().to_string();
+        assert!(
+            refused.starts_with(&format!("{key}.store: is to be shared")),
+            "{refused}"
+        );
+        let url = ("BROWNOUT_SERVICE__REDIS_URL".to_owned(), "redis://h:6379".to_owned());
+        assert!(Settings::load(Some(&path), [url]).is_ok());
+    }
+}
+
+#[test]
+fn what_would_do_nothing_or_harm_is_refused() {
+    let price = json!([{ "name": "a", "base_url": "http://a", "model": "m", "prompt_usd_per_million": 1,
+        "completion_usd_per_million": 1 }]);
+    let key = json!([{ "name": "k", "sha256": "ab".repeat(32), "budget_usd": 5 }]);
+    let cases = [
+        (
+            json!({ "providers": price, "keys": key }),
+            "keys[0].budget_usd: is never kept",
+        ),
+        (
+            json!({ "cache": { "semantic": true, "threshold": 0 } }),
+            "cache.threshold: is 0",
+        ),
+        (
+            json!({ "cache": { "threshold": 1.5 } }),
+            "cache.threshold: 1.5 does not fit: write a number from 0 to 1",
+        ),
+    ];
+    for (value, expected) in cases {
+        let found = problems(value);
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{found:?}");
+        assert!(!found[0].ends_with("no bound"), "{found:?}");
+    }
+}
+
+#[test]
 fn the_environment_wins_over_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("service.toml");

@@ -75,6 +75,10 @@ impl Visitor for Writer {
         self.put(key, value.map_or_else(|| "off".into(), Value::from));
     }
 
+    fn share(&mut self, key: &'static str, value: &mut f64) {
+        self.put(key, *value);
+    }
+
     fn flag(&mut self, key: &'static str, value: &mut bool) {
         self.put(key, *value);
     }

@@ -11,6 +11,14 @@ pub enum OpenError {
         /// What an address looks like.
         example: &'static str,
     },
+    /// The setting is not there, and something is to be kept in such a store.
+    #[error("{key} is missing, and something is to be kept there: write {example}")]
+    Missing {
+        /// The setting.
+        key: &'static str,
+        /// What an address looks like.
+        example: &'static str,
+    },
     /// Nobody answers.
     #[error("nobody answers at {place} ({problem}): start the server there, or correct {key}")]
     Unreachable {

@@ -70,6 +70,17 @@ async fn a_redis_that_cannot_be_opened_says_why_and_what_to_do() {
 }
 
 #[tokio::test]
+async fn what_is_shared_and_has_no_address_says_which_one_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite:{}", folder.path().join("a.db").display());
+    for key in ["limits", "cache"] {
+        let (error, text) = refused(json!({ "database_url": database, key: { "store": "shared" } })).await;
+        assert!(matches!(error, OpenError::Missing { .. }), "{text}");
+        assert!(text.starts_with("redis_url is missing"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_opened_or_is_newer_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("no/such/folder.db");

@@ -57,7 +57,7 @@ impl Semantic {
             opposites: Opposites::new(&english),
             english,
             index: Mutex::new(Index::new(settings.questions as usize, settings.bytes as usize)),
-            threshold: settings.threshold.unwrap_or(1.0),
+            threshold: settings.threshold,
             guards: settings.guards,
             ttl_us: settings.ttl.as_micros() as u64,
             metrics,
