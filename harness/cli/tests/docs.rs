@@ -341,7 +341,7 @@ fn every_setting_of_the_service_is_explained_with_its_two_defaults() {
         assert_eq!(cells[2..4], expected, "the defaults of {key}");
     }
     let host = serde_json::json!({
-        "otlp_endpoint": "http://o", "database_url": "postgres://h/d",
+        "auth": "required", "otlp_endpoint": "http://o", "database_url": "postgres://h/d",
         "redis_url": "redis://h/", "namespace": "n", "environment": "e", "instance": "i",
         "providers": [{
             "name": "n", "base_url": "http://u", "model": "m", "api_key": "k",

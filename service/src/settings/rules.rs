@@ -119,7 +119,7 @@ impl Rules<'_> {
         self.check(
             !cache.semantic || cache.threshold > 0.0,
             "cache.threshold",
-            "is 0, so that any two questions would be the same one to cache.semantic; write a number above 0, such as 0.7",
+            "is 0, so that any two questions would be the same one to cache.semantic; write a number above 0, such as 0.55",
         );
         for (n, text) in cache.warm.iter().enumerate() {
             self.check(
