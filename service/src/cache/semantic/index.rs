@@ -28,14 +28,24 @@ impl Entry {
     }
 }
 
+/// Whose a question is: a tenant's, or the service's own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Owner(Option<String>);
+
+impl Owner {
+    fn of(tenant: Option<&str>) -> Self {
+        Self(tenant.map(str::to_owned))
+    }
+}
+
 /// Questions by the tenant who asked them.
 #[derive(Debug)]
 pub(super) struct Index {
     most: usize,
     most_bytes: usize,
-    tenants: BTreeMap<Option<String>, VecDeque<(u64, Entry)>>,
+    tenants: BTreeMap<Owner, VecDeque<(u64, Entry)>>,
     /// All questions of tenants in the order in which they were asked. The service's own are none of these: they stay.
-    order: BTreeMap<u64, String>,
+    order: BTreeMap<u64, Owner>,
     bytes: usize,
     turn: u64,
 }
@@ -57,56 +67,58 @@ impl Index {
     /// larger than all the room there is, is not remembered.
     pub(super) fn put(&mut self, tenant: Option<&str>, entry: Entry, now_us: u64) {
         self.forget_lapsed(now_us);
-        let name = tenant.map(str::to_owned);
-        if let Some(entries) = self.tenants.get(&name) {
+        let owner = Owner::of(tenant);
+        if let Some(entries) = self.tenants.get(&owner) {
             let same = entries.iter().find(|(_, known)| known.key == entry.key);
             let oldest = entries.front().filter(|_| entries.len() >= self.most);
             if let Some(turn) = same.or(oldest).map(|(turn, _)| *turn) {
-                self.remove(&name, turn);
+                self.remove(&owner, turn);
             }
         }
         if tenant.is_some() && entry.bytes() > self.most_bytes {
             return;
         }
         self.turn += 1;
-        if let Some(tenant) = tenant {
+        if tenant.is_some() {
             self.bytes += entry.bytes();
-            self.order.insert(self.turn, tenant.to_owned());
+            self.order.insert(self.turn, owner.clone());
         }
-        self.tenants.entry(name).or_default().push_back((self.turn, entry));
-        while self.bytes > self.most_bytes {
-            let Some((turn, tenant)) = self.order.first_key_value() else {
-                return;
-            };
-            let (turn, tenant) = (*turn, Some(tenant.clone()));
-            self.remove(&tenant, turn);
-        }
+        self.tenants.entry(owner).or_default().push_back((self.turn, entry));
+        while self.bytes > self.most_bytes && self.forget_oldest(|_| true) {}
     }
 
     /// Forgets what has lapsed. All last equally long, so that is at the front.
     pub(super) fn forget_lapsed(&mut self, now_us: u64) {
-        while let Some((turn, tenant)) = self.order.first_key_value() {
-            let (turn, tenant) = (*turn, Some(tenant.clone()));
-            let found = self.tenants.get(&tenant).and_then(|entries| entries.front());
-            if found.is_some_and(|(_, entry)| entry.until_us > now_us) {
-                return;
-            }
-            self.remove(&tenant, turn);
-        }
+        while self.forget_oldest(|entry| entry.until_us <= now_us) {}
     }
 
-    fn remove(&mut self, tenant: &Option<String>, turn: u64) {
-        let Some(entries) = self.tenants.get_mut(tenant) else {
+    /// Forgets the oldest question of all tenants, if there is one and it `may` go.
+    fn forget_oldest(&mut self, may: impl FnOnce(&Entry) -> bool) -> bool {
+        let Some((turn, owner)) = self.order.first_key_value() else {
+            return false;
+        };
+        let (turn, owner) = (*turn, owner.clone());
+        let oldest = self.tenants.get(&owner).and_then(VecDeque::front);
+        let goes = oldest.is_none_or(|(_, entry)| may(entry));
+        if goes {
+            self.remove(&owner, turn);
+        }
+        goes
+    }
+
+    fn remove(&mut self, owner: &Owner, turn: u64) {
+        let is_counted = self.order.remove(&turn).is_some();
+        let Some(entries) = self.tenants.get_mut(owner) else {
             return;
         };
         if let Ok(at) = entries.binary_search_by_key(&turn, |(turn, _)| *turn)
             && let Some((_, entry)) = entries.remove(at)
-            && self.order.remove(&turn).is_some()
+            && is_counted
         {
             self.bytes -= entry.bytes();
         }
         if entries.is_empty() {
-            self.tenants.remove(tenant);
+            self.tenants.remove(owner);
         }
     }
 
@@ -119,7 +131,7 @@ impl Index {
         now_us: u64,
         fits: impl Fn(&Entry, f64) -> bool,
     ) -> Option<(f64, &Entry)> {
-        let entries = self.tenants.get(&tenant.map(str::to_owned))?;
+        let entries = self.tenants.get(&Owner::of(tenant))?;
         let there = entries
             .iter()
             .map(|(_, entry)| entry)
@@ -185,7 +197,7 @@ mod tests {
         for name in ["one", "two", "one", "three"] {
             index.put(Some("a"), entry(name, [1.0, 0.0], 100), 0);
         }
-        let names: Vec<&str> = index.tenants[&Some("a".to_owned())]
+        let names: Vec<&str> = index.tenants[&Owner::of(Some("a"))]
             .iter()
             .map(|(_, entry)| entry.kept.content.as_str())
             .collect();
