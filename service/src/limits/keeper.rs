@@ -80,12 +80,28 @@ struct Told {
     demand: Arc<Demand>,
 }
 
+impl Told {
+    /// What is to be given back, if it was granted and not picked up.
+    fn unused(&mut self) -> Option<(u64, Vec<u64>)> {
+        let asked = self.asked.take().filter(|_| self.demand.lapse.is_some());
+        let Some(Ok(Verdict::Granted { id, .. })) = asked else {
+            return None;
+        };
+        Some((id, vec![0; self.demand.claims.len()]))
+    }
+
+    /// Nobody waits any more: at once, so that who comes next finds it there.
+    async fn give_back(mut self) {
+        if let Some((id, nothing)) = self.unused() {
+            let (keeper, store) = (Arc::clone(&self.keeper), Arc::clone(&self.store));
+            keeper.settled(store, id, Arc::clone(&self.demand), nothing).await;
+        }
+    }
+}
+
 impl Drop for Told {
     fn drop(&mut self) {
-        if let Some(Ok(Verdict::Granted { id, .. })) = self.asked
-            && self.demand.lapse.is_some()
-        {
-            let nothing = vec![0; self.demand.claims.len()];
+        if let Some((id, nothing)) = self.unused() {
             self.keeper.settle_at(&self.store, id, &self.demand, nothing);
         }
     }
@@ -204,13 +220,15 @@ impl Shared {
                 // An end in good order does not wait for a store that is silent.
                 () = keeper.shutdown_and_timeout() => return,
             };
-            // To nobody, where nobody waits any more.
-            let _ = tell.send(Told {
+            let told = Told {
                 asked: Some(asked),
                 keeper,
                 store,
                 demand,
-            });
+            };
+            if let Err(told) = tell.send(told) {
+                told.give_back().await;
+            }
         });
         match self.clock.timeout(self.settings.timeout, told).await {
             Ok(Ok(mut told)) => match told.asked.take() {
