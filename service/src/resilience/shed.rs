@@ -300,7 +300,7 @@ impl Drop for Waiting<'_> {
 
 /// A place among the calls at work. Given back when it is dropped.
 #[must_use = "a place is kept until it is dropped"]
-pub(crate) struct Place(Option<Taken>);
+pub(crate) struct Place(#[expect(dead_code, reason = "kept for its end")] Option<Taken>);
 
 struct Taken {
     state: Arc<Mutex<State>>,
