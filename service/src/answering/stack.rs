@@ -33,7 +33,7 @@ pub(super) async fn run(
 ) -> Result<Done, Error> {
     diet::apply(app, context, &mut ask.prompt);
     let Some(question) = cached::question(app, context, &ask) else {
-        return put(app, context, ask, id, out).await;
+        return Box::pin(put(app, context, ask, id, out)).await;
     };
     let mut meaning = None;
     if let Some(kept) = cached::find(app, &context.trace, &question, &mut meaning).await {
@@ -45,7 +45,7 @@ pub(super) async fn run(
         let log_lines = context.trace.log().clone();
         let call = async move {
             let prompt = ask.prompt.clone();
-            let done = put(&app, &context, ask, id, Out::Log(&log, mode)).await?;
+            let done = Box::pin(put(&app, &context, ask, id, Out::Log(&log, mode))).await?;
             let (question, meaning) = question;
             cached::keep(&app, &context.trace, (&question, meaning), &prompt, &log, &done).await;
             Ok(done)
