@@ -501,6 +501,28 @@ fn decisions() -> Vec<PathBuf> {
 }
 
 #[test]
+fn the_readme_lists_every_scenario_once_with_its_question_and_each_expects_something() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let all = load(&[root().join("scenarios")]).unwrap_or_else(|_| panic!("the scenarios can be played"));
+    for scenario in &all {
+        let plan = &scenario.plan;
+        let row = format!("| [`{0}`](scenarios/{0}.toml) | {1} |", plan.scenario, plan.question);
+        assert_eq!(
+            readme.matches(&row).count(),
+            1,
+            "write this row into README.md, once:\n{row}"
+        );
+        assert!(!plan.expectations.is_empty(), "{} expects nothing", plan.scenario);
+    }
+    let listed = readme.matches("](scenarios/").count();
+    assert_eq!(
+        listed,
+        all.len(),
+        "README.md lists a scenario twice, or one that is not there"
+    );
+}
+
+#[test]
 fn every_decision_has_a_number_of_its_own() {
     let mut numbers = BTreeSet::new();
     for file in decisions().iter().filter(|file| !file.ends_with("README.md")) {
